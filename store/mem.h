@@ -1,0 +1,47 @@
+/* store/mem.h: allocation that does not fail, and a buffer that grows.
+ *
+ * Small allocations end the program when memory is out: what was answered is on disk, so a crash
+ * loses nothing (c-style.md, "Ownership and errors"). A size that a peer chooses is bounded by the
+ * caller first.
+ * Threads  any; a buf belongs to one thread at a time.       Units  bytes.
+ */
+#ifndef WAGGLE_STORE_MEM_H
+#define WAGGLE_STORE_MEM_H
+
+#include "store/bytes.h"
+
+void *xmalloc(size_t n);
+void *xcalloc(size_t count, size_t n); /* zeroed */
+void *xrealloc(void *p, size_t n);
+char *xstrdup(const char *text);
+char *xstrndup(const void *text, size_t n); /* adds the terminating NUL */
+
+/* All zero is an empty buffer. */
+struct buf {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+void buf_done(struct buf *b);                 /* frees the bytes; b is empty again */
+uint8_t *buf_reserve(struct buf *b, size_t n); /* room for n more at the end; b->n is not moved */
+void buf_add(struct buf *b, const void *p, size_t n);
+void buf_add_slice(struct buf *b, struct slice s);
+void buf_add_str(struct buf *b, const char *text);
+void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_drop_front(struct buf *b, size_t n); /* forgets the first n bytes */
+void buf_add_u64(struct buf *b, uint64_t v);  /* decimal digits */
+
+static inline void buf_clear(struct buf *b)
+{
+    b->n = 0;
+}
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+    return slice_of(b->p, b->n);
+}
+
+/* Writes v in decimal at out (at most 20 bytes, no NUL); returns the count of digits. */
+size_t u64_digits(uint8_t *out, uint64_t v);
+
+#endif

@@ -1,0 +1,137 @@
+/* store/store.h: the hub's one file of state: an LMDB environment with typed tables.
+ *
+ * One writer, any number of readers that never wait (design.md section 1). A view is what a
+ * transaction sees: the write transaction (struct store_txn gives one) or a reader's snapshot.
+ *
+ * Owns     the environment and the data directory, which it locks against a second hub.
+ * Threads  store_begin..store_commit: the writer only. A reader belongs to one thread; different
+ *          readers work at once. store_usage, store_backup: any thread.
+ * Borrowed what store_get and cursors return points into the map until the view ends.
+ * Errors   enum store_rc; nothing here logs. store_error_text() says what the library said.
+ * Rules    dependencies.md "LMDB 0.9.24".
+ */
+#ifndef WAGGLE_STORE_STORE_H
+#define WAGGLE_STORE_STORE_H
+
+#include "store/bytes.h"
+
+enum store_rc {
+    STORE_OK = 0,
+    STORE_NOT_FOUND,
+    STORE_EXISTS,    /* a put that must not overwrite found the key */
+    STORE_FULL,      /* quota, map or disk: nothing was changed, reads go on */
+    STORE_DAMAGED,   /* a checksum or an invariant does not hold */
+    STORE_IO,        /* EIO and its like: after a commit said so, end the process */
+    STORE_LOCKED,    /* another hub holds this data directory */
+    STORE_VERSION,   /* written by a program of another format */
+    STORE_NO_READER, /* all reader slots are taken */
+    STORE_INVALID,   /* path not usable, bad argument */
+};
+
+const char *store_rc_name(enum store_rc rc);
+
+/* Every table of the house, in one place; a row's layout stands in the module named. */
+enum store_table {
+    TABLE_META,          /* store.c: format, epoch, counters */
+    TABLE_JOURNAL,       /* log.c: sequence -> record */
+    TABLE_BLOCK,         /* log.c: channel, first offset -> records */
+    TABLE_CHANNEL,       /* log.c: channel id -> head, name */
+    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
+    TABLE_TIMER,         /* timers.h: due time, id -> what to do */
+    TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
+    TABLE_APP,           /* auth: tenants */
+    TABLE_API_KEY,       /* auth: hash -> key */
+    TABLE_REVOCATION,    /* auth: what is revoked -> until when */
+    TABLE_NAMESPACE,     /* channels: app, namespace -> options set at run time */
+    TABLE_MEMBER,        /* channels: channel, member -> info, connections */
+    TABLE_AGENT,         /* hub/agents: app, agent id -> agent */
+    TABLE_AGENT_INDEX,   /* hub/agents: by type, service, capability */
+    TABLE_COUNT
+};
+
+struct store;
+struct store_txn;
+struct store_view;
+struct store_reader;
+
+struct store_options {
+    const char *path;     /* data directory; made with mode 0700 when missing */
+    size_t map_bytes;     /* address space; 0: 64 GiB */
+    size_t quota_bytes;   /* refuses ordinary writes past it; 0: the map less a reserve */
+    unsigned readers_max; /* 0: 126; use four times the threads */
+};
+
+/* Opens or creates; checks the format; clears stale readers; makes a new file durable (file,
+ * directory and parent are synced). out_store is written on STORE_OK only; out_text, when not NULL,
+ * gets a sentence naming the path and the cause on any other result (bounded to text_n). */
+enum store_rc store_open(const struct store_options *options, struct store **out_store,
+                         char *out_text, size_t text_n);
+void store_close(struct store *store); /* NULL is fine; every view must have ended */
+
+/* 16 bytes that name this life of the log: minted when the store is made, anew when it is restored.
+ * Channel epochs (native-protocol.md section 5) are its first 8 bytes in hex. */
+const uint8_t *store_epoch(const struct store *store);
+
+/* The write transaction. */
+enum store_rc store_begin(struct store *store, struct store_txn **out_txn);
+enum store_rc store_commit(struct store_txn *txn); /* ends txn whatever it returns */
+void store_abort(struct store_txn *txn);           /* NULL is fine */
+struct store_view *store_txn_view(struct store_txn *txn);
+
+/* A reader keeps one LMDB slot; a snapshot is begun, used within one tick and released. Beginning
+ * again on a reader that holds a snapshot renews it. */
+enum store_rc store_reader_new(struct store *store, struct store_reader **out_reader);
+void store_reader_free(struct store_reader *reader); /* NULL is fine */
+enum store_rc store_snapshot(struct store_reader *reader, struct store_view **out_view);
+void store_release(struct store_reader *reader);
+
+/* Rows. Keys are 1..511 bytes. */
+enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
+                        struct slice *out_value);
+enum store_rc store_put(struct store_txn *txn, enum store_table table, struct slice key,
+                        struct slice value);
+enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct slice key,
+                           struct slice value); /* STORE_EXISTS when the key is there */
+/* Room for value_n bytes to be filled in before the next call on txn. append: the key is known to
+ * be past every other of the table. */
+enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, struct slice key,
+                                size_t value_n, bool append, uint8_t **out_value);
+enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key);
+uint64_t store_count(struct store_view *view, enum store_table table);
+
+/* A cursor lives within its view. Seek finds the first key >= key (NULL p: the first of all). */
+struct store_cursor;
+enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
+                                struct store_cursor **out_cursor);
+void store_cursor_close(struct store_cursor *cursor); /* NULL is fine */
+enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
+                                struct slice *out_key, struct slice *out_value);
+enum store_rc store_cursor_last(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value);
+enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value);
+enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value);
+enum store_rc store_cursor_del(struct store_cursor *cursor); /* the row it stands on; write view */
+
+struct store_usage {
+    uint64_t bytes_used;       /* pages in use: file less free pages */
+    uint64_t bytes_file;       /* high-water mark of the data file */
+    uint64_t bytes_quota;
+    uint64_t txn_last;         /* newest committed transaction */
+    uint64_t reader_lag_txns;  /* how far the oldest live reader is behind */
+    unsigned readers, readers_max;
+};
+/* Counts the free pages: about a millisecond, so once a second at most. */
+enum store_rc store_usage(struct store *store, struct store_usage *out);
+/* True while ordinary writes are refused: the quota was passed at the last store_usage(), or a
+ * commit met a full disk since. Deleting and trimming go on. */
+bool store_is_full(const struct store *store);
+/* Frees slots of readers whose process is gone (at start and every minute). */
+unsigned store_clear_stale_readers(struct store *store);
+
+/* Hot backup (a long reader): compacted copy of the environment into the new folder `path`, synced
+ * and renamed into place; refuses when it exists. */
+enum store_rc store_backup(struct store *store, const char *path, char *out_text, size_t text_n);
+
+#endif
