@@ -1,6 +1,7 @@
 /* tests/fuzz/replay.c: runs a fuzz target over the files of its corpus, without libFuzzer.
  *
- * Usage: fuzz_x FILE-OR-FOLDER...   Exit 0 when every input went through, 2 when one cannot be read.
+ * Usage: fuzz_x FILE-OR-FOLDER...   Exit 0 when every input went through, 2 when one cannot be
+ * read.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
