@@ -38,7 +38,9 @@ struct log_options {
     void *limits_ctx;
 };
 
-/* Scans the journal, checks every checksum in it. out_text as in store_open(). */
+/* Scans the journal, checks every checksum in it. Damaged records are left out: the log opens, and
+ * out_text (which is empty otherwise, bounded to text_n, may be NULL) says which. No offset that
+ * can be told from what is left is given out again. */
 enum store_rc log_open(struct store *store, const struct log_options *options, struct log **out_log,
                        char *out_text, size_t text_n);
 void log_close(struct log *log); /* NULL is fine */
@@ -49,15 +51,15 @@ void log_limits_changed(struct log *log);
 void log_begin(struct log *log, struct store_txn *txn);
 void log_end(struct log *log, bool committed);
 
-/* Finds the channel of that name or makes it. */
+/* Finds the channel of that name or makes it. STORE_INVALID: the name is empty or too long. */
 enum store_rc log_channel_open(struct log *log, uint32_t app, struct slice name, int64_t now_ms,
                                uint64_t *out_channel);
 
 struct log_head {
     uint64_t channel;
-    uint64_t first, last;    /* offsets in the log now; first == last + 1 when empty */
-    uint64_t last_seq;       /* 0: nothing was ever appended */
-    uint32_t generation;     /* counts how often the channel was begun anew */
+    uint64_t first, last; /* offsets in the log now; first == last + 1 when empty */
+    uint64_t last_seq;    /* 0: nothing was ever appended */
+    uint32_t generation;  /* counts how often the channel was begun anew */
 };
 /* What the writer sees, the batch under way included. */
 enum store_rc log_head(struct log *log, uint64_t channel, struct log_head *out);
@@ -78,16 +80,23 @@ struct log_append {
 };
 struct log_appended {
     uint64_t offset, seq;
-    bool repeated; /* the key was seen in its window: offset is the first one's, nothing was written */
+    bool repeated; /* the key was seen in its window: offset is the first one's, nothing was written
+                    */
 };
-enum store_rc log_append(struct log *log, const struct log_append *append, struct log_appended *out);
+enum store_rc log_append(struct log *log, const struct log_append *append,
+                         struct log_appended *out);
 
-/* Housekeeping, in steps of bounded cost (about a millisecond): writes due blocks, trims the journal
- * from the front, drops what the limits no longer keep, forgets old keys. Within a batch, so its
- * work is committed with it. Returns true while there is more to do. */
+/* Whether the key was seen in its window, for callers that must know before other checks. */
+bool log_key_find(struct log *log, const uint8_t key_hash[LOG_KEY_HASH_BYTES], int64_t now_ms,
+                  uint64_t *out_offset);
+
+/* Housekeeping, in steps of bounded cost (about a millisecond): writes due blocks, trims the
+ * journal from the front, drops what the limits no longer keep, forgets old keys. Within a batch,
+ * so its work is committed with it. Returns true while there is more to do. */
 bool log_tend(struct log *log, int64_t now_ms);
 
-/* Empties the channel and begins it anew: generation + 1, offsets from 1. */
+/* Empties the channel and begins it anew: generation + 1, offsets from 1. Its idempotency keys stay
+ * known for their window. */
 enum store_rc log_channel_reset(struct log *log, uint64_t channel, int64_t now_ms);
 
 /* ---- readers ---- */
@@ -111,7 +120,8 @@ struct log_channel {
 enum store_rc log_find(struct store_view *view, uint32_t app, struct slice name,
                        struct log_channel *out);
 enum store_rc log_channel_get(struct store_view *view, uint64_t channel, struct log_channel *out);
-/* The channel with the next higher (reverse: lower) number than `after`; 0 begins at the end. */
+/* The channel with the next higher (reverse: lower) number than `after`; 0 begins at the lowest
+ * (highest). STORE_DAMAGED: of its row only out->channel is known, to go on after it. */
 enum store_rc log_channel_next(struct store_view *view, uint64_t after, bool reverse,
                                struct log_channel *out);
 
@@ -123,18 +133,20 @@ enum store_rc log_snapshot(struct log *log, struct store_reader *reader, uint64_
 
 /* Calls visit for records from `from` on, in order, until it returns false, max records were given
  * or the log ends. Only in the snapshot that log_snapshot() began for this head. *out_next is the
- * offset to go on with (head->last + 1 at the end). STORE_DAMAGED: *out_next is the offset after the
- * damaged range, which began at the offset last asked for or after the last one visited. */
+ * offset to go on with (head->last + 1 at the end). STORE_DAMAGED: *out_next is the offset after
+ * the damaged range, which began at the offset last asked for or after the last one visited. */
 typedef bool log_visit(void *ctx, const struct log_record *record);
 enum store_rc log_read(struct store_view *view, const struct log_head *head, uint64_t from,
                        size_t records_max, log_visit *visit, void *ctx, uint64_t *out_next);
-/* One record. */
+/* One record; STORE_NOT_FOUND outside head->first..head->last. */
 enum store_rc log_get(struct store_view *view, const struct log_head *head, uint64_t offset,
                       struct log_record *out);
 
-/* The order of everything, for pattern subscriptions and audits: records from sequence `from` on.
- * *out_next is the sequence to go on with. When the journal begins later than `from`,
- * *out_first says where. */
+/* The order of everything, for pattern subscriptions and audits: records from sequence `from` on,
+ * those of generations before a reset included. *out_next is the sequence to go on with, with
+ * STORE_DAMAGED the one after what cannot be read. *out_first is `from`, or where the journal
+ * begins when that is later. With records_max 0 nothing is visited and only *out_first is of use.
+ */
 enum store_rc log_read_journal(struct store_view *view, uint64_t from, size_t records_max,
                                log_visit *visit, void *ctx, uint64_t *out_first,
                                uint64_t *out_next);

@@ -60,7 +60,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
         b->p = xrealloc(b->p, cap);
         b->cap = cap;
     }
-    return b->p + b->n;
+    return b->p ? b->p + b->n : NULL; /* nothing was asked for, and there is nothing */
 }
 
 void buf_add(struct buf *b, const void *p, size_t n)

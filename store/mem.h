@@ -22,7 +22,7 @@ struct buf {
     size_t n, cap;
 };
 
-void buf_done(struct buf *b);                 /* frees the bytes; b is empty again */
+void buf_done(struct buf *b);                  /* frees the bytes; b is empty again */
 uint8_t *buf_reserve(struct buf *b, size_t n); /* room for n more at the end; b->n is not moved */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);

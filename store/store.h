@@ -6,8 +6,11 @@
  * Owns     the environment and the data directory, which it locks against a second hub.
  * Threads  store_begin..store_commit: the writer only. A reader belongs to one thread; different
  *          readers work at once. store_usage, store_backup: any thread.
- * Borrowed what store_get and cursors return points into the map until the view ends.
- * Errors   enum store_rc; nothing here logs. store_error_text() says what the library said.
+ * Borrowed what store_get and cursors return points into the map until the view ends; in the write
+ *          transaction's view until the next write, too.
+ * Errors   enum store_rc; nothing here logs. store_error_text() says what the library said. Once a
+ *          call on the write transaction said STORE_FULL, STORE_IO or STORE_DAMAGED, every further
+ *          one says the same and so does store_commit(), which then changes nothing.
  * Rules    dependencies.md "LMDB 0.9.24".
  */
 #ifndef WAGGLE_STORE_STORE_H
@@ -28,24 +31,24 @@ enum store_rc {
     STORE_INVALID,   /* path not usable, bad argument */
 };
 
-const char *store_rc_name(enum store_rc rc);
+const char *store_rc_name(enum store_rc rc); /* "ok", "not found", … */
 
 /* Every table of the house, in one place; a row's layout stands in the module named. */
 enum store_table {
-    TABLE_META,          /* store.c: format, epoch, counters */
-    TABLE_JOURNAL,       /* log.c: sequence -> record */
-    TABLE_BLOCK,         /* log.c: channel, first offset -> records */
-    TABLE_CHANNEL,       /* log.c: channel id -> head, name */
-    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
-    TABLE_TIMER,         /* timers.h: due time, id -> what to do */
-    TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
-    TABLE_APP,           /* auth: tenants */
-    TABLE_API_KEY,       /* auth: hash -> key */
-    TABLE_REVOCATION,    /* auth: what is revoked -> until when */
-    TABLE_NAMESPACE,     /* channels: app, namespace -> options set at run time */
-    TABLE_MEMBER,        /* channels: channel, member -> info, connections */
-    TABLE_AGENT,         /* hub/agents: app, agent id -> agent */
-    TABLE_AGENT_INDEX,   /* hub/agents: by type, service, capability */
+    TABLE_META,         /* store.c: format, epoch, counters */
+    TABLE_JOURNAL,      /* log.c: sequence -> record */
+    TABLE_BLOCK,        /* log.c: channel, first offset -> records */
+    TABLE_CHANNEL,      /* log.c: channel id -> head, name */
+    TABLE_CHANNEL_NAME, /* log.c: hash of app and name -> channel id */
+    TABLE_TIMER,        /* timers.h: due time, id -> what to do */
+    TABLE_REPLY,        /* replies.h: order -> answer to an idempotent request */
+    TABLE_APP,          /* auth: tenants */
+    TABLE_API_KEY,      /* auth: hash -> key */
+    TABLE_REVOCATION,   /* auth: what is revoked -> until when */
+    TABLE_NAMESPACE,    /* channels: app, namespace -> options set at run time */
+    TABLE_MEMBER,       /* channels: channel, member -> info, connections */
+    TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
+    TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
     TABLE_COUNT
 };
 
@@ -55,10 +58,12 @@ struct store_view;
 struct store_reader;
 
 struct store_options {
-    const char *path;     /* data directory; made with mode 0700 when missing */
-    size_t map_bytes;     /* address space; 0: 64 GiB */
-    size_t quota_bytes;   /* refuses ordinary writes past it; 0: the map less a reserve */
-    unsigned readers_max; /* 0: 126; use four times the threads */
+    const char *path;        /* data directory; made with mode 0700 when missing */
+    size_t map_bytes;        /* address space; 0: 64 GiB */
+    size_t quota_bytes;      /* store_is_full() past it; 0, or too near the map's end: the map less
+                                a sixteenth, which stays for trimming and deleting */
+    unsigned readers_max;    /* 0: 126; use four times the threads */
+    uint8_t fresh_epoch[16]; /* random bytes from the caller, kept when this call makes the store */
 };
 
 /* Opens or creates; checks the format; clears stale readers; makes a new file durable (file,
@@ -71,8 +76,15 @@ void store_close(struct store *store); /* NULL is fine; every view must have end
 /* 16 bytes that name this life of the log: minted when the store is made, anew when it is restored.
  * Channel epochs (native-protocol.md section 5) are its first 8 bytes in hex. */
 const uint8_t *store_epoch(const struct store *store);
+/* Gives the log a new life after a restore; before any other thread uses the store. */
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16]);
 
-/* The write transaction. */
+/* What the library said to the last call that came out as STORE_FULL, STORE_IO, STORE_DAMAGED or
+ * STORE_INVALID; any thread. */
+const char *store_error_text(const struct store *store);
+
+/* The write transaction: one at a time. After a commit said STORE_IO no other can be begun: what
+ * the disk holds is known again only to the next process. */
 enum store_rc store_begin(struct store *store, struct store_txn **out_txn);
 enum store_rc store_commit(struct store_txn *txn); /* ends txn whatever it returns */
 void store_abort(struct store_txn *txn);           /* NULL is fine */
@@ -99,7 +111,9 @@ enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, s
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key);
 uint64_t store_count(struct store_view *view, enum store_table table);
 
-/* A cursor lives within its view. Seek finds the first key >= key (NULL p: the first of all). */
+/* A cursor lives within its view and is closed before it ends. Seek finds the first key >= key
+ * (NULL p: the first of all). A fresh cursor's next is the first row, its prev the last. Outputs
+ * may be NULL. After STORE_NOT_FOUND, or a write to the table by other means, seek again. */
 struct store_cursor;
 enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
                                 struct store_cursor **out_cursor);
@@ -112,26 +126,32 @@ enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_k
                                 struct slice *out_value);
 enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
-enum store_rc store_cursor_del(struct store_cursor *cursor); /* the row it stands on; write view */
+/* Deletes the row it stands on (write view): next then gives the row after it, prev the one before.
+ * STORE_NOT_FOUND when it stands on none. */
+enum store_rc store_cursor_del(struct store_cursor *cursor);
 
 struct store_usage {
-    uint64_t bytes_used;       /* pages in use: file less free pages */
-    uint64_t bytes_file;       /* high-water mark of the data file */
+    uint64_t bytes_used;   /* pages in use: file less free pages */
+    uint64_t bytes_pinned; /* free pages that live readers keep from being used again */
+    uint64_t bytes_file;   /* high-water mark of the data file */
     uint64_t bytes_quota;
-    uint64_t txn_last;         /* newest committed transaction */
-    uint64_t reader_lag_txns;  /* how far the oldest live reader is behind */
-    unsigned readers, readers_max;
+    uint64_t txn_last;             /* newest committed transaction */
+    uint64_t reader_lag_txns;      /* how far the oldest live reader is behind */
+    unsigned readers, readers_max; /* slots taken, the house's own included; for store_reader_new */
 };
 /* Counts the free pages: about a millisecond, so once a second at most. */
 enum store_rc store_usage(struct store *store, struct store_usage *out);
-/* True while ordinary writes are refused: the quota was passed at the last store_usage(), or a
- * commit met a full disk since. Deleting and trimming go on. */
+/* True while whoever begins ordinary writes must refuse them: used and pinned bytes had reached the
+ * quota at the last store_usage(), the file grew past it since, or a write met the end of the map
+ * or a full disk. A later store_usage() that finds room ends it. The store itself refuses nothing
+ * before the map's end, so deleting and trimming go on. */
 bool store_is_full(const struct store *store);
 /* Frees slots of readers whose process is gone (at start and every minute). */
 unsigned store_clear_stale_readers(struct store *store);
 
 /* Hot backup (a long reader): compacted copy of the environment into the new folder `path`, synced
- * and renamed into place; refuses when it exists. */
+ * and renamed into place; it keeps the epoch. STORE_EXISTS when the folder is there, STORE_LOCKED
+ * while another backup runs. Makes and clears `<path>.part`. */
 enum store_rc store_backup(struct store *store, const char *path, char *out_text, size_t text_n);
 
 #endif

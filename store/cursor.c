@@ -1,0 +1,86 @@
+/* A cursor is LMDB's own with its view beside it. After a delete LMDB leaves it on the follower of
+ * the row and makes the first step forward stand still, so `next` is the follower and `prev` the
+ * predecessor, as one expects. */
+#include "store/env.h"
+
+#include <assert.h>
+
+#include "store/mem.h"
+
+#include <stdlib.h>
+
+struct store_cursor {
+    struct store_view *view;
+    MDB_cursor *mdb;
+    bool on_row; /* not after a delete: deleting again would take the follower */
+};
+
+enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
+                                struct store_cursor **out_cursor)
+{
+    MDB_cursor *mdb;
+    assert(view->live);
+    enum store_rc rc =
+        store_view_rc(view, mdb_cursor_open(view->txn, view->store->tables[table], &mdb));
+    if (rc != STORE_OK)
+        return rc;
+    struct store_cursor *cursor = xmalloc(sizeof *cursor);
+    *cursor = (struct store_cursor){.view = view, .mdb = mdb};
+    view->cursors++;
+    *out_cursor = cursor;
+    return STORE_OK;
+}
+
+void store_cursor_close(struct store_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    mdb_cursor_close(cursor->mdb);
+    cursor->view->cursors--;
+    free(cursor);
+}
+
+static enum store_rc move(struct store_cursor *cursor, MDB_cursor_op op, MDB_val key,
+                          struct slice *out_key, struct slice *out_value)
+{
+    MDB_val value;
+    enum store_rc rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, op));
+    cursor->on_row = rc == STORE_OK;
+    if (rc == STORE_OK && out_key)
+        *out_key = slice_of_val(&key);
+    if (rc == STORE_OK && out_value)
+        *out_value = slice_of_val(&value);
+    return rc;
+}
+
+enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
+                                struct slice *out_key, struct slice *out_value)
+{
+    return move(cursor, key.p ? MDB_SET_RANGE : MDB_FIRST, val_of(key), out_key, out_value);
+}
+
+enum store_rc store_cursor_last(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value)
+{
+    return move(cursor, MDB_LAST, (MDB_val){0}, out_key, out_value);
+}
+
+enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value)
+{
+    return move(cursor, MDB_NEXT, (MDB_val){0}, out_key, out_value);
+}
+
+enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,
+                                struct slice *out_value)
+{
+    return move(cursor, MDB_PREV, (MDB_val){0}, out_key, out_value);
+}
+
+enum store_rc store_cursor_del(struct store_cursor *cursor)
+{
+    if (!cursor->on_row)
+        return STORE_NOT_FOUND;
+    cursor->on_row = false;
+    return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));
+}

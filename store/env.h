@@ -1,0 +1,79 @@
+/* store/env.h: what the files of the store share about the LMDB environment. Only store.c,
+ * open.c, cursor.c, usage.c, freelist.c, length.c and backup.c include it: no one else sees lmdb.
+ *
+ * Threads  as store.h says; the atomics are what several threads touch.
+ */
+#ifndef WAGGLE_STORE_ENV_H
+#define WAGGLE_STORE_ENV_H
+
+#include <lmdb.h>
+#include <stdatomic.h>
+
+#include "store/store.h"
+
+struct store_view {
+    struct store *store;
+    MDB_txn *txn;         /* NULL: no snapshot, no transaction */
+    enum store_rc failed; /* of the write transaction: sticks until it ends */
+    bool live;
+    unsigned cursors; /* open ones: all must be closed before the view ends */
+};
+
+struct store_txn {
+    struct store_view view;
+};
+
+struct store_reader {
+    struct store_view view;
+};
+
+struct store {
+    char *path;
+    int lock_fd; /* -1: not locked */
+    MDB_env *env;
+    MDB_dbi tables[TABLE_COUNT];
+    uint8_t epoch[16];
+    uint64_t page_bytes, map_bytes, quota_bytes;
+    unsigned readers_max;
+    struct store_txn txn; /* the one write transaction */
+
+    atomic_uint readers;   /* struct store_reader that exist */
+    atomic_int last_error; /* LMDB's or the system's, for store_error_text() */
+    atomic_bool broken;    /* a commit met EIO: no more writing */
+    atomic_bool full;      /* store_is_full() */
+    atomic_bool disk_full; /* the disk, not the map, refused since the last store_usage() */
+    atomic_bool backing_up;
+    atomic_ullong file_limit; /* a data file that grows past this has likely passed the quota */
+};
+
+/* Slots beyond readers_max, so that store_usage and store_backup find one when all are taken. */
+enum { READERS_OWN = 4 };
+
+/* Maps the library's codes and errno to ours. */
+enum store_rc store_rc_of(int code);
+/* The same for a call on a view: remembers the cause, and in a write transaction the failure. */
+enum store_rc store_view_rc(struct store_view *view, int code);
+/* Counts LMDB's free pages: all, those freed by oldest_txn or later, those from first_page on. */
+struct free_query {
+    uint64_t oldest_txn, first_page; /* UINT64_MAX: none */
+};
+struct free_pages {
+    uint64_t all, pinned, high;
+};
+int store_free_pages(struct store *store, const struct free_query *query, struct free_pages *out);
+/* STORE_DAMAGED when pages that are in use are missing at the end of the file. */
+enum store_rc store_check_length(struct store *store);
+/* Space left on the disk that carries the store. */
+uint64_t store_disk_bytes_left(const struct store *store);
+
+static inline MDB_val val_of(struct slice s)
+{
+    return (MDB_val){.mv_size = s.n, .mv_data = (void *)(uintptr_t)s.p};
+}
+
+static inline struct slice slice_of_val(const MDB_val *v)
+{
+    return slice_of(v->mv_data, v->mv_size);
+}
+
+#endif

@@ -1,0 +1,315 @@
+/* Opening: one LMDB file, one named database a table, all of them opened once at start because
+ * opening one later would race with transactions under way.
+ *
+ * The data directory is held by an flock of our own on `lock`: LMDB itself lets several processes
+ * write in turn, and a second hub would break the promise of one writer. */
+#define _GNU_SOURCE
+#include "store/env.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/files.h"
+
+enum { STORE_FORMAT = 1, READERS_MAX_DEFAULT = 126 };
+static const size_t map_bytes_default = (size_t)64 << 30;
+
+/* clang-format off */
+/* Names on disk: they never change. */
+static const char *const table_names[TABLE_COUNT] = {
+    [TABLE_META]         = "meta",
+    [TABLE_JOURNAL]      = "journal",
+    [TABLE_BLOCK]        = "block",
+    [TABLE_CHANNEL]      = "channel",
+    [TABLE_CHANNEL_NAME] = "channel_name",
+    [TABLE_TIMER]        = "timer",
+    [TABLE_REPLY]        = "reply",
+    [TABLE_APP]          = "app",
+    [TABLE_API_KEY]      = "api_key",
+    [TABLE_REVOCATION]   = "revocation",
+    [TABLE_NAMESPACE]    = "namespace",
+    [TABLE_MEMBER]       = "member",
+    [TABLE_AGENT]        = "agent",
+    [TABLE_AGENT_INDEX]  = "agent_index",
+};
+/* clang-format on */
+
+struct cause {
+    char *text;
+    size_t n;
+};
+
+__attribute__((format(printf, 3, 4))) static enum store_rc
+because(const struct cause *cause, enum store_rc rc, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (cause->text && cause->n > 0)
+        (void)vsnprintf(cause->text, cause->n, format, args);
+    va_end(args);
+    return rc;
+}
+
+static enum store_rc lock_folder(struct store *store, const struct cause *cause)
+{
+    char *path = path_join(store->path, "lock");
+    enum store_rc rc = STORE_OK;
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        rc = because(cause, STORE_INVALID, "cannot open %s: %s", path, strerror(errno));
+    else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        rc = errno == EWOULDBLOCK
+                 ? because(cause, STORE_LOCKED, "another hub holds %s", path)
+                 : because(cause, STORE_INVALID, "cannot lock %s: %s", path, strerror(errno));
+    free(path);
+    return rc;
+}
+
+/* Reading ahead helps until the data outgrow memory; then it drives out pages that are in use. */
+static unsigned env_flags(const struct store *store)
+{
+    struct stat st;
+    char *path = path_join(store->path, "data.mdb");
+    bool outgrown =
+        stat(path, &st) == 0 && st.st_size / sysconf(_SC_PAGESIZE) > sysconf(_SC_PHYS_PAGES);
+    free(path);
+    return outgrown ? MDB_NOTLS | MDB_NORDAHEAD : MDB_NOTLS;
+}
+
+static size_t map_bytes_of(const struct store_options *options)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = options->map_bytes ? options->map_bytes : map_bytes_default;
+    return (bytes + page - 1) / page * page;
+}
+
+static enum store_rc open_env(struct store *store, const struct store_options *options,
+                              const struct cause *cause)
+{
+    store->readers_max = options->readers_max ? options->readers_max : READERS_MAX_DEFAULT;
+    int rc = mdb_env_create(&store->env);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(store->env, map_bytes_of(options));
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(store->env, store->readers_max + READERS_OWN);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
+    if (rc == 0)
+        rc = mdb_env_open(store->env, store->path, env_flags(store), 0600);
+    if (rc != 0)
+        return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", store->path,
+                       mdb_strerror(rc));
+    return STORE_OK;
+}
+
+/* LMDB may have made the map larger than asked: it must hold what the file has. */
+static void set_bounds(struct store *store, const struct store_options *options)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    (void)mdb_env_info(store->env, &info);
+    (void)mdb_env_stat(store->env, &stat);
+    store->page_bytes = stat.ms_psize;
+    store->map_bytes = info.me_mapsize;
+    uint64_t quota_max = store->map_bytes - store->map_bytes / 16;
+    store->quota_bytes =
+        options->quota_bytes && options->quota_bytes < quota_max ? options->quota_bytes : quota_max;
+}
+
+static enum store_rc check_length(struct store *store, const struct cause *cause)
+{
+    enum store_rc rc = store_check_length(store);
+    if (rc == STORE_DAMAGED)
+        return because(cause, rc, "%s/data.mdb was cut short: pages in use are missing",
+                       store->path);
+    if (rc != STORE_OK)
+        return because(cause, rc, "cannot read %s/data.mdb: %s", store->path, store_rc_name(rc));
+    return STORE_OK;
+}
+
+static enum store_rc write_meta(struct store *store, MDB_txn *txn, const char *name,
+                                const uint8_t *p, size_t n)
+{
+    MDB_val key = val_of(slice_str(name)), value = val_of(slice_of(p, n));
+    return store_rc_of(mdb_put(txn, store->tables[TABLE_META], &key, &value, 0));
+}
+
+static enum store_rc make_meta(struct store *store, MDB_txn *txn, const uint8_t epoch[16])
+{
+    uint8_t format[4];
+    be32_put(format, STORE_FORMAT);
+    memcpy(store->epoch, epoch, sizeof store->epoch);
+    enum store_rc rc = write_meta(store, txn, "format", format, sizeof format);
+    return rc == STORE_OK ? write_meta(store, txn, "epoch", epoch, sizeof store->epoch) : rc;
+}
+
+static enum store_rc check_meta(struct store *store, MDB_txn *txn)
+{
+    MDB_val format = val_of(slice_str("format")), epoch = val_of(slice_str("epoch")), value;
+    MDB_dbi meta = store->tables[TABLE_META];
+    if (mdb_get(txn, meta, &format, &value) != 0 || value.mv_size != 4 ||
+        be32_get(value.mv_data) != STORE_FORMAT)
+        return STORE_VERSION;
+    if (mdb_get(txn, meta, &epoch, &value) != 0 || value.mv_size != sizeof store->epoch)
+        return STORE_DAMAGED;
+    memcpy(store->epoch, value.mv_data, sizeof store->epoch);
+    return STORE_OK;
+}
+
+/* Opens the tables; those of a new store, and those that a newer program added, are made. */
+static enum store_rc open_tables_in(struct store *store, MDB_txn *txn, const uint8_t epoch[16])
+{
+    MDB_dbi main_dbi;
+    MDB_stat stat;
+    int rc = mdb_dbi_open(txn, NULL, 0, &main_dbi);
+    if (rc == 0)
+        rc = mdb_stat(txn, main_dbi, &stat);
+    if (rc != 0)
+        return store_rc_of(rc);
+    /* A file without tables is new: a crash before the first commit leaves one like that. */
+    bool fresh = stat.ms_entries == 0;
+    rc = mdb_dbi_open(txn, table_names[TABLE_META], fresh ? MDB_CREATE : 0,
+                      &store->tables[TABLE_META]);
+    if (rc == MDB_NOTFOUND)
+        return STORE_VERSION;
+    if (rc != 0)
+        return store_rc_of(rc);
+    enum store_rc meta_rc = fresh ? make_meta(store, txn, epoch) : check_meta(store, txn);
+    for (int i = TABLE_META + 1; i < TABLE_COUNT && meta_rc == STORE_OK; i++) {
+        assert(table_names[i]); /* without a name LMDB would open the table of tables */
+        meta_rc = store_rc_of(mdb_dbi_open(txn, table_names[i], MDB_CREATE, &store->tables[i]));
+    }
+    return meta_rc;
+}
+
+static enum store_rc open_tables(struct store *store, const struct store_options *options,
+                                 const struct cause *cause)
+{
+    MDB_txn *txn;
+    enum store_rc rc = store_rc_of(mdb_txn_begin(store->env, NULL, 0, &txn));
+    if (rc == STORE_OK) {
+        rc = open_tables_in(store, txn, options->fresh_epoch);
+        if (rc == STORE_OK)
+            rc = store_rc_of(mdb_txn_commit(txn));
+        else
+            mdb_txn_abort(txn);
+    }
+    if (rc == STORE_VERSION)
+        return because(cause, rc, "%s/data.mdb is not of format %d of this program", store->path,
+                       STORE_FORMAT);
+    if (rc != STORE_OK)
+        return because(cause, rc, "cannot read the tables of %s/data.mdb: %s", store->path,
+                       store_rc_name(rc));
+    return STORE_OK;
+}
+
+/* LMDB syncs the file's pages and nothing else: neither its name nor the folder's would outlast a
+ * power cut. Done at every start, since the process that made them may have died before. */
+static enum store_rc sync_names(struct store *store, const struct cause *cause)
+{
+    int fd = -1;
+    char *parent = path_parent(store->path);
+    int rc = mdb_env_get_fd(store->env, &fd);
+    if (rc == 0 && fsync(fd) != 0)
+        rc = errno;
+    if (rc == 0)
+        rc = folder_sync(store->path);
+    if (rc == 0)
+        rc = folder_sync(parent);
+    free(parent);
+    if (rc != 0)
+        return because(cause, store_rc_of(rc), "cannot sync %s: %s", store->path, strerror(rc));
+    return STORE_OK;
+}
+
+/* Whether it is full is known from the start. */
+static enum store_rc count_pages(struct store *store, const struct cause *cause)
+{
+    struct store_usage usage;
+    enum store_rc rc = store_usage(store, &usage);
+    if (rc != STORE_OK)
+        return because(cause, rc, "cannot read the free list of %s/data.mdb: %s", store->path,
+                       store_rc_name(rc));
+    return STORE_OK;
+}
+
+static enum store_rc open_all(struct store *store, const struct store_options *options,
+                              const struct cause *cause)
+{
+    int error = folder_make(store->path);
+    if (error != 0)
+        return because(cause, store_rc_of(error), "cannot make the folder %s: %s", store->path,
+                       strerror(error));
+    enum store_rc rc = lock_folder(store, cause);
+    if (rc == STORE_OK)
+        rc = open_env(store, options, cause);
+    if (rc == STORE_OK) {
+        set_bounds(store, options);
+        (void)store_clear_stale_readers(store);
+        rc = check_length(store, cause);
+    }
+    if (rc == STORE_OK)
+        rc = open_tables(store, options, cause);
+    if (rc == STORE_OK)
+        rc = count_pages(store, cause);
+    return rc == STORE_OK ? sync_names(store, cause) : rc;
+}
+
+enum store_rc store_open(const struct store_options *options, struct store **out_store,
+                         char *out_text, size_t text_n)
+{
+    struct cause cause = {.text = out_text, .n = text_n};
+    struct store *store = xcalloc(1, sizeof *store);
+    store->lock_fd = -1;
+    store->path = xstrdup(options->path);
+    store->txn.view.store = store;
+    enum store_rc rc = open_all(store, options, &cause);
+    if (rc != STORE_OK) {
+        store_close(store);
+        return rc;
+    }
+    *out_store = store;
+    return STORE_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    assert(!store->txn.view.live && atomic_load(&store->readers) == 0);
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd);
+    free(store->path);
+    free(store);
+}
+
+const uint8_t *store_epoch(const struct store *store)
+{
+    return store->epoch;
+}
+
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16])
+{
+    struct store_txn *txn;
+    enum store_rc rc = store_begin(store, &txn);
+    if (rc != STORE_OK)
+        return rc;
+    rc = store_put(txn, TABLE_META, slice_str("epoch"), slice_of(epoch, sizeof store->epoch));
+    if (rc != STORE_OK) {
+        store_abort(txn);
+        return rc;
+    }
+    rc = store_commit(txn);
+    if (rc == STORE_OK)
+        memcpy(store->epoch, epoch, sizeof store->epoch);
+    return rc;
+}
