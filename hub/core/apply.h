@@ -1,0 +1,87 @@
+/* hub/core/apply.h: how the domain decides: apply(command) -> reply, events; and nothing else.
+ *
+ * Deciding is pure: an apply function reads no clock, no randomness, no socket and no configuration
+ * outside its transaction; time and seed come with the command (design.md section 1). It checks
+ * first and writes after: a refusal leaves no trace.
+ *
+ * Threads  apply functions run on the writer, one after another.
+ */
+#ifndef WAGGLE_HUB_CORE_APPLY_H
+#define WAGGLE_HUB_CORE_APPLY_H
+
+#include "channels/book.h"
+#include "hub/core/tray.h"
+#include "store/timers.h"
+
+struct apply {
+    struct store_txn *txn;
+    struct store_view *view;
+    struct book *book;
+    void *state;         /* of the module whose command it is; see struct module */
+    int64_t now_ms;      /* never behind an earlier command's */
+    const uint8_t *seed; /* SEED_BYTES */
+    uint32_t app;
+    struct tray *tray; /* replies and events go into its `out` */
+    struct writer *writer;
+};
+
+/* body is the command's own bytes; the reply is appended to tray->out by the function
+ * (apply_reply). */
+typedef enum hub_rc command_apply(struct apply *a, struct command *command, struct slice body);
+
+enum command_kind_flags {
+    KIND_VOLATILE = 1, /* moves memory only: needs no transaction, waits for no disk */
+    KIND_RELEASES = 2, /* makes room: allowed while the store is full */
+};
+
+/* Static and constant; commands point to it. */
+struct command_kind {
+    const char *name;
+    command_apply *apply;
+    unsigned flags;
+    uint8_t module; /* whose state it gets: index in the writer's modules */
+    /* True for a body that cannot be refused, as it tells what has happened already (a member
+     * left): when the store is full the writer keeps the command and gives it again later. NULL:
+     * all may be refused. */
+    bool (*must)(struct slice body);
+};
+
+/* A part of the domain that keeps memory on the writer, rebuilt from the store by load(). */
+struct module {
+    const char *name;
+    void *(*open)(const void *options);
+    void (*close)(void *state);
+    /* At start and after an aborted batch: forget everything, read it from the store. */
+    enum hub_rc (*load)(void *state, struct store_view *view, int64_t now_ms);
+    /* Kinds of its stored timers: the id stands in the row (0 ends the list). The command's body is
+     * the timer's; its offset field holds the timer's id, see apply_timer_ref(). */
+    const struct timer_kind *timers;
+    /* Deadlines in memory: when the next is due (INT64_MAX: none), and one command for what is due.
+     * expire fills in kind, app and body, and returns false when nothing is due any more. */
+    int64_t (*next_due)(void *state);
+    bool (*expire)(void *state, int64_t now_ms, struct tray *tray);
+};
+
+struct timer_kind {
+    uint16_t id;
+    const struct command_kind *kind;
+};
+
+/* Timer ids of the house, for good: they stand in rows. */
+enum { TIMER_PRESENCE_GRACE = 1, TIMER_AGENT_CLOSE = 2, TIMER_AUTH_SWEEP = 3 };
+
+/* The timer that this command came of: only in the apply function of a timer kind. */
+struct timer_ref apply_timer_ref(const struct command *command);
+
+/* Appends to the reply of `command`. Calls for one command follow one another. */
+void apply_reply(struct apply *a, struct command *command, struct slice bytes);
+
+/* Publishes an event of the hub's own on a channel of the app: durable or live as the namespace
+ * says; in the same transaction as the change. name is an event name without characters that JSON
+ * escapes; data is raw JSON. */
+enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
+                       struct slice data);
+/* For channels' functions that take a sink; ctx is the apply. */
+void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset, uint64_t seq);
+
+#endif

@@ -1,0 +1,130 @@
+/* hub/core/io.h: what an I/O thread owns besides its sockets: the tray it fills, its reader, its
+ * topics, its picture of namespaces and rules; and what it counts.
+ *
+ * Threads  one; counters are read by any.
+ * Units    milliseconds; io->now_* are taken once a turn of the loop.
+ */
+#ifndef WAGGLE_HUB_CORE_IO_H
+#define WAGGLE_HUB_CORE_IO_H
+
+#include "channels/topics.h"
+#include "store/hash.h"
+#include "hub/core/hub.h"
+
+enum { IO_POOL_TRAYS = 64 };
+
+/* Where a message came from or went to. */
+enum io_wire { WIRE_NATIVE, WIRE_REST, WIRE_COUNT };
+enum io_class { CLASS_LIVE, CLASS_DURABLE, CLASS_CONTROL, CLASS_COUNT };
+enum io_drop {
+    DROP_SLOW_LIVE,
+    DROP_SLOW_CLOSED,
+    DROP_FELL_BEHIND,
+    DROP_CONFLATED,
+    DROP_POOL,
+    DROP_COUNT
+};
+
+typedef _Atomic uint64_t io_counter;
+static inline void io_count(io_counter *c, uint64_t by)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+static inline void io_gauge(io_counter *c, int64_t by)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + (uint64_t)by,
+                          memory_order_relaxed);
+}
+
+struct io_counters {
+    io_counter connections[WIRE_COUNT], accepted, refused, handshakes;
+    io_counter messages_in[WIRE_COUNT][CLASS_COUNT], messages_out[WIRE_COUNT][CLASS_COUNT];
+    io_counter bytes_in[WIRE_COUNT], bytes_out[WIRE_COUNT];
+    io_counter queue_bytes, catching_up, subscriptions;
+    io_counter drops[DROP_COUNT];
+    io_counter auth_failures[ADMIT_RC_COUNT], rate_limited;
+    io_counter requests, requests_failed, protocol_errors, closes_slow, closes_silent;
+    io_counter ticks, ticks_long, replayed_events, replayed_bytes;
+    io_counter starved; /* turns without a tray */
+};
+
+struct io {
+    unsigned index;
+    struct hub *hub;
+    const struct hub_settings *settings;
+    struct store_reader *reader;
+    struct topics *topics;
+    struct admission *admission;
+    const struct namespaces *namespaces;
+    uint64_t namespaces_generation;
+    struct apps *apps;
+    struct revocations *revocations;
+    uint64_t auth_changes, app_changes, signing_changes; /* seen so far */
+    struct signing *signing;
+
+    struct tray_pool pool;
+    struct tray *filling; /* commands for the writer; NULL: none begun */
+    struct tray *live;    /* events for other threads and this one */
+    struct ring *inbox;
+
+    uint64_t connections_made;
+    int64_t now_ms;
+    uint64_t now_us; /* monotonic */
+    struct io_counters counters;
+    void (*draw)(void *out, size_t n); /* randomness: auth_random, or a simulation's */
+};
+
+/* Gives up everything the thread holds; the topics' subscribers are done before. */
+enum hub_rc io_init(struct io *io, struct hub *hub, unsigned index, void (*draw)(void *, size_t),
+                    topics_deliver_fn *deliver, topics_behind_fn *behind, void *ctx);
+void io_done(struct io *io);
+
+/* The id of a new connection: its thread (connection_thread), and a number that no earlier run of
+ * the hub gave out, as events in the log name the connection that must not get them. */
+uint64_t io_connection_id(struct io *io);
+
+/* At the start of each turn: the time, and whatever changed since (namespaces, keys, apps,
+ * revocations, settings). True when connections should be looked over again (auth changed). */
+bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us);
+
+/* A command on the tray being filled; NULL when the pool is out (try again when a tray is home). */
+struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,
+                           struct return_address from, uint64_t ticket);
+struct buf *io_arena(struct io *io);  /* the `in` of the tray being filled */
+bool io_starved(const struct io *io); /* the pool is out: read no more for now */
+/* Hands over what was filled; live events to the threads that want them. `local` is called with the
+ * live tray for this thread's own subscribers. */
+void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tray), void *ctx);
+/* A tray was dealt with: lets it go, to its home. */
+void io_let_go(struct io *io, struct tray *tray);
+
+/* ---- publishing ---- */
+
+struct io_publish {
+    uint32_t app;
+    struct event event; /* time and ttl included */
+    const struct namespace_options *options;
+    struct return_address from;
+    uint64_t ticket;
+    struct slice id;  /* to echo, raw JSON */
+    struct slice key; /* idempotency key, empty: none */
+    bool expects;
+    uint64_t expect;
+    bool silent; /* no answer wanted */
+};
+/* HUB_OK: under way to the writer (durable; the answer comes with the tray) or given to the
+ * subscribers (live: *out_live). HUB_UNAVAILABLE: the pool is out. */
+enum hub_rc io_publish(struct io *io, const struct io_publish *publish, bool *out_live);
+
+/* A publish's key is one of its app and channel. */
+void publish_key_hash(const struct io *io, uint32_t app, struct slice channel, struct slice key,
+                      uint8_t out[16]);
+
+static inline uint64_t io_channel_hash(const struct io *io, uint32_t app, struct slice channel)
+{
+    return hash64_named(io->hub->hash_seed, app, channel);
+}
+const struct namespace_options *io_options(const struct io *io, uint32_t app, struct slice channel);
+
+#endif

@@ -1,0 +1,695 @@
+/* One step of the writer: take what waits, one transaction, apply, commit, let out.
+ *
+ * A store write that fails poisons an LMDB transaction, so a batch is all or nothing. When the
+ * store is full, every command of the batch is refused and memory is read anew from the store; when
+ * a single command met damage, the batch runs again without it. */
+#define _GNU_SOURCE
+#include "hub/core/writer.h"
+#include "hub/core/writer_parts.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    TIMERS_A_BATCH = 1000,
+    USAGE_EVERY_MS = 1000,
+    READERS_EVERY_MS = 60000,
+    UNREADABLE_AGAIN_MS = 5000
+};
+
+static void count(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static unsigned bucket_of(uint64_t value, uint64_t unit)
+{
+    unsigned i = 0;
+    for (uint64_t bound = unit; value > bound && i < WRITER_BUCKETS - 1; bound *= 2) {
+        i++;
+    }
+    return i;
+}
+
+/* ---- one command ---- */
+
+static void reply_put(struct tray *tray, struct command *command, struct slice bytes)
+{
+    if (command->reply_n == 0) {
+        command->reply_at = (uint32_t)tray->out.n;
+    }
+    assert(command->reply_at + command->reply_n == tray->out.n);
+    buf_add_slice(&tray->out, bytes);
+    command->reply_n += (uint32_t)bytes.n;
+}
+
+static enum hub_rc apply_one(struct writer *w, struct tray *tray, struct command *command)
+{
+    const struct command_kind *kind = command->kind;
+    struct apply a = {.txn = w->txn,
+                      .view = w->txn ? store_txn_view(w->txn) : NULL,
+                      .book = w->book,
+                      .state = w->state[kind->module],
+                      .now_ms = w->now_ms,
+                      .seed = command->seed,
+                      .app = command->app,
+                      .tray = tray,
+                      .writer = w};
+    return kind->apply(&a, command, tray_slice(tray, TRAY_IN, command->body_at, command->body_n));
+}
+
+/* The answer to a key that was seen before, if it was. */
+static bool replay(struct writer *w, struct tray *tray, struct command *command)
+{
+    struct reply_row row;
+    if (replies_find(w->replies, command->key_hash, w->now_ms, &row) != STORE_OK) {
+        return false;
+    }
+    if (memcmp(row.request_hash, command->request_hash, sizeof row.request_hash) != 0) {
+        command->rc = HUB_KEY_CONFLICT;
+        return true;
+    }
+    command->rc = row.status;
+    command->flags |= COMMAND_REPLAYED;
+    reply_put(tray, command, row.body);
+    return true;
+}
+
+static void remember(struct writer *w, struct tray *tray, struct command *command)
+{
+    struct reply_row row = {.time_ms = w->now_ms,
+                            .status = command->rc,
+                            .body =
+                                tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n)};
+    memcpy(row.key_hash, command->key_hash, sizeof row.key_hash);
+    memcpy(row.request_hash, command->request_hash, sizeof row.request_hash);
+    enum store_rc rc = replies_add(w->replies, &row);
+    if (rc != STORE_OK) {
+        command->rc = (uint16_t)hub_rc_of_store(rc);
+    }
+}
+
+static bool must_abort(uint16_t rc)
+{
+    return rc == HUB_STORE_FULL || rc == HUB_STORE_DAMAGED || rc == HUB_INTERNAL;
+}
+
+/* False: the transaction is spoiled. */
+static bool run_command(struct writer *w, struct tray *tray, struct command *command)
+{
+    if (command->rc != HUB_OK) {
+        return true; /* failed in an earlier run of this batch */
+    }
+    if (w->full && !(command->kind->flags & (KIND_VOLATILE | KIND_RELEASES))) {
+        command->rc = HUB_STORE_FULL;
+        return true;
+    }
+    bool keyed = (command->flags & COMMAND_KEYED) && command->kind != &command_publish;
+    if (keyed && replay(w, tray, command)) {
+        return true;
+    }
+    command->rc = (uint16_t)apply_one(w, tray, command);
+    if (keyed && command->rc == HUB_OK) {
+        remember(w, tray, command);
+    }
+    return !must_abort(command->rc);
+}
+
+static bool run_tray(struct writer *w, struct tray *tray, struct command **out_failed)
+{
+    if (tray->now_ms > w->now_ms) {
+        w->now_ms = tray->now_ms;
+    }
+    for (uint32_t i = 0; i < tray->commands_n; i++) {
+        if (!run_command(w, tray, &tray->commands[i])) {
+            *out_failed = &tray->commands[i];
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes back what a run left on the trays, for the next run or for the refusal. */
+static void unwind(struct writer *w, struct command *keep)
+{
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        struct tray *tray = w->batch[t];
+        buf_clear(&tray->out);
+        tray->events_n = 0;
+        tray->kicks_n = 0;
+        for (uint32_t i = 0; i < tray->commands_n; i++) {
+            struct command *command = &tray->commands[i];
+            command->reply_n = 0;
+            command->flags &= (uint16_t)~COMMAND_REPLAYED;
+            if (command != keep && !(command->flags & COMMAND_FAILED)) {
+                command->rc = HUB_OK;
+            }
+        }
+    }
+    if (keep) {
+        keep->flags |= COMMAND_FAILED;
+    }
+}
+
+static void refuse_all(struct writer *w, enum hub_rc rc)
+{
+    unwind(w, NULL);
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        struct tray *tray = w->batch[t];
+        for (uint32_t i = 0; i < tray->commands_n; i++) {
+            if (!(tray->commands[i].flags & COMMAND_FAILED)) {
+                tray->commands[i].rc = (uint16_t)rc;
+            }
+        }
+    }
+}
+
+/* ---- timers ---- */
+
+static void timer_command(struct tray *tray, const struct command_kind *kind,
+                          const struct timer *timer)
+{
+    struct command *command = tray_command(tray);
+    command->kind = kind;
+    command->flags = COMMAND_SILENT;
+    command->body_at = (uint32_t)tray->in.n;
+    command->body_n = (uint32_t)timer->body.n;
+    buf_add_slice(&tray->in, timer->body);
+    command->offset = timer->ref.id;
+    be64_put(command->key_hash, (uint64_t)timer->ref.due_ms);
+}
+
+struct timer_ref apply_timer_ref(const struct command *command)
+{
+    return (struct timer_ref){.due_ms = (int64_t)be64_get(command->key_hash),
+                              .id = command->offset};
+}
+
+static const struct command_kind *timer_kind_of(struct writer *w, uint16_t id)
+{
+    return id < TIMER_KINDS_MAX ? w->timer_kinds[id] : NULL;
+}
+
+/* A timer whose command met damage is dropped, or every batch after it would fail as this one did.
+ */
+static bool is_spoiler(const struct writer *w, struct timer_ref ref)
+{
+    for (unsigned i = 0; i < w->spoilers_n; i++) {
+        if (w->spoilers[i].id == ref.id && w->spoilers[i].due_ms == ref.due_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A row that cannot be read is dropped, or it would stand before all others for good. */
+static enum store_rc timer_next(struct writer *w, struct timer *out)
+{
+    enum store_rc rc = timer_first_due(store_txn_view(w->txn), w->now_ms, out);
+    for (unsigned n = 0; rc == STORE_DAMAGED && out->ref.id && n < TIMERS_A_BATCH; n++) {
+        w->options.note(w->options.ctx, 'E', "a timer is damaged and is dropped");
+        rc = timer_cancel(w->txn, out->ref);
+        if (rc == STORE_OK) {
+            rc = timer_first_due(store_txn_view(w->txn), w->now_ms, out);
+        }
+    }
+    return rc;
+}
+
+/* Turns due rows into commands on the writer's own tray. The rows go in the same transaction. A
+ * table that cannot be read stops the timers, nothing else. */
+static enum hub_rc timers_take(struct writer *w, struct tray *tray)
+{
+    struct timer timer;
+    for (unsigned n = 0; n < TIMERS_A_BATCH; n++) {
+        enum store_rc rc = timer_next(w, &timer);
+        if (rc == STORE_NOT_FOUND || rc == STORE_DAMAGED) {
+            return HUB_OK;
+        }
+        if (rc != STORE_OK) {
+            return hub_rc_of_store(rc);
+        }
+        if (n == 0) {
+            atomic_store_explicit(&w->stats.lag_ms, w->now_ms - timer.ref.due_ms,
+                                  memory_order_relaxed);
+        }
+        const struct command_kind *kind = timer_kind_of(w, timer.kind);
+        if (kind && !is_spoiler(w, timer.ref)) {
+            timer_command(tray, kind, &timer);
+        }
+        rc = timer_cancel(w->txn, timer.ref);
+        if (rc != STORE_OK) {
+            return hub_rc_of_store(rc);
+        }
+    }
+    return HUB_OK;
+}
+
+static void deadlines_take(struct writer *w, struct tray *tray)
+{
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        const struct module *module = w->modules[m];
+        for (unsigned n = 0; module->expire && n < TIMERS_A_BATCH; n++) {
+            if (!module->expire(w->state[m], w->now_ms, tray)) {
+                break;
+            }
+        }
+    }
+}
+
+/* While the store is full, rows and deadlines stay where they are: late, never lost. */
+static int64_t next_due(const struct writer *w)
+{
+    if (w->full) {
+        return w->usage_ms + USAGE_EVERY_MS;
+    }
+    int64_t due = w->later_n ? w->now_ms : w->timer_due_ms;
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->next_due) {
+            int64_t d = w->modules[m]->next_due(w->state[m]);
+            due = d < due ? d : due;
+        }
+    }
+    return due;
+}
+
+/* ---- what must not be refused: someone left while there was no room to say so ---- */
+
+void writer_later(struct writer *w, const struct command_kind *kind, uint32_t app,
+                  struct slice body)
+{
+    if (w->later_n == w->later_cap) {
+        w->later_cap = w->later_cap ? w->later_cap * 2 : 16;
+        w->later = xrealloc(w->later, w->later_cap * sizeof *w->later);
+    }
+    struct later *later = &w->later[w->later_n++];
+    *later = (struct later){.kind = kind, .app = app};
+    buf_add_slice(&later->body, body);
+}
+
+static void keep_for_later(struct writer *w, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->commands_n; i++) {
+        const struct command *c = &tray->commands[i];
+        struct slice body = tray_slice(tray, TRAY_IN, c->body_at, c->body_n);
+        if (c->rc == HUB_STORE_FULL && c->kind->must && c->kind->must(body)) {
+            writer_later(w, c->kind, c->app, body);
+        }
+    }
+}
+
+/* They go first, on a tray of their own: nobody who comes in this batch is taken for one who left
+ * before. */
+static void later_take(struct writer *w)
+{
+    struct tray *tray = w->later_n && !w->full ? tray_take(&w->pool) : NULL;
+    if (!tray) {
+        return;
+    }
+    tray->now_ms = w->now_ms;
+    for (size_t i = 0; i < w->later_n; i++) {
+        struct command *command = tray_command(tray);
+        command->kind = w->later[i].kind;
+        command->app = w->later[i].app;
+        command->flags = COMMAND_SILENT;
+        command->body_at = (uint32_t)tray->in.n;
+        command->body_n = (uint32_t)w->later[i].body.n;
+        buf_add_slice(&tray->in, buf_slice(&w->later[i].body));
+        buf_done(&w->later[i].body);
+    }
+    w->later_n = 0;
+    w->batch[w->batch_n++] = tray;
+}
+
+/* ---- a batch ---- */
+
+static void collect(struct writer *w)
+{
+    size_t commands = 0, bytes = 0;
+    w->batch_n = 0;
+    later_take(w);
+    while (w->batch_n < BATCH_TRAYS_MAX && commands < WRITER_COMMANDS_MAX &&
+           bytes < WRITER_BYTES_MAX) {
+        struct tray *tray = ring_pop(w->inbox);
+        if (!tray) {
+            break;
+        }
+        w->batch[w->batch_n++] = tray;
+        commands += tray->commands_n;
+        bytes += tray->in.n;
+    }
+}
+
+static bool needs_store(const struct writer *w)
+{
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        for (uint32_t i = 0; i < w->batch[t]->commands_n; i++) {
+            if (!(w->batch[t]->commands[i].kind->flags & KIND_VOLATILE)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum hub_rc begin(struct writer *w)
+{
+    enum store_rc rc = store_begin(w->store, &w->txn);
+    if (rc != STORE_OK) {
+        w->txn = NULL;
+        return hub_rc_of_store(rc);
+    }
+    log_begin(w->log, w->txn);
+    replies_begin(w->replies, w->txn);
+    return HUB_OK;
+}
+
+/* A table that cannot be read is looked at again after a while, not at once. */
+static int64_t timer_due(const struct writer *w, struct store_view *view)
+{
+    int64_t due = timer_next_due(view);
+    return due == INT64_MIN ? w->now_ms + UNREADABLE_AGAIN_MS : due;
+}
+
+static void memory_reload(struct writer *w)
+{
+    struct store_view *view;
+    book_reload(w->book);
+    if (store_snapshot(w->reader, &view) != STORE_OK) {
+        w->options.panic(w->options.ctx, "cannot read the store back after an aborted batch");
+        return;
+    }
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->load && w->modules[m]->load(w->state[m], view, w->now_ms) != HUB_OK) {
+            w->options.panic(w->options.ctx, "cannot rebuild memory after an aborted batch");
+        }
+    }
+    w->timer_due_ms = timer_due(w, view);
+    store_release(w->reader);
+}
+
+static void abort_batch(struct writer *w)
+{
+    store_abort(w->txn);
+    w->txn = NULL;
+    log_end(w->log, false);
+    replies_end(w->replies, false);
+    memset(w->changed, 0, sizeof w->changed);
+    w->namespaces_dirty = false;
+    count(&w->stats.aborted, 1);
+    memory_reload(w);
+}
+
+static enum store_rc commit_batch(struct writer *w)
+{
+    w->timer_due_ms = timer_due(w, store_txn_view(w->txn));
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    enum store_rc rc = store_commit(w->txn);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    w->txn = NULL;
+    log_end(w->log, rc == STORE_OK);
+    replies_end(w->replies, rc == STORE_OK);
+    uint64_t us = (uint64_t)((after.tv_sec - before.tv_sec) * 1000000 +
+                             (after.tv_nsec - before.tv_nsec) / 1000);
+    count(&w->stats.commit_us, us);
+    count(&w->stats.commit_us_bucket[bucket_of(us, 64)], 1);
+    return rc;
+}
+
+/* Deadlines are taken when the batch's beats have counted: nobody is found silent who spoke in it.
+ */
+static enum hub_rc run_deadlines(struct writer *w, struct tray *own)
+{
+    enum hub_rc rc = HUB_OK;
+    if (w->deadlines_spoil) {
+        return rc;
+    }
+    deadlines_take(w, own);
+    for (uint32_t i = 0; rc == HUB_OK && i < own->commands_n; i++) {
+        if (!run_command(w, own, &own->commands[i])) {
+            rc = (enum hub_rc)own->commands[i].rc;
+        }
+    }
+    if (rc != HUB_OK && rc != HUB_STORE_FULL) {
+        w->deadlines_spoil = true;
+        w->options.note(w->options.ctx, 'E', "a deadline met damage and waits");
+    }
+    return rc;
+}
+
+static enum hub_rc run_timers(struct writer *w, struct tray *own)
+{
+    uint32_t first = own->commands_n;
+    enum hub_rc rc = timers_take(w, own);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    for (uint32_t i = first; rc == HUB_OK && i < own->commands_n; i++) {
+        if (!run_command(w, own, &own->commands[i])) {
+            rc = (enum hub_rc)own->commands[i].rc;
+            if (rc != HUB_STORE_FULL && w->spoilers_n < RERUNS_MAX) {
+                w->spoilers[w->spoilers_n++] = apply_timer_ref(&own->commands[i]);
+                w->options.note(w->options.ctx, 'E', "a timer met damage and is dropped");
+            }
+        }
+    }
+    return rc;
+}
+
+/* The trays, then what is due. */
+static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **out_failed)
+{
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        if (w->batch[t] != own && !run_tray(w, w->batch[t], out_failed)) {
+            return (enum hub_rc)(*out_failed)->rc;
+        }
+    }
+    enum hub_rc rc = own ? run_deadlines(w, own) : HUB_OK;
+    return rc == HUB_OK && own ? run_timers(w, own) : rc;
+}
+
+/* Runs and commits the batch; HUB_OK, or what refuses all of it. */
+static enum hub_rc attempt(struct writer *w, struct tray *own, struct command **out_failed)
+{
+    enum hub_rc rc = begin(w);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = run_all(w, own, out_failed);
+    if (rc != HUB_OK) {
+        abort_batch(w);
+        return rc;
+    }
+    w->more_to_tend = log_tend(w->log, w->now_ms);
+    w->more_to_tend = replies_tend(w->replies, w->now_ms) || w->more_to_tend;
+    enum store_rc src = commit_batch(w);
+    if (src != STORE_OK) {
+        memory_reload(w);
+        memset(w->changed, 0, sizeof w->changed);
+        w->namespaces_dirty = false;
+        count(&w->stats.aborted, 1);
+    }
+    return hub_rc_of_store(src);
+}
+
+static void run_batch(struct writer *w, struct tray *own)
+{
+    enum hub_rc rc = HUB_OK;
+    unsigned spoilers = w->spoilers_n = 0;
+    bool spoiled = w->deadlines_spoil = false;
+    for (unsigned run = 0; run < RERUNS_MAX; run++) {
+        struct command *failed = NULL;
+        rc = attempt(w, own, &failed);
+        if (rc == HUB_OK) {
+            return;
+        }
+        bool again = failed || w->spoilers_n > spoilers || w->deadlines_spoil != spoiled;
+        spoilers = w->spoilers_n;
+        spoiled = w->deadlines_spoil;
+        if (own) {
+            own->commands_n = 0; /* rows and deadlines are still there */
+            buf_clear(&own->in);
+        }
+        if (rc == HUB_STORE_FULL) {
+            w->full = true;
+            break;
+        }
+        if (!again) {
+            break;
+        }
+        if (failed) {
+            w->options.note(w->options.ctx, 'E', failed->kind->name);
+        }
+        unwind(w, failed);
+    }
+    if (rc == HUB_INTERNAL) {
+        w->options.panic(w->options.ctx, "the store cannot commit");
+    }
+    refuse_all(w, rc);
+}
+
+/* ---- letting out ---- */
+
+static uint64_t wanted_by(const struct writer *w, const struct tray *tray)
+{
+    uint64_t wanted = 0;
+    for (uint32_t i = 0; i < tray->events_n; i++) {
+        wanted |= interest_of(w->interest, tray->events[i].channel_hash);
+    }
+    for (uint32_t i = 0; i < tray->kicks_n; i++) {
+        unsigned thread = connection_thread(tray->kicks[i].connection);
+        wanted |= thread < w->options.ports_n ? UINT64_C(1) << thread : 0;
+    }
+    return wanted;
+}
+
+static void let_out(struct writer *w, struct tray *tray, uint64_t *wake)
+{
+    bool own = tray->origin >= w->options.ports_n;
+    tray->answered = true;
+    tray->wanted = wanted_by(w, tray);
+    uint64_t to = tray->wanted | (own ? 0 : UINT64_C(1) << tray->origin);
+    count(&w->stats.events, tray->events_n);
+    if (!to) {
+        tray_give(&w->pool, tray);
+        return;
+    }
+    atomic_store_explicit(&tray->refs, (uint32_t)__builtin_popcountll(to), memory_order_relaxed);
+    for (uint64_t rest = to; rest; rest &= rest - 1) {
+        unsigned thread = (unsigned)__builtin_ctzll(rest);
+        bool pushed = ring_push(w->ports[thread].inbox, tray);
+        assert(pushed); /* inboxes are as long as all pools together */
+        (void)pushed;
+    }
+    *wake |= to;
+}
+
+static void announce(struct writer *w)
+{
+    for (unsigned i = 0; i < CHANGE_COUNT; i++) {
+        if (w->changed[i]) {
+            atomic_fetch_add(&w->change[i], 1);
+            w->changed[i] = false;
+        }
+    }
+    if (w->namespaces_dirty) {
+        w->namespaces_dirty = false;
+        writer_namespaces_rebuild(w);
+    }
+}
+
+static void statistics(struct writer *w)
+{
+    uint64_t commands = 0;
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        commands += w->batch[t]->commands_n;
+    }
+    count(&w->stats.batches, 1);
+    count(&w->stats.commands, commands);
+    count(&w->stats.batch_size[bucket_of(commands, 1)], 1);
+    atomic_store_explicit(&w->stats.trays_idle, w->pool.idle_n, memory_order_relaxed);
+}
+
+static void housekeep(struct writer *w, int64_t now_ms)
+{
+    struct store_usage usage;
+    if (now_ms - w->usage_ms >= USAGE_EVERY_MS) {
+        w->usage_ms = now_ms;
+        if (store_usage(w->store, &usage) == STORE_OK) {
+            w->full = store_is_full(w->store);
+        }
+    }
+    w->full =
+        w->full || store_is_full(w->store); /* the file may pass the quota between two counts */
+    if (now_ms - w->readers_ms >= READERS_EVERY_MS) {
+        w->readers_ms = now_ms;
+        (void)store_clear_stale_readers(w->store);
+    }
+}
+
+/* What waits, and what is to be said about it afterwards. */
+static bool step(struct writer *w, int64_t now_ms)
+{
+    tray_pool_collect(&w->pool);
+    writer_namespaces_adopt(w);
+    w->now_ms = now_ms > w->now_ms ? now_ms : w->now_ms;
+    housekeep(w, w->now_ms);
+    collect(w);
+    bool due = !w->full && next_due(w) <= w->now_ms;
+    bool tend = w->more_to_tend || w->now_ms - w->tend_ms >= TEND_EVERY_MS;
+    if (w->batch_n == 0 && !due && !tend) {
+        return false;
+    }
+    struct tray *own = due ? tray_take(&w->pool) : NULL; /* NULL: when one comes home */
+    if (own) {
+        own->now_ms = w->now_ms;
+        w->batch[w->batch_n++] = own;
+    }
+    if (own || tend || needs_store(w)) {
+        w->tend_ms = w->now_ms;
+        run_batch(w, own);
+    } else {
+        struct command *none;
+        for (unsigned t = 0; t < w->batch_n; t++) {
+            (void)run_tray(w, w->batch[t], &none); /* volatile: nothing to spoil */
+        }
+    }
+    if (w->batch_n) {
+        statistics(w);
+    }
+    announce(w);
+    uint64_t wake = 0;
+    for (unsigned t = 0; t < w->batch_n; t++) {
+        keep_for_later(w, w->batch[t]);
+        let_out(w, w->batch[t], &wake);
+    }
+    for (; wake; wake &= wake - 1) {
+        struct writer_port *port = &w->ports[__builtin_ctzll(wake)];
+        port->wake(port->wake_ctx);
+    }
+    return true;
+}
+
+bool writer_step(struct writer *w, int64_t now_ms, int64_t *out_next)
+{
+    bool worked = step(w, now_ms);
+    atomic_store_explicit(&w->stats.full, w->full, memory_order_relaxed);
+    atomic_store_explicit(&w->stats.later, w->later_n, memory_order_relaxed);
+    *out_next = next_due(w);
+    return worked;
+}
+
+/* ---- what apply functions use ---- */
+
+void apply_reply(struct apply *a, struct command *command, struct slice bytes)
+{
+    reply_put(a->tray, command, bytes);
+}
+
+void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset, uint64_t seq)
+{
+    struct apply *a = ctx;
+    struct tray_event *out = tray_event(a->tray);
+    out->app = app;
+    out->arena = TRAY_OUT;
+    out->offset = offset;
+    out->seq = seq;
+    out->channel_hash = hash64_named(a->writer->options.hash_seed, app, event->channel);
+    event_frame_begin(&a->tray->out, event, &out->frame);
+    event_frame_finish(a->tray->out.p, &out->frame, offset);
+}
+
+enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
+                       struct slice data)
+{
+    struct event event = {.kind = EVENT_MESSAGE,
+                          .channel = channel,
+                          .name = slice_str(name),
+                          .data = data,
+                          .time_ms = a->now_ms};
+    return hub_rc_of_store(book_tell(a->book, app, &event, apply_emit, a));
+}

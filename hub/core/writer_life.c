@@ -1,0 +1,221 @@
+/* The writer's start, thread and end. */
+#define _GNU_SOURCE
+#include "hub/core/writer_parts.h"
+
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SLEEP_MAX_MS = 1000, SLEEP_MIN_MS = 1 };
+
+static void timers_register(struct writer *w, const struct timer_kind *timers)
+{
+    for (; timers && timers->id; timers++) {
+        w->timer_kinds[timers->id] = timers->kind;
+    }
+}
+
+static enum hub_rc modules_load(struct writer *w)
+{
+    struct store_view *view;
+    enum store_rc src = store_snapshot(w->reader, &view);
+    enum hub_rc rc = hub_rc_of_store(src);
+    for (unsigned m = 0; rc == HUB_OK && m < w->modules_n; m++) {
+        if (w->modules[m]->load) {
+            rc = w->modules[m]->load(w->state[m], view, w->now_ms);
+        }
+    }
+    if (src == STORE_OK) {
+        w->timer_due_ms = timer_next_due(view);
+        store_release(w->reader);
+    }
+    return rc;
+}
+
+/* A start is a change too: every connection is gone. Committed before anyone is served. */
+static enum hub_rc restart_commit(struct writer *w)
+{
+    enum store_rc src = store_begin(w->store, &w->txn);
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    log_begin(w->log, w->txn);
+    struct tray tray = {0};
+    struct apply a = {.txn = w->txn, .now_ms = w->now_ms, .tray = &tray, .writer = w};
+    struct presence p = {.book = w->book,
+                         .txn = w->txn,
+                         .now_ms = w->now_ms,
+                         .timer_kind = TIMER_PRESENCE_GRACE,
+                         .emit = apply_emit,
+                         .emit_ctx = &a};
+    enum presence_rc prc = presence_restart(&p, w->options.restart_grace_ms);
+    w->timer_due_ms = timer_next_due(store_txn_view(w->txn));
+    if (prc == PRESENCE_OK) {
+        src = store_commit(w->txn);
+    } else {
+        store_abort(w->txn);
+        src = prc == PRESENCE_STORE ? p.store_rc : STORE_DAMAGED;
+    }
+    w->txn = NULL;
+    log_end(w->log, src == STORE_OK);
+    buf_done(&tray.out);
+    free(tray.events);
+    if (src != STORE_FULL) {
+        return hub_rc_of_store(src);
+    }
+    /* A full store still starts: reads go on, and the connections of before are given up when there
+     * is room. */
+    w->full = true;
+    writer_later(w, &command_presence_restart, 0, slice_of(NULL, 0));
+    return HUB_OK;
+}
+
+static enum hub_rc open_parts(struct writer *w, char *out_text, size_t text_n)
+{
+    struct log_options log_options = w->options.log;
+    log_options.limits = book_limits;
+    log_options.limits_ctx = w->book;
+    enum store_rc rc = log_open(w->store, &log_options, &w->log, out_text, text_n);
+    if (rc == STORE_OK) {
+        book_attach(w->book, w->log);
+        rc = replies_open(w->store, &w->options.replies, &w->replies);
+    }
+    if (rc == STORE_OK) {
+        rc = store_reader_new(w->store, &w->reader);
+    }
+    return hub_rc_of_store(rc);
+}
+
+enum hub_rc writer_new(const struct writer_options *options, struct writer **out, char *out_text,
+                       size_t text_n)
+{
+    struct writer *w = xcalloc(1, sizeof *w);
+    w->options = *options;
+    w->store = options->store;
+    w->interest = options->interest;
+    w->now_ms = options->now_ms;
+    w->timer_due_ms = INT64_MAX;
+    w->configured = options->namespaces;
+    w->book = book_new(options->hash_seed, namespaces_copy(options->namespaces));
+    w->inbox = ring_new(options->inbox_trays);
+    tray_pool_init(&w->pool, WRITER_POOL_TRAYS, options->ports_n);
+    w->modules_n = options->modules_n;
+    static const struct timer_kind core_timers[] = {
+        {TIMER_PRESENCE_GRACE, &command_presence_expire}, {0, NULL}};
+    timers_register(w, core_timers);
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        w->modules[m] = options->modules[m];
+        w->state[m] = w->modules[m]->open(options->module_options[m]);
+        timers_register(w, w->modules[m]->timers);
+    }
+    if (text_n) {
+        snprintf(out_text, text_n, "the store could not be read");
+    }
+    enum hub_rc rc = open_parts(w, out_text, text_n);
+    if (rc == HUB_OK) {
+        writer_namespaces_rebuild(w);
+        rc = modules_load(w);
+    }
+    if (rc == HUB_OK) {
+        rc = restart_commit(w);
+    }
+    if (rc != HUB_OK) {
+        writer_free(w);
+        return rc;
+    }
+    *out = w;
+    return HUB_OK;
+}
+
+void writer_free(struct writer *w)
+{
+    if (!w) {
+        return;
+    }
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        w->modules[m]->close(w->state[m]);
+    }
+    for (unsigned i = 0; i < w->retired_n; i++) {
+        namespaces_free(w->retired[i].set);
+    }
+    namespaces_free(atomic_load(&w->configured_next));
+    namespaces_free(w->configured);
+    store_reader_free(w->reader);
+    replies_close(w->replies);
+    log_close(w->log);
+    book_free(w->book);
+    ring_free(w->inbox);
+    tray_pool_done(&w->pool);
+    for (size_t i = 0; i < w->later_n; i++) {
+        buf_done(&w->later[i].body);
+    }
+    free(w->later);
+    free(w);
+}
+
+void writer_port_set(struct writer *w, unsigned thread, const struct writer_port *port)
+{
+    w->ports[thread] = *port;
+}
+
+/* ---- sleeping and waking (design.md section 4: flag, fence, look again / enqueue, fence, read
+ * flag) ---- */
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &t, NULL, 0);
+}
+
+void writer_wake(struct writer *w)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&w->sleeping, memory_order_relaxed) &&
+        atomic_exchange(&w->sleeping, 0)) {
+        (void)syscall(SYS_futex, &w->sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
+void writer_push(struct writer *w, struct tray *tray)
+{
+    bool pushed = ring_push(w->inbox, tray);
+    if (!pushed) {
+        abort(); /* the inbox is as long as all pools together */
+    }
+    writer_wake(w);
+}
+
+static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
+{
+    int64_t ms = due_ms - now_ms;
+    ms = ms < SLEEP_MIN_MS ? SLEEP_MIN_MS : ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
+    atomic_store(&w->sleeping, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (ring_empty(w->inbox) && !atomic_load(&w->stopping)) {
+        futex_wait(&w->sleeping, 1, ms);
+    }
+    atomic_store(&w->sleeping, 0);
+}
+
+void writer_run(struct writer *w, int64_t (*clock_ms)(void))
+{
+    for (;;) {
+        bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
+        int64_t due, now = clock_ms();
+        if (!writer_step(w, now, &due)) {
+            if (stopping) {
+                return;
+            }
+            sleep_until(w, due, now);
+        }
+    }
+}
+
+void writer_stop(struct writer *w)
+{
+    atomic_store(&w->stopping, true);
+    writer_wake(w);
+}
