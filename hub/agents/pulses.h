@@ -1,0 +1,31 @@
+/* hub/agents/pulses.h: the last beat of every agent, in memory: a heartbeat is not a write
+ * (design.md section 3).
+ *
+ * One slot an agent number, moved by the writer alone and read by anybody: a count before and after
+ * the change tells a reader to look again (a sequence lock), so nobody waits.
+ *
+ * Owns     its slots.      Threads  pulse_put: the writer. pulse_get: any.
+ * Units    milliseconds since 1970.
+ */
+#ifndef WAGGLE_HUB_AGENTS_PULSES_H
+#define WAGGLE_HUB_AGENTS_PULSES_H
+
+#include "hub/agents/agent.h"
+
+struct pulses;
+
+struct pulse {
+    int64_t seen_ms; /* 0: none since the start of the hub */
+    uint64_t beats;
+    double phi_mean_ms, phi_deviation_ms; /* of the gaps between beats */
+    uint32_t samples;
+    struct metrics metrics;
+};
+
+struct pulses *pulses_new(void);
+void pulses_free(struct pulses *pulses); /* NULL is fine */
+void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse);
+/* False: none. */
+bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out);
+
+#endif
