@@ -1,0 +1,893 @@
+/* Agents: rest-contract.md section 3. Lists are answered from a snapshot and the pulses; register,
+ * status and deregister are commands; a heartbeat is neither: it moves a pulse and is answered at
+ * once, without the disk. */
+#include "auth/base64url.h"
+#include "auth/signing.h"
+#include "channels/json_scan.h"
+#include "hub/api/agent_view.h"
+#include "hub/api/components.h"
+#include "hub/api/tables.h"
+
+#include <stdlib.h>
+
+enum {
+    LIST_DEFAULT = 1000,
+    ROWS_LOOKED_MAX = 20000,
+    REGION_BYTES_MAX = 128,
+    VERSION_BYTES_MAX = 64
+};
+
+/* ---- what answers have in common ---- */
+
+static struct json_out answer_begin(struct call *call)
+{
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    json_key(&o, "status");
+    json_str(&o, "success");
+    return o;
+}
+
+static void put_text(struct json_out *o, const char *key, struct slice text)
+{
+    json_key(o, key);
+    json_text(o, text);
+}
+
+static void put_time(struct json_out *o, const char *key, int64_t ms)
+{
+    json_key(o, key);
+    json_time(o, ms);
+}
+
+static void put_count(struct json_out *o, const char *key, uint64_t n)
+{
+    json_key(o, key);
+    json_u64(o, n);
+}
+
+/* "Agent <id><after>" */
+static void put_message(struct json_out *o, const char *before, struct slice id, const char *after)
+{
+    struct buf text = {0};
+    buf_add_str(&text, before);
+    buf_add_slice(&text, id);
+    buf_add_str(&text, after);
+    put_text(o, "message", buf_slice(&text));
+    buf_done(&text);
+}
+
+static enum hub_rc snapshot(struct call *call, struct store_view **out)
+{
+    return hub_rc_of_store(store_snapshot(call->io->reader, out));
+}
+
+/* The agent that is meant when a call names none is the caller itself. */
+static struct slice agent_meant(const struct call *call)
+{
+    struct slice id = call_text(call, "agent_id");
+    return id.n ? id : call->who->subject;
+}
+
+/* ---- parameters ---- */
+
+static enum hub_rc metrics_of(struct call *call, struct metrics *out)
+{
+    json_t *object = call_json(call, "load_metrics"), *value;
+    const char *name;
+    out->n = 0;
+    if (!json_is_object(object)) {
+        return HUB_OK;
+    }
+    if (json_object_size(object) > AGENT_METRICS_MAX) {
+        return call_fail_field(call, "load_metrics", "too_long", "at most %d names",
+                               AGENT_METRICS_MAX);
+    }
+    json_object_foreach(object, name, value)
+    {
+        struct metric *m = &out->list[out->n++];
+        size_t n = strlen(name);
+        if (n == 0 || n > AGENT_METRIC_NAME_BYTES_MAX) {
+            return call_fail_field(call, "load_metrics", "value_error",
+                                   "a name of a metric has 1 to %d bytes",
+                                   AGENT_METRIC_NAME_BYTES_MAX);
+        }
+        *m = (struct metric){.value = json_number_value(value)};
+        memcpy(m->name, name, n);
+    }
+    return HUB_OK;
+}
+
+/* Words without those that came before. */
+static enum hub_rc words_of(struct call *call, const char *field, struct buf *packed,
+                            struct words *out)
+{
+    const json_t *list = call_json(call, field);
+    *out = (struct words){0};
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct slice word = slice_of(json_string_value(item), json_string_length(item));
+        out->packed = buf_slice(packed);
+        if (word.n == 0 || word.n > AGENT_WORD_BYTES_MAX) {
+            return call_fail_field(call, field, "value_error", "each has 1 to %d bytes",
+                                   AGENT_WORD_BYTES_MAX);
+        }
+        if (words_have(out, word)) {
+            continue;
+        }
+        if (out->n == AGENT_WORDS_MAX) {
+            return call_fail_field(call, field, "too_long", "at most %d", AGENT_WORDS_MAX);
+        }
+        pack_slice(packed, word);
+        out->n++;
+    }
+    out->packed = buf_slice(packed);
+    return HUB_OK;
+}
+
+static enum hub_rc document_of(struct call *call, const char *field, struct buf *text,
+                               struct slice *out)
+{
+    const json_t *object = call_json(call, field);
+    if (json_is_object(object)) {
+        json_put_value(text, object);
+    } else {
+        buf_add_str(text, "{}");
+    }
+    *out = buf_slice(text);
+    return text->n <= AGENT_DOCUMENT_BYTES_MAX
+               ? HUB_OK
+               : call_fail_field(call, field, "too_long", "at most %d bytes",
+                                 AGENT_DOCUMENT_BYTES_MAX);
+}
+
+static enum hub_rc text_of(struct call *call, const char *field, size_t bytes_max,
+                           struct slice *out)
+{
+    *out = call_text(call, field);
+    return out->n <= bytes_max
+               ? HUB_OK
+               : call_fail_field(call, field, "too_long", "at most %zu bytes", bytes_max);
+}
+
+static enum hub_rc public_key_of(struct call *call, uint8_t bytes[SIGNING_PUBLIC_BYTES],
+                                 struct slice *out)
+{
+    struct slice text = call_text(call, "public_key");
+    size_t n;
+    *out = slice_of(NULL, 0);
+    if (text.n == 0) {
+        return HUB_OK;
+    }
+    if (!base64url_get(text, bytes, SIGNING_PUBLIC_BYTES, &n) || n != SIGNING_PUBLIC_BYTES ||
+        !signature_key_valid(bytes)) {
+        return call_fail_field(call, "public_key", "value_error",
+                               "not an Ed25519 public key in base64url");
+    }
+    *out = slice_of(bytes, n);
+    return HUB_OK;
+}
+
+static enum hub_rc bad_word(struct call *call, struct slice word, const char *kind)
+{
+    return call_fail(call, HUB_INVALID, "'%.*s' is not a valid %s",
+                     (int)(word.n < 200 ? word.n : 200), (const char *)word.p, kind);
+}
+
+/* ---- agents.register ---- */
+
+struct register_scratch {
+    struct buf capabilities, services, tags, endpoints, metadata;
+    uint8_t public_key[SIGNING_PUBLIC_BYTES];
+};
+
+static enum hub_rc register_read(struct call *call, struct register_scratch *s, struct agent *agent)
+{
+    enum hub_rc rc = text_of(call, "agent_id", AGENT_ID_BYTES_MAX, &agent->id);
+    struct slice type = call_text(call, "agent_type");
+    agent->slots = (uint32_t)call_int(call, "slots", 1);
+    if (rc == HUB_OK && !agent_type_of(type, &agent->type)) {
+        rc = bad_word(call, type, "AgentType");
+    }
+    if (rc == HUB_OK) {
+        rc = words_of(call, "capabilities", &s->capabilities, &agent->capabilities);
+    }
+    if (rc == HUB_OK) {
+        rc = words_of(call, "services", &s->services, &agent->services);
+    }
+    if (rc == HUB_OK) {
+        rc = words_of(call, "tags", &s->tags, &agent->tags);
+    }
+    if (rc == HUB_OK) {
+        rc = document_of(call, "endpoints", &s->endpoints, &agent->endpoints);
+    }
+    if (rc == HUB_OK) {
+        rc = document_of(call, "metadata", &s->metadata, &agent->metadata);
+    }
+    if (rc == HUB_OK) {
+        rc = text_of(call, "region", REGION_BYTES_MAX, &agent->region);
+    }
+    if (rc == HUB_OK) {
+        rc = text_of(call, "version", VERSION_BYTES_MAX, &agent->version);
+    }
+    if (rc == HUB_OK) {
+        rc = public_key_of(call, s->public_key, &agent->public_key);
+    }
+    if (rc == HUB_OK) {
+        rc = metrics_of(call, &agent->metrics);
+    }
+    return rc;
+}
+
+static enum hub_rc register_prepare(struct call *call, struct buf *body)
+{
+    struct agent_register r = {.asker = asker_of(call->who), .connection = call->connection};
+    struct register_scratch s = {0};
+    enum hub_rc rc = register_read(call, &s, &r.agent);
+    if (rc == HUB_OK) {
+        if (r.agent.version.n == 0) {
+            r.agent.version = slice_str("1.0.0");
+        }
+        agent_register_put(body, &r);
+    }
+    buf_done(&s.capabilities);
+    buf_done(&s.services);
+    buf_done(&s.tags);
+    buf_done(&s.endpoints);
+    buf_done(&s.metadata);
+    return rc;
+}
+
+/* An agent that registered over a socket is gone when the socket is. An answer to a key that was
+ * seen before registered nothing, this connection neither. */
+static void bind_connection(struct call *call, const struct command *command,
+                            const struct agent_registered *r)
+{
+    bool socket = call->at_close && call->at_input && call->connection;
+    if (!socket || (command->flags & COMMAND_REPLAYED)) {
+        return;
+    }
+    struct buf body = {0};
+    agent_gone_put(&body, r->number, r->epoch, call->connection);
+    call->at_close(call, &command_agent_gone, buf_slice(&body));
+    buf_clear(&body);
+    agent_beat_put(&body, r->number, &(struct metrics){.n = 0});
+    call->at_input(call, &command_agent_beat, buf_slice(&body));
+    buf_done(&body);
+}
+
+static enum hub_rc register_answer(struct call *call, const struct command *command,
+                                   struct slice reply)
+{
+    struct agent_registered r;
+    if (!agent_registered_get(reply, &r)) {
+        return HUB_INTERNAL;
+    }
+    bind_connection(call, command, &r);
+    struct json_out o = answer_begin(call);
+    put_message(&o, "Agent ", r.id, " registered successfully");
+    put_text(&o, "agent_id", r.id);
+    put_time(&o, "registered_at", r.at_ms);
+    json_key(&o, "heartbeat_interval");
+    json_double(&o, r.interval_ms / 1000.0);
+    json_key(&o, "lease_seconds");
+    json_double(&o, (double)r.lease_ms / 1000.0);
+    put_count(&o, "session", r.epoch);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+/* ---- agents.status, agents.deregister ---- */
+
+static enum hub_rc change_prepare(struct call *call, struct buf *body)
+{
+    struct agent_change change = {.asker = asker_of(call->who), .id = agent_meant(call)};
+    enum hub_rc rc = metrics_of(call, &change.metrics);
+    if (rc == HUB_OK) {
+        agent_change_put(body, &change);
+    }
+    return rc;
+}
+
+static enum hub_rc status_prepare(struct call *call, struct buf *body)
+{
+    struct agent_change change = {
+        .asker = asker_of(call->who), .id = agent_meant(call), .has_status = true};
+    struct slice status = call_text(call, "status");
+    if (!agent_status_of(status, &change.status)) {
+        return bad_word(call, status, "AgentStatus");
+    }
+    enum hub_rc rc = metrics_of(call, &change.metrics);
+    if (rc == HUB_OK) {
+        agent_change_put(body, &change);
+    }
+    return rc;
+}
+
+static enum hub_rc status_answer(struct call *call, const struct command *command,
+                                 struct slice reply)
+{
+    struct agent_changed c;
+    (void)command;
+    if (!agent_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = answer_begin(call);
+    put_message(&o, "Agent ", c.id, " status updated");
+    put_text(&o, "agent_id", c.id);
+    json_key(&o, "new_status");
+    json_str(&o, agent_status_name(c.status));
+    put_time(&o, "updated_at", c.at_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+static enum hub_rc deregister_answer(struct call *call, const struct command *command,
+                                     struct slice reply)
+{
+    struct agent_changed c;
+    (void)command;
+    if (!agent_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = answer_begin(call);
+    put_message(&o, "Agent ", c.id, " deregistered successfully");
+    put_text(&o, "agent_id", c.id);
+    put_time(&o, "deregistered_at", c.at_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+/* ---- agents.heartbeat ---- */
+
+static void beat_answer(struct call *call, struct slice id, enum agent_status status)
+{
+    struct json_out o = answer_begin(call);
+    put_message(&o, "Heartbeat received for agent ", id, "");
+    put_text(&o, "agent_id", id);
+    put_time(&o, "heartbeat_at", call->now_ms);
+    json_key(&o, "agent_status");
+    json_str(&o, agent_status_name(status));
+    if (status == AGENT_INACTIVE) {
+        json_key(&o, "must_register");
+        json_bool(&o, true);
+    }
+    json_end(&o, '}');
+}
+
+/* The beat as an event on pulse.<id>, live: nothing is made when nobody listens. */
+static void beat_event(struct call *call, struct slice id, struct slice channel,
+                       const struct metrics *metrics)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    put_text(&o, "agent_id", id);
+    json_key(&o, "load_metrics");
+    metrics_json(&o, metrics);
+    put_time(&o, "at", call->now_ms);
+    json_end(&o, '}');
+    struct io_publish publish = {.app = call->who->app,
+                                 .event = {.kind = EVENT_MESSAGE,
+                                           .channel = channel,
+                                           .name = slice_str("heartbeat"),
+                                           .data = buf_slice(&data),
+                                           .time_ms = call->now_ms},
+                                 .options = io_options(call->io, call->who->app, channel),
+                                 .silent = true};
+    bool live;
+    (void)io_publish(call->io, &publish,
+                     &live); /* a pool that is out costs a live event, no more */
+    buf_done(&data);
+}
+
+static bool beat_command(struct call *call, uint32_t number, const struct metrics *metrics)
+{
+    struct command *command =
+        io_command(call->io, &command_agent_beat, call->who->app, (struct return_address){0}, 0);
+    if (!command) {
+        return false;
+    }
+    struct buf *arena = io_arena(call->io);
+    command->flags |= COMMAND_SILENT;
+    command->body_at = (uint32_t)arena->n;
+    agent_beat_put(arena, number, metrics);
+    command->body_n = (uint32_t)(arena->n - command->body_at);
+    return true;
+}
+
+static bool listened_to(const struct call *call, struct slice channel)
+{
+    uint64_t hash = io_channel_hash(call->io, call->who->app, channel);
+    return interest_of(call->io->hub->interest, hash) != 0;
+}
+
+static enum hub_rc beat_send(struct call *call, uint32_t number, struct slice id,
+                             const struct metrics *metrics)
+{
+    struct buf channel = {0};
+    struct pulse pulse = {.metrics.n = 0};
+    enum hub_rc rc = HUB_OK;
+    agent_channel(&channel, "pulse.", id);
+    bool heard = listened_to(call, buf_slice(&channel));
+    if (heard || metrics->n) {
+        (void)pulse_get(call->io->hub->pulses, number, &pulse);
+    }
+    if (!metrics_merge(&pulse.metrics, metrics)) {
+        rc = call_fail_field(call, "load_metrics", "too_long",
+                             "at most %d names with those reported before", AGENT_METRICS_MAX);
+    } else if (!beat_command(call, number, metrics)) {
+        rc = HUB_UNAVAILABLE;
+    } else if (heard) {
+        beat_event(call, id, buf_slice(&channel), &pulse.metrics);
+    }
+    buf_done(&channel);
+    return rc;
+}
+
+static enum hub_rc beat(struct call *call, struct slice id, const struct metrics *metrics)
+{
+    struct store_view *view;
+    struct agent agent;
+    enum hub_rc rc = snapshot(call, &view);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = agent_see(call, view, id, &agent);
+    store_release(call->io->reader); /* number and status were copied */
+    /* A session that has ended is not revived by a beat: only by registering again. */
+    if (rc == HUB_OK && agent.status != AGENT_INACTIVE) {
+        rc = beat_send(call, agent.number, id, metrics);
+    }
+    if (rc == HUB_OK) {
+        beat_answer(call, id, agent.status);
+    }
+    return rc;
+}
+
+static enum hub_rc heartbeat(struct call *call)
+{
+    struct metrics metrics;
+    enum hub_rc rc = metrics_of(call, &metrics);
+    return rc == HUB_OK ? beat(call, agent_meant(call), &metrics) : rc;
+}
+
+static bool metrics_raw(struct slice object, struct metrics *out)
+{
+    struct json_walk walk = json_walk_of(object);
+    struct slice key, value, name;
+    out->n = 0;
+    while (json_walk_next(&walk, &key, &value)) {
+        struct metric *m = &out->list[out->n];
+        if (out->n == AGENT_METRICS_MAX || !json_is_plain(key, &name) || name.n == 0 ||
+            name.n > AGENT_METRIC_NAME_BYTES_MAX || json_kind_of(value) != JSON_KIND_NUMBER ||
+            !json_to_double(value, &m->value)) {
+            return false;
+        }
+        memcpy(m->name, name.p, name.n);
+        m->name[name.n] = '\0';
+        out->n++;
+    }
+    return true;
+}
+
+/* Ten thousand agents beat through here: no tree is built. Whatever is not quite as usual goes the
+ * ordinary way, where the schema says what is wrong with it. */
+static bool heartbeat_raw(struct call *call, struct slice params, enum hub_rc *out_rc)
+{
+    static const char *const names[] = {"agent_id", "load_metrics"};
+    struct slice field[2] = {{0}}, id = call->who->subject;
+    struct metrics metrics = {.n = 0};
+    size_t at;
+    if (params.n && json_fields(params, names, 2, field, &at) != JSON_OK) {
+        return false;
+    }
+    enum json_kind load = json_kind_of(field[1]);
+    if ((field[0].n && (!json_is_plain(field[0], &id) || id.n == 0)) ||
+        (load != JSON_KIND_NONE && load != JSON_KIND_OBJECT) || !metrics_raw(field[1], &metrics)) {
+        return false;
+    }
+    *out_rc = beat(call, id, &metrics);
+    return true;
+}
+
+/* ---- one agent ---- */
+
+static enum hub_rc get(struct call *call)
+{
+    struct store_view *view;
+    struct agent agent;
+    enum hub_rc rc = snapshot(call, &view);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = agent_see(call, view, agent_meant(call), &agent);
+    if (rc == HUB_OK) {
+        struct json_out o = answer_begin(call);
+        json_key(&o, "agent");
+        agent_json(&o, call, &agent);
+        put_time(&o, "timestamp", call->now_ms);
+        json_end(&o, '}');
+    }
+    store_release(call->io->reader);
+    return rc;
+}
+
+/* ---- many, newest first: numbers are dense, so a page is a run of them ---- */
+
+static enum hub_rc list_from(struct call *call, struct store_view *view, uint64_t *out_from)
+{
+    struct slice cursor = call_text(call, "cursor");
+    size_t at;
+    uint64_t newest = store_count(view, TABLE_AGENT);
+    *out_from = newest;
+    if (cursor.n == 0) {
+        return HUB_OK;
+    }
+    if (json_check(cursor, 1, &at) != JSON_OK || !json_to_u64(cursor, out_from) ||
+        *out_from > newest) {
+        return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
+    }
+    return HUB_OK;
+}
+
+static enum hub_rc list_put(struct call *call, struct store_view *view, uint64_t from)
+{
+    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0;
+    uint64_t last = from > ROWS_LOOKED_MAX ? from - ROWS_LOOKED_MAX : 0, number = from;
+    struct json_out o = answer_begin(call);
+    json_key(&o, "agents");
+    json_begin(&o, '[');
+    /* A page looks at a bounded count of rows, so it may be short in an app among many others. */
+    for (; number > last && n < limit; number--) {
+        struct agent agent;
+        enum store_rc rc = agent_get(view, (uint32_t)number, &agent);
+        if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
+            return hub_rc_of_store(rc);
+        }
+        if (rc == STORE_OK && agent_visible(call, &agent)) {
+            agent_json(&o, call, &agent);
+            n++;
+        }
+    }
+    json_end(&o, ']');
+    put_count(&o, "count", n);
+    json_key(&o, "next_cursor");
+    if (number) {
+        char text[24];
+        size_t digits = u64_digits((uint8_t *)text, number);
+        json_text(&o, slice_of(text, digits));
+    } else {
+        json_put_null(&o);
+    }
+    put_time(&o, "timestamp", call->now_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+static enum hub_rc list(struct call *call)
+{
+    struct store_view *view;
+    uint64_t from;
+    enum hub_rc rc = snapshot(call, &view);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = list_from(call, view, &from);
+    if (rc == HUB_OK) {
+        rc = list_put(call, view, from);
+    }
+    store_release(call->io->reader);
+    return rc;
+}
+
+/* ---- many, best health first ---- */
+
+static enum hub_rc put_found(struct call *call, struct store_view *view, struct json_out *o,
+                             const struct agents_found *found)
+{
+    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0;
+    json_key(o, "agents");
+    json_begin(o, '[');
+    for (; n < found->n && n < limit; n++) {
+        struct agent agent;
+        enum store_rc rc = agent_get(view, found->list[n].number, &agent);
+        if (rc != STORE_OK) {
+            return hub_rc_of_store(rc);
+        }
+        agent_json(o, call, &agent);
+    }
+    json_end(o, ']');
+    put_count(o, "count", n);
+    put_count(o, "total", found->n);
+    put_time(o, "timestamp", call->now_ms);
+    json_end(o, '}');
+    return HUB_OK;
+}
+
+/* `head` names what was asked for: its first key after status. */
+static enum hub_rc find(struct call *call, const struct agent_filter *filter, bool nothing,
+                        void (*head)(struct json_out *o, const struct call *call))
+{
+    struct store_view *view;
+    struct agents_found found = {0};
+    enum hub_rc rc = snapshot(call, &view);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    if (!nothing) {
+        rc = hub_rc_of_store(agents_find(call, view, filter, &found));
+    }
+    if (rc == HUB_OK) {
+        struct json_out o = answer_begin(call);
+        head(&o, call);
+        rc = put_found(call, view, &o, &found);
+    }
+    agents_found_done(&found);
+    store_release(call->io->reader);
+    return rc;
+}
+
+static void head_query(struct json_out *o, const struct call *call)
+{
+    struct buf text = {0};
+    json_put_value(&text, call->params);
+    json_key(o, "query");
+    json_raw(o, buf_slice(&text));
+    buf_done(&text);
+}
+
+static enum hub_rc discover(struct call *call)
+{
+    struct slice type = call_text(call, "agent_type"), status = call_text(call, "status");
+    struct agent_filter f = {.by_type = json_is_string(call_json(call, "agent_type")),
+                             .by_status = json_is_string(call_json(call, "status")),
+                             .region = call_text(call, "region"),
+                             .capabilities = call_json(call, "capabilities"),
+                             .services = call_json(call, "services"),
+                             .tags = call_json(call, "tags"),
+                             .health_least = call_number(call, "min_health_score", 0)};
+    /* A word that is no type or status is one that no agent has. */
+    bool nothing = (f.by_type && !agent_type_of(type, &f.type)) ||
+                   (f.by_status && !agent_status_of(status, &f.status));
+    return find(call, &f, nothing, head_query);
+}
+
+static void head_service(struct json_out *o, const struct call *call)
+{
+    put_text(o, "service", call_text(call, "service"));
+}
+
+static enum hub_rc by_service(struct call *call)
+{
+    struct agent_filter f = {.service = call_text(call, "service")};
+    return find(call, &f, false, head_service);
+}
+
+static void head_capability(struct json_out *o, const struct call *call)
+{
+    put_text(o, "capability", call_text(call, "capability"));
+}
+
+static enum hub_rc by_capability(struct call *call)
+{
+    struct agent_filter f = {.capability = call_text(call, "capability")};
+    return find(call, &f, false, head_capability);
+}
+
+/* ---- agents.registry_stats ---- */
+
+struct tally {
+    const struct call *call;
+    uint64_t total, by_status[AGENT_STATUSES], by_type[AGENT_TYPES];
+    struct buf capabilities, services; /* hashes, 8 bytes each */
+    int64_t cleaned_ms;                /* the newest time an agent was found inactive */
+};
+
+static void tally_words(const struct tally *t, struct buf *hashes, const struct words *words)
+{
+    struct slice rest = words->packed, word;
+    while (words_next(&rest, &word)) {
+        uint64_t hash = hash64(t->call->io->hub->hash_seed, word);
+        buf_add(hashes, &hash, sizeof hash);
+    }
+}
+
+static bool tally_one(void *ctx, const struct agent *agent)
+{
+    struct tally *t = ctx;
+    if (agent_visible(t->call, agent)) {
+        t->total++;
+        t->by_status[agent->status]++;
+        t->by_type[agent->type]++;
+        tally_words(t, &t->capabilities, &agent->capabilities);
+        tally_words(t, &t->services, &agent->services);
+        if (agent->status == AGENT_INACTIVE && agent->changed_ms > t->cleaned_ms) {
+            t->cleaned_ms = agent->changed_ms;
+        }
+    }
+    return true;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(uint64_t));
+}
+
+static uint64_t distinct(struct buf *hashes)
+{
+    size_t n = hashes->n / sizeof(uint64_t), count = n > 0;
+    if (n) {
+        qsort(hashes->p, n, sizeof(uint64_t), by_bytes);
+    }
+    for (size_t i = 1; i < n; i++) {
+        const uint8_t *p = hashes->p + i * sizeof(uint64_t);
+        count += memcmp(p, p - sizeof(uint64_t), sizeof(uint64_t)) != 0;
+    }
+    return count;
+}
+
+static void put_stats(struct json_out *o, struct tally *t)
+{
+    json_begin(o, '{');
+    put_count(o, "total_agents", t->total);
+    json_key(o, "status_counts");
+    json_begin(o, '{');
+    for (unsigned i = 0; i < AGENT_DEREGISTERED; i++) {
+        put_count(o, agent_status_name((enum agent_status)i), t->by_status[i]);
+    }
+    json_end(o, '}');
+    json_key(o, "type_counts");
+    json_begin(o, '{');
+    for (unsigned i = 0; i < AGENT_TYPES; i++) {
+        put_count(o, agent_type_name((enum agent_type)i), t->by_type[i]);
+    }
+    json_end(o, '}');
+    put_count(o, "service_count", distinct(&t->services));
+    put_count(o, "capability_count", distinct(&t->capabilities));
+    json_key(o, "last_cleanup");
+    if (t->cleaned_ms) {
+        json_time(o, t->cleaned_ms);
+    } else {
+        json_put_null(o);
+    }
+    json_end(o, '}');
+}
+
+static enum hub_rc registry_stats(struct call *call)
+{
+    struct store_view *view;
+    struct tally tally = {.call = call};
+    enum hub_rc rc = snapshot(call, &view);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = hub_rc_of_store(
+        agents_each(view, call->who->app, AGENTS_ALL, slice_of(NULL, 0), tally_one, &tally));
+    store_release(call->io->reader);
+    if (rc == HUB_OK) {
+        struct json_out o = answer_begin(call);
+        json_key(&o, "stats");
+        put_stats(&o, &tally);
+        put_time(&o, "timestamp", call->now_ms);
+        json_end(&o, '}');
+    }
+    buf_done(&tally.capabilities);
+    buf_done(&tally.services);
+    return rc;
+}
+
+/* ---- the table ---- */
+
+/* clang-format off */
+#define AGENT_ID {"type":"string","minLength":1,"maxLength":128,"description":"The agent's own name, unique in its app.","examples":["worker-1"]}
+#define AGENT_ID_OR_OWN {"type":"string","minLength":1,"maxLength":128,"description":"Which agent; over a connection the caller itself when left out."}
+#define AGENT_TYPE "One of worker, provider, consumer, general, coordinator, specialist, monitor, gateway, orchestrator, inference, training, processing."
+#define AGENT_STATUS "One of active, inactive, busy, stale, maintenance, error, draining."
+#define WORD {"type":"string","minLength":1,"maxLength":128}
+#define WORDS(text) {"type":["array","null"],"items":WORD,"description":text}
+#define WORDS_BOUNDED(text) {"type":["array","null"],"maxItems":64,"items":WORD,"description":text}
+#define LOAD_METRICS {"type":["object","null"],"maxProperties":16,"propertyNames":{"minLength":1,"maxLength":31},"additionalProperties":{"type":"number"},"description":"What the agent measures of itself; names it leaves out keep their value. load, or cpu, memory and queue, count towards its health (0 to 1, or percent).","examples":[{"cpu":0.4,"memory":0.25}]}
+
+#define REGISTER_PARAMS SCHEMA({"type":"object","required":["agent_id","agent_type"],"properties":{ \
+    "agent_id":AGENT_ID, \
+    "agent_type":{"type":"string","description":AGENT_TYPE,"examples":["worker"]}, \
+    "capabilities":WORDS_BOUNDED("What it can do."), \
+    "services":WORDS_BOUNDED("What it offers to others."), \
+    "tags":WORDS_BOUNDED("Free words to find it by."), \
+    "endpoints":{"type":["object","null"],"additionalProperties":{"type":"string"},"description":"Where it is reached, by name; 16 KiB at most."}, \
+    "metadata":{"type":["object","null"],"description":"Anything, 16 KiB at most."}, \
+    "region":{"type":["string","null"],"maxLength":128}, \
+    "version":{"type":["string","null"],"maxLength":64,"default":"1.0.0"}, \
+    "slots":{"type":["integer","null"],"minimum":0,"maximum":1000000,"default":1,"description":"Tasks it takes at a time."}, \
+    "public_key":{"type":["string","null"],"maxLength":64,"description":"Ed25519, base64url: its votes and results can then be signed."}, \
+    "load_metrics":LOAD_METRICS}})
+#define REGISTER_ANSWER SCHEMA({"type":"object","required":["status","message","agent_id","registered_at","heartbeat_interval","lease_seconds","session"],"properties":{ \
+    "status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"registered_at":SHAPE_TIME, \
+    "heartbeat_interval":{"type":"number","description":"Seconds between two beats."}, \
+    "lease_seconds":{"type":"number","description":"How long a task is the agent's without a renewal."}, \
+    "session":{"type":"integer","description":"Counts registrations: a later one ends this one."}}})
+#define DISCOVER_PARAMS SCHEMA({"type":"object","properties":{ \
+    "agent_type":{"type":["string","null"],"description":AGENT_TYPE}, \
+    "status":{"type":["string","null"],"description":AGENT_STATUS}, \
+    "capabilities":WORDS("All of them."),"services":WORDS("All of them."),"tags":WORDS("All of them."), \
+    "region":{"type":["string","null"]}, \
+    "min_health_score":{"type":["number","null"],"description":"From 0 to 1."}, \
+    "limit":{"type":["integer","null"],"minimum":1,"maximum":1000,"default":1000}}})
+#define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
+#define STATUS_PARAMS SCHEMA({"type":"object","required":["status"],"properties":{ \
+    "agent_id":AGENT_ID_OR_OWN, \
+    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]}, \
+    "load_metrics":LOAD_METRICS}})
+#define STATS_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"stats":{"type":"object","properties":{ \
+    "total_agents":SHAPE_COUNT, \
+    "status_counts":{"type":"object","additionalProperties":SHAPE_COUNT}, \
+    "type_counts":{"type":"object","additionalProperties":SHAPE_COUNT}, \
+    "service_count":SHAPE_COUNT,"capability_count":SHAPE_COUNT, \
+    "last_cleanup":{"type":["string","null"],"format":"date-time","description":"When an agent was last found inactive."}}}, \
+    "timestamp":SHAPE_TIME}})
+#define ONE_AGENT SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN}})
+
+static const struct operation rows[] = {
+    { .name = "agents.register", .summary = "Register an agent, or register it again",
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES | OPERATION_BODY,
+      .routes = {{METHOD_POST, "/agents/register", 200, STYLE_COORDINATOR, false}},
+      .params = REGISTER_PARAMS, .answer_schema = REGISTER_ANSWER,
+      .kind = &command_agent_register, .prepare = register_prepare, .answer = register_answer },
+    { .name = "agents.discover", .summary = "Find agents by what they are and can do, the healthiest first",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_POST, "/agents/discover", 200, STYLE_COORDINATOR, false}},
+      .params = DISCOVER_PARAMS,
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"query":{"type":"object","description":"What was asked."},FOUND}}),
+      .query = discover },
+    { .name = "agents.list", .summary = "All agents, newest first",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_GET, "/agents", 200, STYLE_COORDINATOR, false}},
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agents":REF_AGENTS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
+      .query = list },
+    { .name = "agents.get", .summary = "One agent",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_GET, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
+      .params = ONE_AGENT,
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent":REF_AGENT,"timestamp":SHAPE_TIME}}),
+      .query = get },
+    { .name = "agents.deregister", .summary = "Take an agent out of the registry",
+      .needs = ROLE_AGENT,
+      .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
+      .params = ONE_AGENT,
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
+      .kind = &command_agent_deregister, .prepare = change_prepare, .answer = deregister_answer },
+    { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",
+      .needs = ROLE_AGENT, .flags = OPERATION_BODY,
+      .routes = {{METHOD_PUT, "/agents/{agent_id}/status", 200, STYLE_COORDINATOR, false}},
+      .params = STATUS_PARAMS,
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"new_status":{"type":"string"},"updated_at":SHAPE_TIME}}),
+      .kind = &command_agent_change, .prepare = status_prepare, .answer = status_answer },
+    { .name = "agents.heartbeat", .summary = "Say that an agent lives, and how loaded it is",
+      .needs = ROLE_AGENT,
+      .routes = {{METHOD_POST, "/agents/{agent_id}/heartbeat", 200, STYLE_COORDINATOR, false}},
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"load_metrics":LOAD_METRICS}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"heartbeat_at":SHAPE_TIME,"agent_status":{"type":"string"},"must_register":{"type":"boolean","description":"The session has ended: register again."}}}),
+      .query = heartbeat, .raw = heartbeat_raw },
+    { .name = "agents.by_service", .summary = "Agents that offer a service, the healthiest first",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_GET, "/agents/service/{service}", 200, STYLE_COORDINATOR, false}},
+      .params = SCHEMA({"type":"object","required":["service"],"properties":{"service":WORD,"limit":SHAPE_LIMIT}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"service":{"type":"string"},FOUND}}),
+      .query = by_service },
+    { .name = "agents.by_capability", .summary = "Agents that have a capability, the healthiest first",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_GET, "/agents/capability/{capability}", 200, STYLE_COORDINATOR, false}},
+      .params = SCHEMA({"type":"object","required":["capability"],"properties":{"capability":WORD,"limit":SHAPE_LIMIT}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"capability":{"type":"string"},FOUND}}),
+      .query = by_capability },
+    { .name = "agents.registry_stats", .summary = "The registry in figures",
+      .needs = ROLE_VIEWER,
+      .routes = {{METHOD_GET, "/registry/stats", 200, STYLE_COORDINATOR, false}},
+      .answer_schema = STATS_ANSWER,
+      .query = registry_stats },
+};
+/* clang-format on */
+
+const struct operation_table agent_operations = {.rows = rows, .n = sizeof rows / sizeof *rows};

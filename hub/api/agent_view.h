@@ -1,0 +1,53 @@
+/* hub/api/agent_view.h: agents as callers see them: who may see which, the JSON of one, and finding
+ * many.
+ *
+ * What stands in the store is the last change of state; last beat, load and health are those of the
+ * moment, from the pulses (rest-contract.md section 3, semantics.md section 1).
+ *
+ * Owns     struct agents_found: its list.
+ * Threads  the caller's I/O thread, within one snapshot of its reader.
+ */
+#ifndef WAGGLE_HUB_API_AGENT_VIEW_H
+#define WAGGLE_HUB_API_AGENT_VIEW_H
+
+#include "hub/agents/module.h"
+#include "hub/api/operation.h"
+
+/* Operators see all agents of their app, and so do viewers, who look and touch nothing; others
+ * their own. */
+struct asker asker_of(const struct principal *who);
+bool agent_visible(const struct call *call, const struct agent *agent);
+/* An agent that the caller may see; HUB_NOT_FOUND with its sentence. */
+enum hub_rc agent_see(struct call *call, struct store_view *view, struct slice id,
+                      struct agent *out);
+/* The sentence of every 404 about an agent. */
+enum hub_rc agent_missing(struct call *call, struct slice id);
+
+/* The agent object. */
+void agent_json(struct json_out *o, const struct call *call, const struct agent *agent);
+void metrics_json(struct json_out *o, const struct metrics *metrics);
+
+/* What to look for; what is empty is not asked. */
+struct agent_filter {
+    bool by_type, by_status;
+    enum agent_type type;
+    enum agent_status status;
+    struct slice region;
+    const json_t *capabilities, *services, *tags; /* arrays of strings, all of which are wanted */
+    struct slice capability, service;             /* one more of each */
+    double health_least;
+};
+
+struct agent_found {
+    uint32_t number;
+    double health;
+};
+struct agents_found {
+    struct agent_found *list; /* best health first */
+    size_t n, cap;
+};
+enum store_rc agents_find(const struct call *call, struct store_view *view,
+                          const struct agent_filter *filter, struct agents_found *out);
+void agents_found_done(struct agents_found *found);
+
+#endif

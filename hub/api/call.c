@@ -1,0 +1,102 @@
+#include "hub/api/operation.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void vsay(struct buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void vsay(struct buf *b, const char *format, va_list args)
+{
+    char text[512];
+    int n = vsnprintf(text, sizeof text, format, args);
+    if (n > 0) {
+        buf_add(b, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    }
+}
+
+enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    buf_clear(call->message);
+    vsay(call->message, format, args);
+    va_end(args);
+    return rc;
+}
+
+enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
+                            const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    buf_clear(call->message);
+    vsay(call->message, format, args);
+    va_end(args);
+    struct json_out o = json_out_to(call->detail);
+    buf_clear(call->detail);
+    json_begin(&o, '[');
+    json_begin(&o, '{');
+    json_key(&o, "loc");
+    json_begin(&o, '[');
+    json_str(&o, "body");
+    if (field) {
+        json_str(&o, field);
+    }
+    json_end(&o, ']');
+    json_key(&o, "msg");
+    json_text(&o, buf_slice(call->message));
+    json_key(&o, "type");
+    json_str(&o, type);
+    json_end(&o, '}');
+    json_end(&o, ']');
+    return HUB_INVALID;
+}
+
+json_t *call_json(const struct call *call, const char *name)
+{
+    return call->params ? json_object_get(call->params, name) : NULL;
+}
+
+struct slice call_text(const struct call *call, const char *name)
+{
+    const json_t *value = call_json(call, name);
+    return json_is_string(value) ? slice_of(json_string_value(value), json_string_length(value))
+                                 : slice_of(NULL, 0);
+}
+
+const char *call_str(const struct call *call, const char *name)
+{
+    return json_string_value(call_json(call, name));
+}
+
+int64_t call_int(const struct call *call, const char *name, int64_t otherwise)
+{
+    const json_t *value = call_json(call, name);
+    return json_is_integer(value) ? json_integer_value(value)
+           : json_is_real(value)  ? (int64_t)json_real_value(value)
+                                  : otherwise;
+}
+
+double call_number(const struct call *call, const char *name, double otherwise)
+{
+    const json_t *value = call_json(call, name);
+    return json_is_number(value) ? json_number_value(value) : otherwise;
+}
+
+bool call_bool(const struct call *call, const char *name, bool otherwise)
+{
+    const json_t *value = call_json(call, name);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+static int add_bytes(const char *p, size_t n, void *ctx)
+{
+    buf_add(ctx, p, n);
+    return 0;
+}
+
+void json_put_value(struct buf *b, const json_t *value)
+{
+    (void)json_dump_callback(value, add_bytes, b, JSON_COMPACT | JSON_ENCODE_ANY);
+}

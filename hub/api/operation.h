@@ -1,0 +1,132 @@
+/* hub/api/operation.h: one operation of the hub: a row from which router, validation, OpenAPI,
+ * `call`, the command line's help and the test that walks every route are made (design.md section
+ * 3).
+ *
+ * A query answers at once from a snapshot. A command is made ready on the I/O thread (prepare),
+ * decided by the writer (its command_kind's apply), and put into words on the I/O thread again when
+ * it is on disk (answer).
+ *
+ * Threads  functions run on the I/O thread of the caller, but for the kind's apply.
+ * Errors   enum hub_rc; call_fail() adds the sentence. A forgotten `needs` is ROLE_NONE, which
+ * nobody has.
+ */
+#ifndef WAGGLE_HUB_API_OPERATION_H
+#define WAGGLE_HUB_API_OPERATION_H
+
+#include "channels/json_out.h"
+#include "hub/core/io.h"
+#include <jansson.h>
+
+struct call;
+struct schema;
+
+enum method {
+    METHOD_NONE,
+    METHOD_GET,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHODS
+};
+
+/* The shape of errors: rest-contract.md section 1. */
+enum answer_style {
+    STYLE_PROBLEM,     /* application/problem+json, numeric status */
+    STYLE_COORDINATOR, /* section 3: application/json, status "error" */
+};
+
+struct route {
+    enum method method;
+    const char *path; /* "/agents/{id}/status"; a name in braces is one segment */
+    uint16_t status;  /* of success; 0: 200 */
+    enum answer_style style;
+    bool alias; /* served, but not listed in OpenAPI */
+};
+
+enum { OPERATION_ROUTES_MAX = 8 };
+
+enum operation_flags {
+    OPERATION_CREATES = 1, /* takes an Idempotency-Key */
+    OPERATION_OPEN =
+        2, /* needs no credential at all (health, documents); needs is ROLE_NONE then */
+    OPERATION_BODY = 4,      /* a JSON body is expected: missing is 422 */
+    OPERATION_RAW = 8,       /* answers with its own content type (metrics); not over `call` */
+    OPERATION_UNLIMITED = 16 /* not counted against the request rate (health) */
+};
+
+struct operation {
+    const char *name;    /* "agents.register"; the group is what stands before the dot */
+    const char *summary; /* one line */
+    enum role needs;
+    unsigned flags;
+    struct route routes[OPERATION_ROUTES_MAX]; /* method METHOD_NONE ends */
+    const char
+        *params; /* JSON Schema of path, query and body together, as one object; NULL: none */
+    const char *answer_schema; /* JSON Schema of the answer; NULL: any object */
+    /* A query: writes the answer, one JSON value. */
+    enum hub_rc (*query)(struct call *call);
+    /* A command. */
+    const struct command_kind *kind;
+    enum hub_rc (*prepare)(struct call *call,
+                           struct buf *body); /* HUB_ANSWERED: no command needed */
+    enum hub_rc (*answer)(struct call *call, const struct command *command, struct slice reply);
+    /* Optional fast lane for `call`: params as raw, checked JSON; true when it has answered (or
+     * failed) the call; false: go the ordinary way. */
+    bool (*raw)(struct call *call, struct slice params, enum hub_rc *out_rc);
+};
+
+/* A table of operations of one part of the domain; hub/api/operations.c gathers them. */
+struct operation_table {
+    const struct operation *rows;
+    size_t n;
+};
+
+/* One operation asked for. Lives on the stack of whoever serves it. */
+struct call {
+    struct io *io;
+    const struct operation *operation;
+    const struct principal *who; /* never NULL */
+    json_t *params;              /* merged and valid; an object, or NULL in answer() */
+    int64_t now_ms;
+    uint64_t connection; /* id of the caller's connection; 0: a REST request's */
+    void *socket;        /* net's own connection; NULL over REST */
+    /* Over a socket: a command to be given when that connection ends, once however often it is
+     * asked for. */
+    void (*at_close)(struct call *call, const struct command_kind *kind, struct slice body);
+    /* … and one to be given, a few times in a heartbeat interval, while anything comes over it. */
+    void (*at_input)(struct call *call, const struct command_kind *kind, struct slice body);
+    struct buf *out;          /* the answer: one JSON value */
+    uint16_t status;          /* 0: the route's; a handler may say otherwise (202) */
+    const char *content_type; /* OPERATION_RAW */
+    /* on failure */
+    struct buf *message; /* sentence; empty: the error's title */
+    struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
+    uint32_t retry_after_s;
+    /* A query over REST may ask to be asked again: when that channel moves past the offset, or
+     * after so long. */
+    struct {
+        int64_t ms; /* 0: no */
+        char channel[CHANNEL_NAME_BYTES_MAX + 1];
+        uint64_t since;
+    } wait;
+};
+
+/* Says why, in a sentence, and returns rc. */
+enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* One entry for 422's detail: loc is ["body", field] (or where the parameter came from). */
+enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
+                            const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Parameters; the schema has passed them, so a wrong type does not come. Defaults where absent. */
+struct slice call_text(const struct call *call, const char *name); /* empty when absent */
+const char *call_str(const struct call *call, const char *name);   /* NULL when absent */
+int64_t call_int(const struct call *call, const char *name, int64_t otherwise);
+double call_number(const struct call *call, const char *name, double otherwise);
+bool call_bool(const struct call *call, const char *name, bool otherwise);
+json_t *call_json(const struct call *call, const char *name); /* borrowed; NULL when absent */
+/* A JSON value as compact text, appended. */
+void json_put_value(struct buf *b, const json_t *value);
+
+#endif

@@ -1,0 +1,15 @@
+/* hub/api/tables.h: the operations of the hub, gathered. A new part of the domain adds one line
+ * here and one in api.c. */
+#ifndef WAGGLE_HUB_API_TABLES_H
+#define WAGGLE_HUB_API_TABLES_H
+
+#include "hub/api/operation.h"
+
+extern const struct operation_table
+    hub_operations; /* hub_operations.c: health, metrics, documents */
+extern const struct operation_table auth_operations;    /* auth_operations.c: tokens, keys, apps */
+extern const struct operation_table channel_operations; /* channel_operations.c */
+extern const struct operation_table agent_operations;   /* agent_operations.c */
+extern const struct operation_table schema_operations;  /* schema_operations.c */
+
+#endif

@@ -1,0 +1,351 @@
+/* Agents, from the request to the answer: what callers of the coordinator rely on. */
+#include "tests/unit/api_fixture.h"
+
+struct test {
+    struct fixture *f;
+    struct principal *boss, *bee, *other, *viewer;
+    void *dir;
+};
+static struct test t;
+
+static int setup(void **state)
+{
+    if (scratch_make(state) != 0) {
+        return -1;
+    }
+    t.dir = *state;
+    t.f = fixture_open(*state);
+    t.boss = person(ROLE_ADMIN, "boss");
+    t.bee = person(ROLE_AGENT, "bee");
+    t.other = person(ROLE_AGENT, "other");
+    t.viewer = person(ROLE_VIEWER, "viewer");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_close(t.f);
+    principal_unref(t.boss);
+    principal_unref(t.bee);
+    principal_unref(t.other);
+    principal_unref(t.viewer);
+    return scratch_remove(state);
+}
+
+static void bee_registers(const char *id, const char *rest)
+{
+    struct buf body = {0};
+    buf_printf(&body, "{\"agent_id\":\"%s\",\"agent_type\":\"worker\"%s}", id, rest);
+    buf_add(&body, "", 1);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/register", (const char *)body.p),
+                     HUB_OK);
+    buf_done(&body);
+}
+
+static void a_registered_agent_is_shown_as_it_said(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"capabilities\":[\"fly\",\"dance\",\"fly\"],\"metadata\":{\"n\":[1]},"
+                        "\"endpoints\":{\"http\":\"http://b1\"},\"load_metrics\":{\"cpu\":0.5}");
+    assert_string_equal(text(t.f, "message"), "Agent b1 registered successfully");
+    assert_string_equal(text(t.f, "status"), "success");
+    assert_int_equal(json_integer_value(member(t.f, "session")), 1);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/api/v1/agents/b1", NULL), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "agent/capabilities")), 2);
+    assert_string_equal(text(t.f, "agent/endpoints/http"), "http://b1");
+    assert_int_equal(json_integer_value(member(t.f, "agent/metadata/n/0")), 1);
+    assert_float_equal(json_number_value(member(t.f, "agent/health_score")), 0.9, 1e-9);
+    assert_string_equal(text(t.f, "agent/owner"), "bee");
+}
+
+static void words_that_are_no_type_or_status_get_their_sentence(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/register",
+                             "{\"agent_id\":\"x\",\"agent_type\":\"drone\"}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
+    assert_int_equal(t.f->detail.n, 0); /* detail is a string here, not a list */
+    assert_int_equal(request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"lazy\"}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f), "'lazy' is not a valid AgentStatus");
+    assert_int_equal(t.f->detail.n, 0);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/register", "{}"), HUB_INVALID);
+    assert_true(t.f->detail.n > 0);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_POST, "/agents/discover", "{\"agent_type\":\"drone\"}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "agents")), 0);
+}
+
+static void fields_past_their_bounds_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *json;
+    } wrong[] = {{"endpoints", "{\"a\":1}"},
+                 {"slots", "-1"},
+                 {"load_metrics", "{\"a\":\"b\"}"},
+                 {"load_metrics", "{\"a-name-of-a-metric-that-is-too-long\":1}"},
+                 {"capabilities", "[\"\"]"},
+                 {"public_key", "\"AAAA\""}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct buf body = {0};
+        buf_printf(&body, "{\"agent_id\":\"x\",\"agent_type\":\"worker\",\"%s\":%s}",
+                   wrong[i].field, wrong[i].json);
+        buf_add(&body, "", 1);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/register", (const char *)body.p),
+                         HUB_INVALID);
+        buf_add(&t.f->detail, "", 1);
+        assert_non_null(strstr((const char *)t.f->detail.p, wrong[i].field));
+        buf_done(&body);
+    }
+    /* 128 characters, but more bytes. */
+    struct buf body = {0};
+    buf_add_str(&body, "{\"agent_type\":\"worker\",\"agent_id\":\"");
+    for (int i = 0; i < 100; i++) {
+        buf_add_str(&body, "\xc3\xa9");
+    }
+    buf_add_str(&body, "\"}");
+    buf_add(&body, "", 1);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/register", (const char *)body.p),
+                     HUB_INVALID);
+    buf_done(&body);
+}
+
+static void an_agent_of_another_is_not_found(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    static const struct {
+        enum method method;
+        const char *path, *body;
+    } asks[] = {{METHOD_GET, "/agents/b1", NULL},
+                {METHOD_DELETE, "/agents/b1", NULL},
+                {METHOD_PUT, "/agents/b1/status", "{\"status\":\"busy\"}"},
+                {METHOD_POST, "/agents/b1/heartbeat", NULL}};
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        assert_int_equal(request(t.f, t.other, asks[i].method, asks[i].path, asks[i].body),
+                         HUB_NOT_FOUND);
+        assert_string_equal(message(t.f), "Agent b1 not found");
+    }
+    assert_int_equal(request(t.f, t.other, METHOD_GET, "/agents", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/agents/discover", "{}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/agents/register",
+                             "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
+                     HUB_CONFLICT);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.viewer, METHOD_POST, "/agents/b1/heartbeat", NULL),
+                     HUB_FORBIDDEN);
+}
+
+static void a_heartbeat_moves_the_pulse_and_merges_the_load(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"load_metrics\":{\"cpu\":0.5,\"queue\":3}");
+    t.f->now_ms += 5000;
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat",
+                             "{\"load_metrics\":{\"cpu\":0.25}}"),
+                     HUB_OK);
+    assert_string_equal(text(t.f, "heartbeat_at"), "2026-11-20T17:34:26.000Z");
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/last_heartbeat"), "2026-11-20T17:34:26.000Z");
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/cpu")), 0.25, 0);
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/queue")), 3, 0);
+}
+
+static void the_fast_lane_answers_as_the_ordinary_way_does(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("bee", "");
+    static const struct {
+        const char *params;
+        enum hub_rc rc;
+    } calls[] = {
+        {"{\"agent_id\":\"b1\"}", HUB_OK},
+        {"{\"load_metrics\":{\"cpu\":1e-1,\"m\":2},\"agent_id\":\"b1\",\"more\":[]}", HUB_OK},
+        {"{\"agent_id\":\"\\u00621\",\"load_metrics\":null}", HUB_OK}, /* escapes: ordinary */
+        {"{}", HUB_OK},                                                /* the caller itself */
+        {"", HUB_OK},
+        {"{\"agent_id\":\"none\"}", HUB_NOT_FOUND},
+        {"{\"agent_id\":\"\"}", HUB_INVALID},
+        {"{\"agent_id\":7}", HUB_INVALID},
+        {"{\"agent_id\":\"b1\",\"load_metrics\":[1]}", HUB_INVALID},
+        {"{\"agent_id\":\"b1\",\"load_metrics\":{\"cpu\":\"x\"}}", HUB_INVALID},
+        {"{\"agent_id\":\"b1\",\"agent_id\":\"b1\"}", HUB_INVALID},
+        {"[]", HUB_INVALID},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        assert_int_equal(call_method(t.f, t.bee, "agents.heartbeat", calls[i].params), calls[i].rc);
+        if (calls[i].rc == HUB_OK) {
+            assert_string_equal(text(t.f, "agent_status"), "active");
+        }
+    }
+}
+
+static void more_metrics_than_there_is_room_for_are_refused(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"load_metrics\":{\"cpu\":0.5}");
+    struct buf params = {0};
+    buf_add_str(&params, "{\"agent_id\":\"b1\",\"load_metrics\":{");
+    for (int i = 0; i < AGENT_METRICS_MAX; i++) {
+        buf_printf(&params, "%s\"m%d\":%d", i ? "," : "", i, i);
+    }
+    buf_add_str(&params, "}}");
+    buf_add(&params, "", 1);
+    assert_int_equal(call_method(t.f, t.bee, "agents.heartbeat", (const char *)params.p),
+                     HUB_INVALID);
+    buf_done(&params);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(json_object_size(member(t.f, "agent/load_metrics")), 1);
+}
+
+static void an_inactive_agent_is_told_to_register_again(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    /* A second at a time: a hub that runs late does not blame its agents. */
+    for (int i = 0; i < 400; i++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent_status"), "inactive");
+    assert_true(json_is_true(member(t.f, "must_register")));
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/registry/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/status_counts/inactive")), 1);
+    assert_true(json_is_string(member(t.f, "stats/last_cleanup")));
+    bee_registers("b1", "");
+    assert_int_equal(json_integer_value(member(t.f, "session")), 2);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent_status"), "active");
+}
+
+static void a_deregistered_agent_is_gone(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"services\":[\"s\"]");
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent_id"), "b1");
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/service/s", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+}
+
+static void the_healthiest_are_found_first(void **state)
+{
+    (void)state;
+    bee_registers("tired", ",\"capabilities\":[\"fly\"],\"load_metrics\":{\"load\":0.9}");
+    bee_registers("fresh", ",\"capabilities\":[\"fly\",\"dance\"]");
+    bee_registers("mid", ",\"capabilities\":[\"fly\"],\"load_metrics\":{\"load\":0.5}");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/capability/fly", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "capability"), "fly");
+    assert_string_equal(text(t.f, "agents/0/agent_id"), "fresh");
+    assert_string_equal(text(t.f, "agents/1/agent_id"), "mid");
+    assert_string_equal(text(t.f, "agents/2/agent_id"), "tired");
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover",
+                             "{\"capabilities\":[\"fly\",\"dance\"],\"limit\":null}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover",
+                             "{\"min_health_score\":0.85,\"limit\":1,\"unknown\":{}}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+    assert_int_equal(json_integer_value(member(t.f, "total")), 2);
+    assert_int_equal(json_integer_value(member(t.f, "query/limit")), 1);
+}
+
+static void pages_of_the_list_meet_each_agent_once(void **state)
+{
+    (void)state;
+    enum { AGENTS = 23 };
+    bool seen[AGENTS] = {false};
+    for (int i = 0; i < AGENTS; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "n%d", i);
+        bee_registers(id, "");
+    }
+    char params[64] = "{\"limit\":5}";
+    for (int page = 0; page < 5; page++) {
+        assert_int_equal(call_method(t.f, t.boss, "agents.list", params), HUB_OK);
+        json_t *agent;
+        size_t i;
+        json_array_foreach(member(t.f, "agents"), i, agent)
+        {
+            int n = atoi(json_string_value(json_object_get(agent, "agent_id")) + 1);
+            assert_false(seen[n]);
+            seen[n] = true;
+        }
+        assert_int_equal(json_is_null(member(t.f, "next_cursor")), page == 4);
+        (void)snprintf(params, sizeof params, "{\"limit\":5,\"cursor\":\"%s\"}",
+                       text(t.f, "next_cursor"));
+    }
+    for (int i = 0; i < AGENTS; i++) {
+        assert_true(seen[i]);
+    }
+    assert_int_equal(call_method(t.f, t.boss, "agents.list", "{\"cursor\":\"24\"}"), HUB_INVALID);
+    assert_int_equal(call_method(t.f, t.boss, "agents.list", "{\"cursor\":\"x\"}"), HUB_INVALID);
+}
+
+static void the_same_key_registers_once(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}";
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(request_keyed(t.f, t.bee, METHOD_POST, "/agents/register", body, "k1"),
+                         HUB_OK);
+        assert_int_equal(json_integer_value(member(t.f, "session")), 1);
+        assert_int_equal(t.f->replayed, i == 1);
+    }
+    assert_int_equal(request_keyed(t.f, t.bee, METHOD_POST, "/agents/register",
+                                   "{\"agent_id\":\"b2\",\"agent_type\":\"worker\"}", "k1"),
+                     HUB_KEY_CONFLICT);
+}
+
+static void an_agent_is_bound_to_the_socket_it_registers_over(void **state)
+{
+    (void)state;
+    bee_registers("rest", "");
+    assert_null(t.f->at_close);
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
+                     HUB_OK);
+    assert_ptr_equal(t.f->at_close, &command_agent_gone);
+    assert_ptr_equal(t.f->at_input, &command_agent_beat);
+    t.f->now_ms += 2000;
+    give(t.f, t.f->at_input, &t.f->at_input_body);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/last_heartbeat"), "2026-11-20T17:34:23.000Z");
+    give(t.f, t.f->at_close, &t.f->at_close_body);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), "stale");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_registered_agent_is_shown_as_it_said),
+        TEST(words_that_are_no_type_or_status_get_their_sentence),
+        TEST(fields_past_their_bounds_are_named),
+        TEST(an_agent_of_another_is_not_found),
+        TEST(a_heartbeat_moves_the_pulse_and_merges_the_load),
+        TEST(the_fast_lane_answers_as_the_ordinary_way_does),
+        TEST(more_metrics_than_there_is_room_for_are_refused),
+        TEST(an_inactive_agent_is_told_to_register_again),
+        TEST(a_deregistered_agent_is_gone),
+        TEST(the_healthiest_are_found_first),
+        TEST(pages_of_the_list_meet_each_agent_once),
+        TEST(the_same_key_registers_once),
+        TEST(an_agent_is_bound_to_the_socket_it_registers_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
