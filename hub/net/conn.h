@@ -1,0 +1,130 @@
+/* hub/net/conn.h: one connection: bytes in, bytes out, deadlines; what they mean is http.h's and
+ * native.h's.
+ *
+ * A connection begins as HTTP and may become the native WebSocket. Input that cannot be taken yet
+ * (a request is being answered, the pool of trays is out) is stashed and the socket is not read
+ * meanwhile. Output of a turn of the loop leaves in one call at its end.
+ *
+ * Owns     everything in it; trays and turn entries only until the turn's end.
+ * Threads  its I/O thread alone. Named across threads by slot and generation.
+ * Units    milliseconds, bytes.
+ * Limits   hub_settings; each has a counter.
+ */
+#ifndef WAGGLE_HUB_NET_CONN_H
+#define WAGGLE_HUB_NET_CONN_H
+
+#include "channels/outbox.h"
+#include "hub/net/http1.h"
+#include "hub/net/ws.h"
+#include "hub/net/thread.h"
+
+struct lws;
+struct http_exchange;
+struct subscribe_request;
+
+/* A command to be given when the connection is gone. */
+struct bond {
+    struct bond *next;
+    const struct command_kind *kind;
+    uint32_t app, body_n;
+    uint8_t body[];
+};
+
+enum conn_wire { CONN_HTTP, CONN_NATIVE };
+enum deadline {
+    DEADLINE_NONE,
+    DEADLINE_HEAD, /* a request's head, or the TLS handshake */
+    DEADLINE_BODY,
+    DEADLINE_IDLE, /* keep-alive without a request */
+    DEADLINE_AUTH, /* a native connection that has not said who it is */
+    DEADLINE_PING, /* time to ask whether the peer is there */
+    DEADLINE_PONG,
+    DEADLINE_CLOSE, /* our close frame or FIN was sent; the peer's did not come */
+    DEADLINE_POLL,  /* a long poll has waited long enough */
+    DEADLINE_WRITE, /* an HTTP answer that the peer does not read */
+};
+
+struct conn {
+    struct net_thread *thread;
+    struct lws *wsi;
+    int fd;
+    uint32_t slot, generation;
+    uint64_t id;
+    int64_t last_in_ms;
+    struct principal *who; /* NULL: not known yet */
+
+    uint8_t wire; /* enum conn_wire */
+    bool tls;
+    bool blocked;       /* the socket took not all: nothing is sent until it is writable */
+    bool dirty;         /* in the thread's list of those with something to send */
+    bool paused;        /* input waits: `stash` */
+    bool resuming;      /* in the thread's list of those to be resumed */
+    bool rx_off;        /* not read */
+    bool behind;        /* in the thread's list of those that read on from the log */
+    bool closing;       /* nothing more is taken; ends when everything is sent */
+    bool shut;          /* our end is closed */
+    bool dead;          /* the socket is gone; freed at the end of the turn */
+    bool catching_up;   /* counted as such */
+    bool expiring_told; /* native: token_expiring was sent */
+    uint8_t deadline;   /* enum deadline */
+    uint8_t address_n;
+    uint8_t address[16];
+    uint16_t pending; /* commands under way */
+
+    union {
+        struct http1 http;
+        struct ws ws;
+    } in;
+    struct buf stash;
+    struct http_exchange *exchange;
+    struct outbox out;
+    uint32_t turn_bytes; /* answers given since the last flush */
+    struct subscriber sub;
+    struct subscribe_request *requests; /* presence joins under way */
+    uint32_t requests_made;
+    struct bond *bonds;
+    struct bond *alive; /* to be given while the peer says anything */
+    int64_t alive_ms;   /* when it was last */
+
+    int64_t due_ms; /* of the deadline */
+    struct conn *wheel_next, **wheel_at;
+    struct conn *next_dirty, *next_behind, *next_resume, *next_dead;
+};
+
+struct conn *conn_new(struct net_thread *t, int fd, bool tls, const uint8_t *address,
+                      uint8_t address_n);
+/* The socket is gone: lets go of everything but its memory. */
+void conn_gone(struct conn *c);
+void conn_free(struct conn *c);
+
+void conn_input(struct conn *c, uint8_t *bytes, size_t n);
+void conn_pause(struct conn *c);  /* what is left of the input is stashed */
+void conn_resume(struct conn *c); /* at the next turn */
+void conn_resume_now(struct conn *c);
+void conn_writable(struct conn *c);
+
+/* Bytes of this connection's own, after what is queued. */
+void conn_send(struct conn *c, struct slice bytes);
+/* Bytes past the turn's table: a page of the log, a file. What the socket does not take is kept. */
+void conn_send_now(struct conn *c, struct slice bytes);
+void conn_mark_dirty(struct conn *c);
+void conn_flush(struct conn *c);
+/* True when the peer must first take what it was answered: the connection paused. */
+bool conn_must_drain(struct conn *c);
+
+/* Takes no more input; ends when all is sent (HTTP). */
+void conn_end(struct conn *c);
+/* A native connection: close frame, then end. */
+void conn_close(struct conn *c, uint16_t code, const char *reason);
+/* At once, from anywhere but its own callback's caller. */
+void conn_kill(struct conn *c);
+
+void conn_deadline(struct conn *c, enum deadline what, int64_t in_ms);
+void conn_expired(struct conn *c); /* the deadline came */
+
+static inline struct return_address conn_address(const struct conn *c)
+{
+    return (struct return_address){.slot = c->slot, .generation = c->generation};
+}
+
+#endif

@@ -1,0 +1,913 @@
+/* Requests in order, one answer each. While an answer waits for the writer the connection is
+ * paused: what was pipelined behind it is stashed. */
+#include "hub/net/http.h"
+#include "auth/digest.h"
+#include "channels/replay.h"
+#include "hub/api/channel_access.h"
+#include "hub/net/files.h"
+#include "hub/net/http1_text.h"
+#include "hub/net/native.h"
+#include "hub/net/native_parts.h"
+#include "hub/net/ws_handshake.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256 };
+
+/* What must outlive the parser's view of the request. */
+struct http_exchange {
+    struct buf body; /* while it comes in */
+    struct buf path, request_id, origin;
+    struct principal *who;
+    struct rate_verdict rate;
+    bool limited; /* rate is of a rule */
+    bool head_only, keep_alive, http10, waiting;
+    enum answer_style style;
+    bool polling, poked;  /* a long poll */
+    struct buf poll_path; /* its channel */
+    uint64_t poll_since;
+};
+
+struct reply {
+    unsigned status;
+    const char *type; /* content type; NULL: no body */
+    struct slice body;
+    const char *cache; /* Cache-Control; NULL: no-store */
+    unsigned allow;    /* bits of enum method */
+    uint32_t retry_after_s;
+    bool replayed, closes;
+    const char *etag, *encoding, *location, *policy;
+    char range[64]; /* Content-Range */
+    bool challenge; /* WWW-Authenticate */
+};
+
+/* ---- answering ---- */
+
+static struct http_exchange *exchange(struct conn *c)
+{
+    if (!c->exchange) {
+        c->exchange = xcalloc(1, sizeof *c->exchange);
+    }
+    return c->exchange;
+}
+
+static void exchange_free(struct conn *c)
+{
+    struct http_exchange *x = c->exchange;
+    if (x) {
+        buf_done(&x->body);
+        buf_done(&x->path);
+        buf_done(&x->request_id);
+        buf_done(&x->origin);
+        buf_done(&x->poll_path);
+        principal_unref(x->who);
+        free(x);
+        c->exchange = NULL;
+    }
+}
+
+static bool origin_allowed(const struct hub_settings *s, struct slice origin)
+{
+    for (char **allowed = s->origins; allowed && *allowed; allowed++) {
+        if (strcmp(*allowed, "*") == 0 || slice_is(origin, *allowed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *const method_names[METHODS] = {
+    [METHOD_GET] = "GET",     [METHOD_POST] = "POST",     [METHOD_PUT] = "PUT",
+    [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE",
+};
+
+static void add_allow(struct buf *b, const char *name, unsigned allow)
+{
+    struct buf text = {0};
+    buf_add_str(&text, "OPTIONS");
+    if (allow & (1U << METHOD_GET)) {
+        buf_add_str(&text, ", HEAD");
+    }
+    for (unsigned m = METHOD_GET; m < METHODS; m++) {
+        if (allow & (1U << m)) {
+            buf_printf(&text, ", %s", method_names[m]);
+        }
+    }
+    (void)http1_answer_add(b, name, buf_slice(&text));
+    buf_done(&text);
+}
+
+static void add_cors(struct conn *c, struct buf *b, const struct http_exchange *x)
+{
+    if (x->origin.n && origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
+        (void)http1_answer_add(b, "Access-Control-Allow-Origin", buf_slice(&x->origin));
+        http1_answer_add_str(b, "Access-Control-Expose-Headers",
+                             "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+                             "Retry-After, Idempotency-Replayed, ETag");
+        http1_answer_add_str(b, "Vary", "Origin");
+    }
+}
+
+static void add_rate(struct buf *b, const struct http_exchange *x)
+{
+    if (x->limited) {
+        http1_answer_add_u64(b, "RateLimit-Limit", x->rate.limit);
+        http1_answer_add_u64(b, "RateLimit-Remaining", x->rate.remaining);
+        http1_answer_add_u64(b, "RateLimit-Reset", x->rate.reset_s);
+    }
+}
+
+static void add_fields(struct conn *c, struct buf *b, const struct http_exchange *x,
+                       const struct reply *r)
+{
+    uint8_t date[HTTP1_DATE_BYTES];
+    http1_date_put(date, c->thread->io.now_ms / 1000);
+    (void)http1_answer_add(b, "Date", slice_of(date, sizeof date));
+    if (r->type) {
+        http1_answer_add_str(b, "Content-Type", r->type);
+    }
+    if (r->status >= 200 && r->status != 204 && r->status != 304) {
+        http1_answer_add_u64(b, "Content-Length", r->body.n);
+    }
+    http1_answer_add_str(b, "Cache-Control", r->cache ? r->cache : "no-store");
+    http1_answer_add_str(b, "X-Content-Type-Options", "nosniff");
+    (void)http1_answer_add(b, "Request-Id", buf_slice(&x->request_id));
+    add_rate(b, x);
+    add_cors(c, b, x);
+    if (r->allow) {
+        add_allow(b, "Allow", r->allow);
+    }
+    if (r->retry_after_s) {
+        http1_answer_add_u64(b, "Retry-After", r->retry_after_s);
+    }
+    if (r->challenge) {
+        http1_answer_add_str(b, "WWW-Authenticate", "Bearer");
+    }
+    if (r->replayed) {
+        http1_answer_add_str(b, "Idempotency-Replayed", "true");
+    }
+    if (r->etag) {
+        http1_answer_add_str(b, "ETag", r->etag);
+    }
+    if (r->encoding) {
+        http1_answer_add_str(b, "Content-Encoding", r->encoding);
+    }
+    if (slice_is(buf_slice(&x->path), "/")) {
+        http1_answer_add_str(b, "Vary", "Accept"); /* pages for browsers, a document for callers */
+    } else if (r->etag) {
+        http1_answer_add_str(b, "Vary", "Accept-Encoding");
+    }
+    if (r->policy) {
+        http1_answer_add_str(b, "Content-Security-Policy", r->policy);
+        http1_answer_add_str(b, "Referrer-Policy", "no-referrer");
+    }
+    if (r->location) {
+        http1_answer_add_str(b, "Location", r->location);
+    }
+    if (r->range[0]) {
+        http1_answer_add_str(b, "Content-Range", r->range);
+    }
+}
+
+static void reply(struct conn *c, const struct reply *r)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf head = {0};
+    bool keep = x->keep_alive && !r->closes && !c->thread->draining;
+    http1_answer_begin(&head, r->status);
+    add_fields(c, &head, x, r);
+    if (!keep) {
+        http1_answer_add_str(&head, "Connection", "close");
+    } else if (x->http10) {
+        http1_answer_add_str(&head, "Connection", "keep-alive");
+    }
+    http1_answer_end(&head);
+    conn_send(c, buf_slice(&head));
+    if (!x->head_only) {
+        conn_send(c, r->body);
+    }
+    buf_done(&head);
+    io_count(&c->thread->io.counters.requests, 1);
+    io_count(&c->thread->io.counters.messages_out[WIRE_REST][CLASS_CONTROL], 1);
+    if (r->status >= 500) {
+        io_count(&c->thread->io.counters.requests_failed, 1);
+    }
+    exchange_free(c);
+    if (!keep) {
+        conn_end(c);
+    } else {
+        conn_deadline(c, DEADLINE_IDLE, c->thread->io.settings->idle_ms);
+    }
+}
+
+static struct call call_begin(struct conn *c)
+{
+    struct net_thread *t = c->thread;
+    buf_clear(&t->body);
+    buf_clear(&t->scratch);
+    buf_clear(&t->detail);
+    return (struct call){.io = &t->io,
+                         .who = c->exchange ? c->exchange->who : NULL,
+                         .now_ms = t->io.now_ms,
+                         .out = &t->body,
+                         .message = &t->scratch,
+                         .detail = &t->detail};
+}
+
+static void reply_error(struct conn *c, enum hub_rc rc, const struct call *call, struct reply r)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf body = {0};
+    api_error_body(&body, x->style, rc, call, buf_slice(&x->path));
+    r.status = r.status ? r.status : hub_error(rc)->status;
+    r.type = x->style == STYLE_COORDINATOR ? "application/json" : "application/problem+json";
+    r.body = buf_slice(&body);
+    r.challenge = r.status == 401;
+    if (!r.retry_after_s) {
+        r.retry_after_s = call->retry_after_s ? call->retry_after_s : r.status == 503 ? 1 : 0;
+    }
+    reply(c, &r);
+    buf_done(&body);
+}
+
+static void refuse(struct conn *c, enum hub_rc rc, const char *message, struct reply r)
+{
+    struct call call = call_begin(c);
+    buf_add_str(call.message, message);
+    reply_error(c, rc, &call, r);
+}
+
+static void reply_call(struct conn *c, const struct call *call, enum hub_rc rc, unsigned status,
+                       bool replayed)
+{
+    if (rc != HUB_OK) {
+        reply_error(c, rc, call, (struct reply){0});
+        return;
+    }
+    struct reply r = {.status = call->status ? call->status
+                                : status     ? status
+                                             : 200,
+                      .type = call->content_type ? call->content_type : "application/json",
+                      .body = buf_slice(call->out),
+                      .replayed = replayed};
+    reply(c, &r);
+}
+
+/* ---- who asks ---- */
+
+static struct slice bearer(const struct http1_request *req)
+{
+    const struct http1_header *h = http1_header(req, "x-api-key");
+    if (h && h->value.n) {
+        return h->value;
+    }
+    h = http1_header(req, "authorization");
+    static const char scheme[] = "bearer ";
+    if (!h || h->value.n < sizeof scheme ||
+        !http1_same(slice_of(h->value.p, sizeof scheme - 1), scheme)) {
+        return slice_of(h ? h->value.p : NULL, 0); /* another scheme: present, and nobody's */
+    }
+    return slice_of(h->value.p + sizeof scheme - 1, h->value.n - (sizeof scheme - 1));
+}
+
+static struct principal *anonymous(struct net_thread *t)
+{
+    struct principal_spec spec = {.app = 1,
+                                  .role = t->io.settings->anonymous_role,
+                                  .kind = PRINCIPAL_ANONYMOUS,
+                                  .app_id = slice_str("main"),
+                                  .subject = slice_str("anonymous")};
+    return principal_new(&spec);
+}
+
+struct principal *http_who(struct conn *c, const struct http1_request *req, bool token_in_query,
+                           bool *out_bad, bool *out_in_query)
+{
+    struct net_thread *t = c->thread;
+    struct slice credential = bearer(req);
+    struct store_view *view;
+    struct principal *who = NULL;
+    enum token_rc why;
+    *out_bad = *out_in_query = false;
+    if (!credential.p && token_in_query) {
+        buf_clear(&t->scratch);
+        *out_in_query =
+            http1_query_get(req->query, "token", &t->scratch, &credential) == HTTP1_QUERY_PAIR;
+        credential = *out_in_query ? credential : slice_of(NULL, 0);
+    }
+    if (!credential.p) {
+        return anonymous(t);
+    }
+    enum admit_rc rc = ADMIT_STORE;
+    if (store_snapshot(t->io.reader, &view) == STORE_OK) {
+        rc = admission_admit(t->io.admission, view, credential, t->io.now_ms, &who, &why);
+        store_release(t->io.reader);
+    }
+    if (rc != ADMIT_OK) {
+        io_count(&t->io.counters.auth_failures[rc], 1);
+        *out_bad = true;
+    }
+    return who;
+}
+
+/* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
+ * others against the principal. */
+static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
+{
+    struct net_thread *t = c->thread;
+    const struct hub_settings *s = t->io.settings;
+    const struct rate_rule *rule = known ? &s->rate_requests : &s->rate_address;
+    if (!rule->count) {
+        return true;
+    }
+    uint64_t key = known ? rate_key(t->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject)
+                         : rate_key_address(t->hub->rate, RATE_CLASS_ADDRESS,
+                                            slice_of(c->address, c->address_n));
+    x->rate = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
+    x->limited = true;
+    if (!x->rate.ok) {
+        io_count(&t->io.counters.rate_limited, 1);
+    }
+    return x->rate.ok;
+}
+
+/* ---- documents ---- */
+
+static bool accepts(const struct http1_request *req, const char *coding)
+{
+    return http1_header_has(req, "accept-encoding", coding);
+}
+
+static bool etag_matches(const struct http1_request *req, const char *etag)
+{
+    return http1_header_has(req, "if-none-match", etag) ||
+           http1_header_has(req, "if-none-match", "*");
+}
+
+/* One range of bytes (RFC 9110 section 14); anything else is answered whole. False: not
+ * satisfiable. */
+static bool range_of(const struct http1_request *req, size_t size, size_t *out_from, size_t *out_n)
+{
+    const struct http1_header *h = http1_header(req, "range");
+    unsigned long long from = 0, to = 0;
+    char text[64];
+    int end = 0;
+    *out_from = 0;
+    *out_n = size;
+    if (!h || h->value.n >= sizeof text) {
+        return true;
+    }
+    memcpy(text, h->value.p, h->value.n);
+    text[h->value.n] = '\0';
+    if (sscanf(text, "bytes=%llu-%llu%n", &from, &to, &end) == 2 && text[end] == '\0' &&
+        from <= to) {
+        to = to < size ? to : size - 1;
+    } else if (sscanf(text, "bytes=%llu-%n", &from, &end) == 1 && end && text[end] == '\0') {
+        to = size - 1;
+    } else if (sscanf(text, "bytes=-%llu%n", &to, &end) == 1 && text[end] == '\0' && to) {
+        from = to < size ? size - to : 0;
+        to = size - 1;
+    } else {
+        return true;
+    }
+    if (from >= size) {
+        return false;
+    }
+    *out_from = (size_t)from;
+    *out_n = (size_t)(to - from + 1);
+    return true;
+}
+
+/* The hub's pages need nothing from anywhere else. */
+static const char page_policy[] =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "worker-src blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'";
+
+static void reply_file(struct conn *c, const struct http1_request *req, const struct file *file)
+{
+    const struct file_variant *v = &file->plain;
+    struct reply r = {.status = 200, .type = file->type};
+    bool ranged = http1_header(req, "range") != NULL;
+    if (!ranged && file->brotli.bytes.p && accepts(req, "br")) {
+        v = &file->brotli;
+        r.encoding = "br";
+    } else if (!ranged && file->gzip.bytes.p && accepts(req, "gzip")) {
+        v = &file->gzip;
+        r.encoding = "gzip";
+    }
+    r.etag = v->etag;
+    r.policy = strncmp(file->type, "text/html", 9) == 0 ? page_policy : NULL;
+    r.cache = file->immutable ? "public, max-age=31536000, immutable" : "no-cache";
+    r.body = v->bytes;
+    size_t from, n;
+    if (etag_matches(req, v->etag)) {
+        r.status = 304;
+        r.type = NULL;
+        r.body = slice_of(NULL, 0);
+    } else if (!range_of(req, v->bytes.n, &from, &n)) {
+        snprintf(r.range, sizeof r.range, "bytes */%zu", v->bytes.n);
+        refuse(c, HUB_RANGE, "the range lies outside the file", r);
+        return;
+    } else if (ranged && n < v->bytes.n) {
+        r.status = 206;
+        snprintf(r.range, sizeof r.range, "bytes %zu-%zu/%zu", from, from + n - 1, v->bytes.n);
+        r.body = slice_of(v->bytes.p + from, n);
+    }
+    reply(c, &r);
+}
+
+static bool wants_html(const struct http1_request *req)
+{
+    const struct http1_header *h = http1_header(req, "accept");
+    return h && slice_starts(h->value, "text/html");
+}
+
+/* True when the path was a file's. */
+static bool serve_file(struct conn *c, const struct http1_request *req, struct slice path)
+{
+    bool redirect;
+    if (slice_is(path, "/") && wants_html(req) && files_count(c->thread->files)) {
+        path = slice_str("/dashboard");
+    }
+    const struct file *file = files_find(c->thread->files, path, &redirect);
+    if (!file || slice_is(path, "/")) {
+        return false;
+    }
+    if (redirect) {
+        char location[256];
+        snprintf(location, sizeof location, "%.*s/", (int)(path.n < 200 ? path.n : 200),
+                 (const char *)path.p);
+        reply(c, &(struct reply){.status = 302, .location = location});
+        return true;
+    }
+    reply_file(c, req, file);
+    return true;
+}
+
+/* ---- upgrade ---- */
+
+static bool origin_ok(struct conn *c, const struct http1_request *req)
+{
+    const struct http1_header *h = http1_header(req, "origin");
+    if (!h) {
+        return true; /* no browser */
+    }
+    if (origin_allowed(c->thread->io.settings, h->value)) {
+        return true;
+    }
+    /* The hub's own pages: the origin is the host that was asked for. */
+    struct slice origin = h->value;
+    for (size_t i = 0; i + 3 <= origin.n; i++) {
+        if (memcmp(origin.p + i, "://", 3) == 0) {
+            return slice_equal(slice_of(origin.p + i + 3, origin.n - i - 3), req->host);
+        }
+    }
+    return false;
+}
+
+static void upgrade(struct conn *c, const struct http1_request *req)
+{
+    struct ws_handshake hs = ws_handshake_check(req);
+    if (hs.status != 101) {
+        struct reply r = {.status = hs.status, .allow = hs.status == 405 ? 1U << METHOD_GET : 0};
+        refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
+        return;
+    }
+    if (!origin_ok(c, req)) {
+        refuse(c, HUB_FORBIDDEN, "this origin is not allowed", (struct reply){.closes = true});
+        return;
+    }
+    bool bad, in_query;
+    struct principal *who = http_who(c, req, true, &bad, &in_query);
+    if (bad && !in_query) {
+        refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
+        return;
+    }
+    if (who && who->kind == PRINCIPAL_ANONYMOUS && who->role == ROLE_NONE) {
+        principal_unref(who);
+        who = NULL; /* it may say who it is in its first frame */
+    }
+    struct buf head = {0};
+    ws_handshake_answer(&head, hs.key, slice_of(NULL, 0));
+    http1_answer_end(&head);
+    conn_send(c, buf_slice(&head));
+    buf_done(&head);
+    exchange_free(c);
+    native_begin(c, who);
+    if (bad) { /* a browser sees no status of a refused handshake, but it sees a close code */
+        conn_close(c, CLOSE_UNAUTHORISED, "the token is not valid");
+    }
+}
+
+/* ---- requests ---- */
+
+static enum method method_of(const struct http1_request *req)
+{
+    switch (req->method) {
+    case HTTP1_METHOD_GET:
+    case HTTP1_METHOD_HEAD:
+        return METHOD_GET;
+    case HTTP1_METHOD_POST:
+        return METHOD_POST;
+    case HTTP1_METHOD_PUT:
+        return METHOD_PUT;
+    case HTTP1_METHOD_PATCH:
+        return METHOD_PATCH;
+    case HTTP1_METHOD_DELETE:
+        return METHOD_DELETE;
+    case HTTP1_METHOD_OPTIONS:
+    case HTTP1_METHOD_OTHER:
+        return METHOD_NONE;
+    }
+    return METHOD_NONE;
+}
+
+static void preflight(struct conn *c, const struct http1_request *req, unsigned allow)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf head = {0};
+    http1_answer_begin(&head, 204);
+    add_fields(c, &head, x, &(struct reply){.status = 204, .allow = allow ? allow : ~0U});
+    if (http1_header(req, "access-control-request-method") && x->origin.n &&
+        origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
+        add_allow(&head, "Access-Control-Allow-Methods", allow ? allow : ~0U);
+        http1_answer_add_str(&head, "Access-Control-Allow-Headers",
+                             "Authorization, Content-Type, Idempotency-Key, Request-Id, X-API-Key, "
+                             "Last-Event-ID");
+        http1_answer_add_str(&head, "Access-Control-Max-Age", "600");
+    }
+    bool keep = x->keep_alive && !c->thread->draining;
+    if (!keep) {
+        http1_answer_add_str(&head, "Connection", "close");
+    }
+    http1_answer_end(&head);
+    conn_send(c, buf_slice(&head));
+    buf_done(&head);
+    exchange_free(c);
+    if (!keep) {
+        conn_end(c);
+    } else {
+        conn_deadline(c, DEADLINE_IDLE, c->thread->io.settings->idle_ms);
+    }
+}
+
+struct query_walk {
+    struct slice rest;
+    struct buf *scratch;
+};
+
+static bool query_next(void *ctx, struct slice *out_name, struct slice *out_value, bool *out_bad)
+{
+    struct query_walk *q = ctx;
+    enum http1_query_rc rc = http1_query_next(&q->rest, q->scratch, out_name, out_value);
+    *out_bad = rc == HTTP1_QUERY_BAD;
+    return rc == HTTP1_QUERY_PAIR;
+}
+
+static bool is_json(const struct http1_request *req)
+{
+    const struct http1_header *h = http1_header(req, "content-type");
+    if (!h) {
+        return true;
+    }
+    struct slice type = h->value;
+    for (size_t i = 0; i < type.n; i++) {
+        if (type.p[i] == ';') {
+            type.n = i;
+        }
+    }
+    while (type.n && (type.p[type.n - 1] == ' ' || type.p[type.n - 1] == '\t')) {
+        type.n--;
+    }
+    return http1_same(type, "application/json") ||
+           (type.n > 5 && http1_same(slice_of(type.p + type.n - 5, 5), "+json"));
+}
+
+/* ---- long polls: a subscription that is answered with the next page ---- */
+
+static void poll_end(struct conn *c)
+{
+    struct net_thread *t = c->thread;
+    struct http_exchange *x = c->exchange;
+    struct call call = call_begin(c);
+    struct history_query q = {
+        .channel = buf_slice(&x->poll_path), .since = x->poll_since, .limit = 100};
+    struct json_out o = json_out_to(call.out);
+    subscriber_done(t->io.topics, &c->sub);
+    x->polling = x->waiting = false;
+    json_begin(&o, '{');
+    enum hub_rc rc = channel_history(&t->io, x->who->app, &q, &o);
+    json_end(&o, '}');
+    reply_call(c, &call, rc, 200, false);
+    conn_resume(c);
+}
+
+/* Interest first, then one more look: what came in between is seen by one of the two. */
+static void poll_begin(struct conn *c, const struct call *call)
+{
+    struct net_thread *t = c->thread;
+    struct http_exchange *x = c->exchange;
+    bool fresh;
+    buf_add_str(&x->poll_path, call->wait.channel);
+    x->poll_since = call->wait.since;
+    x->polling = x->waiting = true;
+    struct slice name = buf_slice(&x->poll_path);
+    subscriber_init(&c->sub, x->who->app, c->id);
+    struct subscription *sub =
+        topics_subscribe(t->io.topics, &c->sub, io_channel_hash(&t->io, x->who->app, name), name,
+                         io_options(&t->io, x->who->app, name), &fresh);
+    sub->next = x->poll_since + 1;
+    sub->state = SUB_LIVE;
+    conn_pause(c);
+    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
+    struct replay_span span;
+    enum store_rc rc = replay_span(t->hub->log, t->io.reader, x->who->app, name,
+                                   io_options(&t->io, x->who->app, name), t->io.now_ms, &span);
+    store_release(t->io.reader);
+    if (rc != STORE_OK || span.head.last > x->poll_since) {
+        http_poked(c);
+    }
+}
+
+void http_poked(struct conn *c)
+{
+    if (c->exchange && c->exchange->polling) {
+        c->exchange->poked = true;
+        conn_resume(c);
+    }
+}
+
+void http_poll_due(struct conn *c)
+{
+    struct http_exchange *x = c->exchange;
+    if (x && x->polling && (x->poked || c->thread->draining)) {
+        poll_end(c);
+    }
+}
+
+static void operate(struct conn *c, const struct http1_request *req, const struct api_match *match)
+{
+    struct net_thread *t = c->thread;
+    struct http_exchange *x = exchange(c);
+    struct call call = call_begin(c);
+    struct buf names = {0};
+    struct query_walk walk = {.rest = req->query, .scratch = &names};
+    const struct http1_header *key = http1_header(req, "idempotency-key");
+    struct api_request request = {.match = match,
+                                  .body = buf_slice(&x->body),
+                                  .json_body = is_json(req),
+                                  .query_next = query_next,
+                                  .query_ctx = &walk,
+                                  .idempotency_key = key ? key->value : slice_of(NULL, 0)};
+    enum hub_rc rc = HUB_INVALID;
+    enum api_result result = API_ANSWERED;
+    if (key && key->value.n > KEY_HEADER_BYTES_MAX) {
+        rc = call_fail(&call, HUB_INVALID, "Idempotency-Key: at most 256 bytes");
+    } else {
+        result = api_request(t->api, &call, &request, conn_address(c), &rc);
+    }
+    buf_done(&names);
+    if (result == API_PENDING) {
+        x->waiting = true;
+        c->pending++;
+        conn_deadline(c, DEADLINE_NONE, 0);
+        conn_pause(c);
+        return;
+    }
+    if (result == API_ANSWERED && rc == HUB_OK && call.wait.ms > 0 && !t->draining) {
+        poll_begin(c, &call);
+        return;
+    }
+    reply_call(c, &call, result == API_BUSY ? HUB_UNAVAILABLE : rc, match->route->status, false);
+}
+
+static void serve_operation(struct conn *c, const struct http1_request *req, struct slice path)
+{
+    struct http_exchange *x = exchange(c);
+    struct api_match match;
+    enum method method = method_of(req);
+    api_route(c->thread->api, method, path, &match);
+    if (req->method == HTTP1_METHOD_OPTIONS) {
+        preflight(c, req, match.allow);
+        return;
+    }
+    x->style = match.allow ? match.style : STYLE_COORDINATOR;
+    bool bad, in_query;
+    x->who = http_who(c, req, false, &bad, &in_query);
+    bool unlimited = match.operation && (match.operation->flags & OPERATION_UNLIMITED);
+    /* A hub that lets strangers in as somebody counts them as that. */
+    bool known = !bad && (x->who->kind != PRINCIPAL_ANONYMOUS || x->who->role != ROLE_NONE);
+    if (!unlimited && !within_rate(c, x, known)) {
+        refuse(c, HUB_RATE_LIMITED, "too many requests",
+               (struct reply){.retry_after_s = x->rate.retry_after_s});
+        return;
+    }
+    if (!match.allow) {
+        struct call call = call_begin(c);
+        buf_printf(call.message, "%.*s not found", (int)(path.n < 200 ? path.n : 200),
+                   (const char *)path.p);
+        reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
+    } else if (!match.operation) {
+        refuse(c, HUB_METHOD_NOT_ALLOWED, "this path does not answer that method",
+               (struct reply){.allow = match.allow});
+    } else if (bad) {
+        refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
+    } else {
+        operate(c, req, &match);
+    }
+}
+
+static void begin_exchange(struct conn *c, const struct http1_request *req)
+{
+    struct http_exchange *x = exchange(c);
+    const struct http1_header *h = http1_header(req, "request-id");
+    x->keep_alive = req->keep_alive;
+    x->http10 = req->minor == 0;
+    x->head_only = req->method == HTTP1_METHOD_HEAD;
+    x->style = STYLE_PROBLEM;
+    if (h && h->value.n && h->value.n <= REQUEST_ID_BYTES_MAX) {
+        buf_add_slice(&x->request_id, h->value);
+    } else {
+        uint8_t random[10];
+        char id[UUID_CHARS + 1];
+        c->thread->io.draw(random, sizeof random);
+        uuid_v7(c->thread->io.now_ms, random, id);
+        buf_add(&x->request_id, id, UUID_CHARS);
+    }
+    h = http1_header(req, "origin");
+    if (h) {
+        buf_add_slice(&x->origin, h->value);
+    }
+}
+
+static void serve(struct conn *c, const struct http1_request *req)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf decoded = {0};
+    struct slice path;
+    io_count(&c->thread->io.counters.messages_in[WIRE_REST][CLASS_CONTROL], 1);
+    if (req->method == HTTP1_METHOD_OPTIONS && slice_is(req->path, "*")) {
+        preflight(c, req, 0);
+        return;
+    }
+    enum http1_path_rc rc = http1_path_normal(req->path, &decoded, &path);
+    if (rc != HTTP1_PATH_OK) {
+        refuse(c, HUB_BAD_REQUEST, http1_path_rc_text(rc), (struct reply){0});
+        buf_done(&decoded);
+        return;
+    }
+    buf_add_slice(&x->path, path);
+    if (req->method == HTTP1_METHOD_OTHER) {
+        refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
+    } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
+        upgrade(c, req);
+    } else if (method_of(req) != METHOD_GET || !serve_file(c, req, path)) {
+        serve_operation(c, req, path);
+    }
+    buf_done(&decoded);
+}
+
+static void broken(struct conn *c)
+{
+    struct http1 *p = &c->in.http;
+    struct http_exchange *x = exchange(c);
+    io_count(&c->thread->io.counters.protocol_errors, 1);
+    if (x->request_id.n == 0) {
+        begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
+    }
+    x->head_only = false;
+    refuse(c, hub_rc_of_status(p->status), p->reason,
+           (struct reply){.status = p->status, .closes = true});
+}
+
+static void deadline_of_phase(struct conn *c)
+{
+    const struct hub_settings *s = c->thread->io.settings;
+    switch (http1_phase(&c->in.http)) {
+    case HTTP1_IDLE:
+        if (c->deadline != DEADLINE_IDLE && c->deadline != DEADLINE_HEAD) {
+            conn_deadline(c, DEADLINE_IDLE, s->idle_ms);
+        }
+        break;
+    case HTTP1_IN_HEAD:
+        if (c->deadline != DEADLINE_HEAD) {
+            conn_deadline(c, DEADLINE_HEAD, s->head_ms);
+        }
+        break;
+    case HTTP1_IN_BODY:
+        if (c->deadline != DEADLINE_BODY) {
+            conn_deadline(c, DEADLINE_BODY, s->body_ms);
+        }
+        break;
+    case HTTP1_ANSWERING:
+    case HTTP1_BROKEN:
+        break;
+    }
+}
+
+static void say_continue(struct conn *c)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    conn_send(c, slice_of(go_on, sizeof go_on - 1));
+}
+
+size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
+{
+    struct net_thread *t = c->thread;
+    if (c->closing) {
+        return n;
+    }
+    if (c->exchange && c->exchange->waiting) {
+        conn_pause(c); /* one answer after another */
+        return 0;
+    }
+    if (io_starved(&t->io)) {
+        conn_pause(c);
+        conn_resume(c);
+        return 0;
+    }
+    if (conn_must_drain(c)) {
+        return 0;
+    }
+    /* One request at most: a head may be followed by its end without another byte. */
+    size_t taken = 0;
+    for (;;) {
+        size_t used;
+        enum http1_event event =
+            http1_feed(&c->in.http, &t->request, bytes + taken, n - taken, &used);
+        taken += used;
+        switch (event) {
+        case HTTP1_MORE:
+            deadline_of_phase(c);
+            return taken;
+        case HTTP1_HEAD:
+            begin_exchange(c, &t->request);
+            http1_body_limit(&c->in.http, t->io.settings->body_bytes_max);
+            if (t->request.expect_continue) {
+                say_continue(c);
+            }
+            break;
+        case HTTP1_BODY:
+            buf_add_slice(&exchange(c)->body, c->in.http.body);
+            break;
+        case HTTP1_DONE:
+            serve(c, &t->request);
+            return taken;
+        case HTTP1_ERROR:
+            broken(c);
+            return n;
+        }
+    }
+}
+
+void http_answer(struct conn *c, const struct tray *tray, const struct command *command)
+{
+    struct http_exchange *x = c->exchange;
+    if (c->pending) {
+        c->pending--;
+    }
+    if (!x || !x->waiting) {
+        return;
+    }
+    struct api_ticket ticket = api_ticket_unpack(command->ticket);
+    struct call call = call_begin(c);
+    enum hub_rc rc = api_answer(c->thread->api, &call, tray, command);
+    x->waiting = false;
+    reply_call(c, &call, rc, call.operation->routes[ticket.route].status,
+               command->flags & COMMAND_REPLAYED);
+    conn_resume(c);
+}
+
+void http_flushed(struct conn *c)
+{
+    if (c->deadline == DEADLINE_WRITE) {
+        conn_deadline(c, DEADLINE_IDLE, c->thread->io.settings->idle_ms);
+    }
+}
+
+void http_expired(struct conn *c, enum deadline what)
+{
+    if (what == DEADLINE_POLL) {
+        poll_end(c);
+        return;
+    }
+    if (what == DEADLINE_IDLE ||
+        (what == DEADLINE_HEAD && http1_phase(&c->in.http) == HTTP1_IDLE)) {
+        conn_end(c); /* nothing was asked: nothing is said */
+        return;
+    }
+    if (exchange(c)->request_id.n == 0) {
+        begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
+    }
+    refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
+}
+
+void http_gone(struct conn *c)
+{
+    if (c->exchange && c->exchange->polling) {
+        subscriber_done(c->thread->io.topics, &c->sub);
+    }
+    exchange_free(c);
+}

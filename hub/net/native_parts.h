@@ -1,0 +1,36 @@
+/* hub/net/native_parts.h: what the files of the native protocol share: native.c (frames, answers,
+ * catching up) and native_subscribe.c (attaching). Included by these only. */
+#ifndef WAGGLE_HUB_NET_NATIVE_PARTS_H
+#define WAGGLE_HUB_NET_NATIVE_PARTS_H
+
+#include "auth/digest.h"
+#include "channels/frame.h"
+#include "hub/net/native.h"
+
+#include <stdio.h>
+
+/* In api_ticket.kind: how the answer to a command goes on. */
+enum native_ticket { TICKET_OPERATION, TICKET_PUBLISH, TICKET_JOIN, TICKET_PRESENCE, TICKET_LEAVE };
+/* Classes of the rate limiter; 2 is hub/api/channel_access.c's. */
+enum { RATE_CLASS_REQUEST = 1, RATE_CLASS_ADDRESS = 3, RATE_CLASS_CALL = 4 };
+
+struct json_out native_answer_begin(struct conn *c, const char *type, struct slice id);
+void native_answer_end(struct conn *c, struct json_out *o);
+void native_refuse(struct conn *c, struct slice id, enum hub_rc rc, const char *message,
+                   struct slice channel);
+
+void native_do_subscribe(struct conn *c, const struct client_frame *f);
+void native_do_unsubscribe(struct conn *c, const struct client_frame *f);
+/* A presence join came back: extra is the number of its subscribe request. */
+void native_joined(struct conn *c, uint32_t request, enum hub_rc rc);
+/* False: no tray. */
+bool native_presence(struct conn *c, enum presence_change change, struct slice channel,
+                     struct slice info, struct slice id, enum native_ticket kind);
+/* After another credential: ends the subscriptions that it does not allow, and says which. */
+void native_drop_forbidden(struct conn *c);
+/* Leaves every presence, says what was bound to the connection, drops what waits. */
+void native_farewells(struct conn *c);
+/* Puts the connection among those that read on from the log. */
+void native_behind(struct conn *c);
+
+#endif

@@ -1,0 +1,901 @@
+/* The loop of an I/O thread, and the only file that knows libwebsockets and libuv.
+ *
+ * libwebsockets carries bytes in its raw role: TLS, partial writes, close (design.md section 5).
+ * Listening sockets are our own. On a plain socket with nothing buffered the bytes go by send()
+ * straight away. */
+#define _GNU_SOURCE
+#include "hub/net/conn.h"
+#include "hub/net/http.h"
+#include "hub/net/native.h"
+#include "auth/digest.h"
+#include "hub/api/metrics.h"
+#include "store/hash.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum {
+    TICK_US_MAX = 1000, /* of draining the inbox before sockets are looked at again */
+    TRAYS_A_TURN = 256,
+    DRAIN_STEP_MS = 50,
+    EXPIRY_EVERY_MS = 1000,
+    STARVED_NAP_US = 200,
+};
+
+struct loop {
+    struct net_thread *t;
+    uv_loop_t uv;
+    uv_prepare_t prepare;
+    uv_async_t wake;
+    uv_timer_t clock;
+    uv_idle_t busy;
+    bool is_busy;
+    struct lws_context *context;
+    struct lws_vhost *plain, *tls;
+    uv_poll_t listeners[SERVER_LISTEN_MAX];
+    int fds[SERVER_LISTEN_MAX];
+    bool listener_tls[SERVER_LISTEN_MAX];
+    size_t listeners_n;
+    int spare_fd; /* given up to accept and refuse when descriptors are out */
+    struct conn *adopting;
+    struct tray *held[TRAYS_A_TURN];
+    unsigned held_n;
+    pthread_t thread;
+    bool started, finished;
+    _Atomic bool drain;
+};
+
+/* ---- time ---- */
+
+static int64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* ---- what conn.c needs of the socket ---- */
+
+enum sent net_send(struct conn *c, const uint8_t *p, size_t n, size_t *out_sent)
+{
+    *out_sent = 0;
+    if (c->tls) {
+        /* libwebsockets takes all of it and keeps what the socket did not. It does not write to the
+         * bytes. */
+        int took = lws_write(c->wsi, (uint8_t *)(uintptr_t)p, n, LWS_WRITE_RAW);
+        if (took < (int)n) {
+            return SENT_FAILED;
+        }
+        *out_sent = n;
+        return lws_partial_buffered(c->wsi) ? SENT_PART : SENT_ALL;
+    }
+    ssize_t took = send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (took < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? SENT_PART : SENT_FAILED;
+    }
+    *out_sent = (size_t)took;
+    return (size_t)took < n ? SENT_PART : SENT_ALL;
+}
+
+bool net_buffered(struct conn *c)
+{
+    return c->tls && lws_partial_buffered(c->wsi);
+}
+
+void net_want_writable(struct conn *c)
+{
+    lws_callback_on_writable(c->wsi);
+}
+
+void net_read_flow(struct conn *c, bool on)
+{
+    lws_rx_flow_control(c->wsi, on);
+}
+
+void net_shut(struct conn *c)
+{
+    /* The peer must be heard to its end, or our last bytes are lost with a reset. */
+    if (c->rx_off) {
+        c->rx_off = false;
+        net_read_flow(c, true);
+    }
+    if (c->tls) {
+        net_kill(c); /* everything is with the kernel; close_notify goes with the close */
+    } else {
+        shutdown(c->fd, SHUT_WR);
+    }
+}
+
+void net_kill(struct conn *c)
+{
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+void net_log(struct net_thread *t, char level, const char *event, const char *format, ...)
+{
+    char fields[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fields, sizeof fields, format, args);
+    va_end(args);
+    t->options->log(t->options->log_ctx, level, event, fields);
+}
+
+/* ---- slots: a connection is named across threads by slot and generation ---- */
+
+static void slot_take(struct net_thread *t, struct conn *c)
+{
+    if (t->slot_idle == UINT32_MAX) {
+        uint32_t cap = t->slots_cap ? t->slots_cap * 2 : 256;
+        t->slots = xrealloc(t->slots, cap * sizeof *t->slots);
+        t->slot_next = xrealloc(t->slot_next, cap * sizeof *t->slot_next);
+        t->generations = xrealloc(t->generations, cap * sizeof *t->generations);
+        for (uint32_t i = t->slots_cap; i < cap; i++) {
+            t->slots[i] = NULL;
+            t->generations[i] = 0;
+            t->slot_next[i] = i + 1 < cap ? i + 1 : UINT32_MAX;
+        }
+        t->slot_idle = t->slots_cap;
+        t->slots_cap = cap;
+    }
+    c->slot = t->slot_idle;
+    t->slot_idle = t->slot_next[c->slot];
+    c->generation = ++t->generations[c->slot];
+    t->slots[c->slot] = c;
+    t->slots_n++;
+}
+
+static void slot_give(struct net_thread *t, struct conn *c)
+{
+    t->slots[c->slot] = NULL;
+    t->slot_next[c->slot] = t->slot_idle;
+    t->slot_idle = c->slot;
+    t->slots_n--;
+}
+
+struct conn *net_conn(struct net_thread *t, struct return_address from)
+{
+    struct conn *c = from.slot < t->slots_cap ? t->slots[from.slot] : NULL;
+    return c && c->generation == from.generation && !c->dead ? c : NULL;
+}
+
+/* ---- accepting ---- */
+
+static uint8_t address_of(const struct sockaddr_storage *sa, uint8_t out[16])
+{
+    if (sa->ss_family == AF_INET) {
+        memcpy(out, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+        return 4;
+    }
+    if (sa->ss_family == AF_INET6) {
+        memcpy(out, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
+        return 16;
+    }
+    memset(out, 0, 4);
+    return 4;
+}
+
+static bool over_capacity(struct net_thread *t)
+{
+    return atomic_load(&t->hub->connections) >= t->io.settings->connections_max;
+}
+
+static void adopt(struct loop *loop, int fd, bool tls, const struct sockaddr_storage *sa)
+{
+    struct net_thread *t = loop->t;
+    uint8_t address[16];
+    uint8_t n = address_of(sa, address);
+    int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    struct conn *c = conn_new(t, fd, tls, address, n);
+    atomic_fetch_add(&t->hub->connections, 1);
+    slot_take(t, c);
+    loop->adopting = c;
+    lws_sock_file_fd_type socket = {.sockfd = fd};
+    c->wsi = lws_adopt_descriptor_vhost(
+        tls ? loop->tls : loop->plain,
+        (lws_adoption_type)(LWS_ADOPT_SOCKET | (tls ? LWS_ADOPT_ALLOW_SSL : 0)), socket, "waggle",
+        NULL);
+    loop->adopting = NULL;
+    if (!c->wsi) {
+        conn_gone(c); /* the library has closed the descriptor */
+        return;
+    }
+    lws_set_opaque_user_data(c->wsi, c);
+    io_count(&t->io.counters.accepted, 1);
+}
+
+/* Out of descriptors: the spare one lets us take the connection and close it, so that its peer
+ * knows and the listener does not spin. */
+static bool shed(struct loop *loop, int listener)
+{
+    if (loop->spare_fd < 0) {
+        return false;
+    }
+    close(loop->spare_fd);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+        close(fd);
+        io_count(&loop->t->io.counters.refused, 1);
+    }
+    loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
+}
+
+static void refuse_connection(struct net_thread *t, int fd, bool tls)
+{
+    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    if (!tls) {
+        (void)send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    close(fd);
+    io_count(&t->io.counters.refused, 1);
+}
+
+static void on_listener(uv_poll_t *poll, int status, int events)
+{
+    struct loop *loop = poll->data;
+    struct net_thread *t = loop->t;
+    size_t i = (size_t)(poll - loop->listeners);
+    (void)status;
+    (void)events;
+    for (uint32_t n = 0; n < t->io.settings->handshakes_per_tick; n++) {
+        struct sockaddr_storage sa = {0};
+        socklen_t len = sizeof sa;
+        int fd = accept4(loop->fds[i], (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if ((errno == EMFILE || errno == ENFILE) && shed(loop, loop->fds[i])) {
+                continue;
+            }
+            if (errno == EINTR || errno == ECONNABORTED) {
+                continue;
+            }
+            return;
+        }
+        if (over_capacity(t)) {
+            refuse_connection(t, fd, loop->listener_tls[i]);
+        } else {
+            adopt(loop, fd, loop->listener_tls[i], &sa);
+        }
+    }
+}
+
+/* ---- libwebsockets' callback ---- */
+
+static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    (void)user;
+    switch ((int)reason) {
+    case LWS_CALLBACK_RAW_RX:
+        if (c && n) {
+            conn_input(c, in, n);
+        }
+        return 0;
+    case LWS_CALLBACK_RAW_WRITEABLE:
+        if (c) {
+            conn_writable(c);
+        }
+        return 0;
+    case LWS_CALLBACK_RAW_CLOSE:
+        if (c) {
+            lws_set_opaque_user_data(wsi, NULL);
+            conn_gone(c);
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static const struct lws_protocols protocols[] = {
+    {.name = "waggle", .callback = on_raw},
+    {.name = NULL},
+};
+
+/* ---- a turn ---- */
+
+static void delivery_of(struct delivery *d, const struct tray *tray, const struct tray_event *event)
+{
+    const uint8_t *base = tray_base(tray, event->arena);
+    const struct event_frame *f = &event->frame;
+    *d = (struct delivery){.frame = slice_of(base + f->at, f->n),
+                           .channel = slice_of(base + f->channel.at, f->channel.n),
+                           .channel_hash = event->channel_hash,
+                           .app = event->app,
+                           .offset = event->offset,
+                           .seq = event->seq,
+                           .exclude = f->exclude,
+                           .index = DELIVERY_NOT_SHARED};
+    if (f->conflate.n) {
+        d->conflate =
+            hash64(event->channel_hash, slice_of(base + f->conflate.at, f->conflate.n)) | 1;
+    }
+}
+
+static void deliver_tray(struct net_thread *t, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->events_n; i++) {
+        struct delivery d;
+        delivery_of(&d, tray, &tray->events[i]);
+        topics_deliver(t->io.topics, &d);
+    }
+}
+
+static void on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bool via_pattern)
+{
+    struct net_thread *t = ctx;
+    struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
+    if (c->closing || c->dead) {
+        return;
+    }
+    if (c->wire == CONN_HTTP) {
+        http_poked(c);
+        return;
+    }
+    outbox_share(&c->out, &t->turn, d, via_pattern);
+    conn_mark_dirty(c);
+    io_count(&t->io.counters.messages_out[WIRE_NATIVE][d->offset ? CLASS_DURABLE : CLASS_LIVE], 1);
+}
+
+static void on_behind(void *ctx, struct subscriber *who)
+{
+    (void)ctx;
+    struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
+    if (c->wire == CONN_HTTP) {
+        http_poked(c);
+    } else {
+        native_writable(c);
+    }
+}
+
+static void answers(struct net_thread *t, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->commands_n; i++) {
+        const struct command *command = &tray->commands[i];
+        struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
+        if (!c) {
+            continue;
+        }
+        if (c->wire == CONN_HTTP) {
+            http_answer(c, tray, command);
+        } else {
+            native_answer(c, tray, command);
+        }
+    }
+}
+
+static void kicks(struct net_thread *t, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->kicks_n; i++) {
+        for (uint32_t s = 0; s < t->slots_cap; s++) {
+            struct conn *c = t->slots[s];
+            if (c && c->id == tray->kicks[i].connection && c->wire == CONN_NATIVE) {
+                conn_close(c, tray->kicks[i].code, tray->kicks[i].reason);
+            }
+        }
+    }
+}
+
+static void hold(struct loop *loop, struct tray *tray)
+{
+    loop->held[loop->held_n++] = tray;
+}
+
+static void local_live(void *ctx, const struct tray *tray)
+{
+    struct loop *loop = ctx;
+    deliver_tray(loop->t, tray);
+    hold(loop, (struct tray *)(uintptr_t)tray);
+}
+
+static void drain_inbox(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    while (loop->held_n < TRAYS_A_TURN - 2) { /* room for two trays of live events */
+        struct tray *tray = ring_pop(t->io.inbox);
+        if (!tray) {
+            return;
+        }
+        if (tray->answered && tray->origin == t->index) {
+            answers(t, tray);
+        }
+        deliver_tray(t, tray);
+        kicks(t, tray);
+        hold(loop, tray);
+        if (monotonic_us() - t->io.now_us > TICK_US_MAX) {
+            io_count(&t->io.counters.ticks_long, 1);
+            return;
+        }
+    }
+}
+
+static void flush_dirty(struct net_thread *t)
+{
+    while (t->dirty) {
+        struct conn *c = t->dirty;
+        t->dirty = c->next_dirty;
+        conn_flush(c);
+    }
+}
+
+static void release_held(struct loop *loop)
+{
+    for (unsigned i = 0; i < loop->held_n; i++) {
+        io_let_go(&loop->t->io, loop->held[i]);
+    }
+    loop->held_n = 0;
+}
+
+static void resume_paused(struct net_thread *t)
+{
+    struct conn *list = t->resume;
+    t->resume = NULL;
+    while (list) {
+        struct conn *c = list;
+        list = c->next_resume;
+        conn_resume_now(c);
+    }
+}
+
+static void catch_up(struct net_thread *t)
+{
+    struct conn *list = t->behind, **keep = &t->behind;
+    t->behind = NULL;
+    while (list) {
+        struct conn *c = list;
+        list = c->next_behind;
+        if (c->dead) {
+            c->behind = false;
+            continue;
+        }
+        native_catch_up(c);
+        if (c->behind) {
+            c->next_behind = NULL;
+            *keep = c;
+            keep = &c->next_behind;
+        }
+    }
+}
+
+static void farewells(struct net_thread *t)
+{
+    while (t->farewells && !io_starved(&t->io)) {
+        struct bond *f = t->farewells;
+        t->farewells = f->next;
+        net_farewell(t, f->kind, f->app, slice_of(f->body, f->body_n));
+        free(f);
+    }
+}
+
+void net_farewell(struct net_thread *t, const struct command_kind *kind, uint32_t app,
+                  struct slice body)
+{
+    struct command *command =
+        io_command(&t->io, kind, app, (struct return_address){.slot = UINT32_MAX}, 0);
+    if (command) {
+        command->flags = COMMAND_SILENT;
+        command->body_at = (uint32_t)io_arena(&t->io)->n;
+        command->body_n = (uint32_t)body.n;
+        buf_add_slice(io_arena(&t->io), body);
+        return;
+    }
+    struct bond *f = xmalloc(sizeof *f + body.n);
+    *f = (struct bond){.kind = kind, .app = app, .body_n = (uint32_t)body.n};
+    memcpy(f->body, body.p, body.n);
+    f->next = t->farewells;
+    t->farewells = f;
+}
+
+static void bury(struct net_thread *t)
+{
+    while (t->dead) {
+        struct conn *c = t->dead;
+        if (c->behind || c->resuming || c->dirty) {
+            /* Still in a list: those are emptied each turn, so the next one buries it. */
+            break;
+        }
+        t->dead = c->next_dead;
+        slot_give(t, c);
+        atomic_fetch_sub(&t->hub->connections, 1);
+        conn_free(c);
+    }
+}
+
+static void turn_wheel(struct net_thread *t)
+{
+    while (t->wheel_ms + WHEEL_MS <= t->io.now_ms) {
+        t->wheel_ms += WHEEL_MS;
+        struct conn *list = t->wheel[(t->wheel_ms / WHEEL_MS) % WHEEL_SLOTS];
+        t->wheel[(t->wheel_ms / WHEEL_MS) % WHEEL_SLOTS] = NULL;
+        if (list) {
+            list->wheel_at = &list;
+        }
+        while (list) {
+            conn_expired(list); /* takes itself out of the list */
+        }
+    }
+}
+
+static void look_over(struct net_thread *t, bool auth_changed)
+{
+    if (!auth_changed && t->io.now_ms < t->expiry_ms) {
+        return;
+    }
+    if (t->index == 0 && t->io.now_ms >= t->expiry_ms) {
+        hub_figures_tell(&t->io);
+    }
+    t->expiry_ms = t->io.now_ms + EXPIRY_EVERY_MS;
+    for (uint32_t i = 0; i < t->slots_cap; i++) {
+        struct conn *c = t->slots[i];
+        if (!c || c->dead || c->wire != CONN_NATIVE) {
+            continue;
+        }
+        if (auth_changed) {
+            native_recheck(c);
+        }
+        native_expiry(c);
+    }
+}
+
+/* ---- the paced end (design.md section 5) ---- */
+
+static void drain_begin(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    t->draining = true;
+    t->drain_started_ms = t->drain_next_ms = t->io.now_ms;
+    for (size_t i = 0; i < loop->listeners_n; i++) {
+        uv_poll_stop(&loop->listeners[i]);
+    }
+    uint32_t spread = t->io.settings->drain_ms;
+    for (uint32_t i = 0; i < t->slots_cap; i++) {
+        struct conn *c = t->slots[i];
+        if (c && !c->dead && c->wire == CONN_NATIVE && !c->closing) {
+            uint32_t random;
+            t->io.draw(&random, sizeof random);
+            native_goodbye(c, 500 + random % (spread * 4 + 1000));
+        }
+    }
+}
+
+static void drain_some(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    if (t->io.now_ms < t->drain_next_ms) {
+        return;
+    }
+    int64_t left = t->drain_started_ms + t->io.settings->drain_ms - t->io.now_ms;
+    uint32_t steps = left > DRAIN_STEP_MS ? (uint32_t)(left / DRAIN_STEP_MS) : 1;
+    uint32_t batch = (t->slots_cap - t->drain_at) / steps + 1;
+    t->drain_next_ms = t->io.now_ms + DRAIN_STEP_MS;
+    for (; batch && t->drain_at < t->slots_cap; t->drain_at++, batch--) {
+        struct conn *c = t->slots[t->drain_at];
+        if (!c || c->dead || c->closing) {
+            continue;
+        }
+        if (c->wire == CONN_NATIVE) {
+            conn_close(c, CLOSE_GOING_AWAY, "the hub is shutting down");
+        } else if (http1_phase(&c->in.http) == HTTP1_IDLE && !c->exchange) {
+            conn_end(c);
+        } else {
+            http_poked(
+                c); /* a long poll is answered now, and its connection closes with the answer */
+        }
+    }
+    bool late = t->io.now_ms > t->drain_started_ms + t->io.settings->drain_ms + 3000;
+    if (t->drain_at < t->slots_cap) {
+        return;
+    }
+    t->drain_at = late ? t->slots_cap : 0;
+    for (uint32_t i = 0; late && i < t->slots_cap; i++) {
+        if (t->slots[i]) {
+            conn_kill(t->slots[i]);
+        }
+    }
+    if (t->slots_n == 0 && !t->farewells && !t->io.filling) {
+        loop->finished = true;
+        uv_stop(&loop->uv);
+    }
+}
+
+static void set_busy(struct loop *loop, bool busy);
+
+/* The pool is out: the writer or another thread must let go of a tray first. Sockets wait
+ * meanwhile; what comes in the inbox is dealt with, so nobody waits for us. */
+static void wait_for_tray(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    while (io_starved(&t->io)) {
+        tray_pool_collect(&t->io.pool);
+        if (!io_starved(&t->io)) {
+            return;
+        }
+        if (!ring_empty(t->io.inbox)) {
+            drain_inbox(loop);
+            flush_dirty(t);
+            release_held(loop);
+            turn_end(&t->turn);
+            continue;
+        }
+        io_hand_over(&t->io, local_live, loop);
+        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000};
+        nanosleep(&nap, NULL);
+    }
+}
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    struct loop *loop = prepare->data;
+    struct net_thread *t = loop->t;
+    io_count(&t->io.counters.ticks, 1);
+    bool auth_changed = io_turn(&t->io, wall_ms(), monotonic_us());
+    if (atomic_load(&loop->drain) && !t->draining) {
+        drain_begin(loop);
+    }
+    turn_wheel(t);
+    look_over(t, auth_changed);
+    farewells(t);
+    io_hand_over(&t->io, local_live, loop);
+    drain_inbox(loop);
+    resume_paused(t);
+    io_hand_over(&t->io, local_live, loop);
+    flush_dirty(t);
+    release_held(loop);
+    turn_end(&t->turn);
+    catch_up(t);
+    flush_dirty(t);
+    io_hand_over(&t->io, local_live, loop);
+    flush_dirty(t);
+    release_held(loop);
+    turn_end(&t->turn);
+    wait_for_tray(loop);
+    bury(t);
+    if (t->draining) {
+        drain_some(loop);
+    }
+    set_busy(loop, t->behind || t->resume || !ring_empty(t->io.inbox));
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* that it runs keeps the loop from waiting */
+}
+
+static void set_busy(struct loop *loop, bool busy)
+{
+    if (busy != loop->is_busy) {
+        loop->is_busy = busy;
+        if (busy) {
+            uv_idle_start(&loop->busy, on_idle);
+        } else {
+            uv_idle_stop(&loop->busy);
+        }
+    }
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    (void)wake; /* the turn that follows does the work */
+}
+
+static void on_clock(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+/* ---- life ---- */
+
+static void wake_loop(void *ctx)
+{
+    struct loop *loop = ctx;
+    uv_async_send(&loop->wake);
+}
+
+static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
+{
+    const struct server_options *o = loop->t->options;
+    static const lws_retry_bo_t no_validity = {0};
+    void *foreign[1] = {&loop->uv};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .protocols = protocols,
+        .gid = -1,
+        .uid = -1,
+        .foreign_loops = foreign,
+        .count_threads = 1,
+        .pt_serv_buf_size = 16384,
+        .retry_and_idle_policy = &no_validity,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   (o->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0)};
+    loop->context = lws_create_context(&info);
+    if (!loop->context) {
+        snprintf(out_text, text_n,
+                 "libwebsockets: no context (is libwebsockets-evlib-uv installed?)");
+        return false;
+    }
+    info.vhost_name = "plain";
+    loop->plain = lws_create_vhost(loop->context, &info);
+    if (loop->plain && o->tls_cert) {
+        info.vhost_name = "tls";
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = o->tls_cert;
+        info.ssl_private_key_filepath = o->tls_key;
+        info.alpn = "http/1.1";
+        loop->tls = lws_create_vhost(loop->context, &info);
+    }
+    if (!loop->plain || (o->tls_cert && !loop->tls)) {
+        snprintf(out_text, text_n, "TLS: certificate %s or key %s cannot be used",
+                 o->tls_cert ? o->tls_cert : "", o->tls_key ? o->tls_key : "");
+        return false;
+    }
+    return true;
+}
+
+static void handles_make(struct loop *loop)
+{
+    uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_async_init(&loop->uv, &loop->wake, on_wake);
+    uv_timer_init(&loop->uv, &loop->clock);
+    uv_idle_init(&loop->uv, &loop->busy);
+    loop->prepare.data = loop->wake.data = loop->clock.data = loop->busy.data = loop;
+    uv_prepare_start(&loop->prepare, on_turn);
+    uv_timer_start(&loop->clock, on_clock, WHEEL_MS, WHEEL_MS);
+    for (size_t i = 0; i < loop->listeners_n; i++) {
+        uv_poll_init(&loop->uv, &loop->listeners[i], loop->fds[i]);
+        loop->listeners[i].data = loop;
+        uv_poll_start(&loop->listeners[i], UV_READABLE, on_listener);
+    }
+}
+
+bool net_thread_new(const struct server_options *options, const struct files *files, unsigned index,
+                    const int *listeners, const bool *tls, size_t listeners_n,
+                    struct net_thread **out, char *out_text, size_t text_n)
+{
+    struct net_thread *t = xcalloc(1, sizeof *t);
+    struct loop *loop = xcalloc(1, sizeof *loop);
+    t->loop = loop;
+    loop->t = t;
+    t->hub = options->hub;
+    t->api = options->api;
+    t->options = options;
+    t->files = files;
+    t->index = index;
+    t->slot_idle = UINT32_MAX;
+    t->wheel_ms = wall_ms();
+    *out = t;
+    uv_loop_init(&loop->uv);
+    enum hub_rc rc = io_init(&t->io, t->hub, index, auth_random, on_deliver, on_behind, t);
+    if (rc != HUB_OK) {
+        snprintf(out_text, text_n, "I/O thread %u: %s", index, hub_error(rc)->title);
+        return false;
+    }
+    t->io.now_ms = wall_ms();
+    t->io.now_us = monotonic_us();
+    t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,
+                                           .target_bytes_max = t->io.settings->head_bytes_max / 2,
+                                           .headers_max = 100,
+                                           .body_bytes_max = t->io.settings->body_bytes_max};
+    for (size_t i = 0; i < listeners_n; i++) {
+        loop->fds[i] = listeners[i];
+        loop->listener_tls[i] = tls[i];
+    }
+    loop->listeners_n = listeners_n;
+    loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct writer_port port = {
+        .inbox = t->io.inbox, .home = t->io.pool.home, .wake = wake_loop, .wake_ctx = loop};
+    if (!vhosts_make(loop, out_text, text_n)) {
+        return false;
+    }
+    handles_make(loop);
+    writer_port_set(t->hub->writer, index, &port);
+    return true;
+}
+
+static void on_close(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void handles_close(struct loop *loop)
+{
+    uv_close((uv_handle_t *)&loop->prepare, on_close);
+    uv_close((uv_handle_t *)&loop->wake, on_close);
+    uv_close((uv_handle_t *)&loop->clock, on_close);
+    uv_close((uv_handle_t *)&loop->busy, on_close);
+    for (size_t i = 0; i < loop->listeners_n; i++) {
+        uv_close((uv_handle_t *)&loop->listeners[i], on_close);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct loop *loop = arg;
+    char name[16];
+    snprintf(name, sizeof name, "waggle-io-%u", loop->t->index);
+    pthread_setname_np(pthread_self(), name);
+    while (!loop->finished) {
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
+    return NULL;
+}
+
+bool net_thread_start(struct net_thread *t)
+{
+    t->loop->started = pthread_create(&t->loop->thread, NULL, run, t->loop) == 0;
+    return t->loop->started;
+}
+
+void net_thread_join(struct net_thread *t)
+{
+    if (t->loop->started) {
+        pthread_join(t->loop->thread, NULL);
+        t->loop->started = false;
+    }
+}
+
+void net_thread_drain(struct net_thread *t)
+{
+    atomic_store(&t->loop->drain, true);
+    wake_loop(t->loop);
+}
+
+struct io *net_thread_io(struct net_thread *t)
+{
+    return &t->io;
+}
+
+void net_thread_free(struct net_thread *t)
+{
+    if (!t) {
+        return;
+    }
+    struct loop *loop = t->loop;
+    /* Trays on their way here still go home, so that every pool is whole. */
+    for (struct tray *tray; t->io.inbox && (tray = ring_pop(t->io.inbox));) {
+        io_let_go(&t->io, tray);
+    }
+    handles_close(loop);
+    if (loop->context) {
+        lws_context_destroy(loop->context);
+    }
+    for (int i = 0; i < 100 && uv_loop_alive(&loop->uv); i++) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+    (void)uv_loop_close(&loop->uv);
+    if (loop->spare_fd >= 0) {
+        close(loop->spare_fd);
+    }
+    turn_done(&t->turn);
+    buf_done(&t->scratch);
+    buf_done(&t->body);
+    buf_done(&t->text);
+    buf_done(&t->detail);
+    buf_done(&t->frames);
+    free(t->slots);
+    free(t->slot_next);
+    free(t->generations);
+    io_done(&t->io);
+    free(loop);
+    free(t);
+}
