@@ -1,0 +1,531 @@
+/* A real agent: one process, one WebSocket. It registers, beats, hears what its own channel says,
+ * hands that to a command if there is one, and takes its leave. The hub hears it again after every
+ * lost connection: registering twice with the same id is how an agent says that it is back. */
+#define _GNU_SOURCE
+#include "hub/cli/agent_run.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "channels/json_out.h"
+#include "channels/name.h"
+#include "hub/cli/http.h"
+#include "hub/cli/machine.h"
+#include "hub/cli/socket.h"
+#include "hub/cli/work.h"
+
+enum { INTERVAL_MS = 10000, INTERVAL_LEAST_MS = 100, GRACE_MS = 10000, FAREWELL_MS = 3000 };
+
+/* The ids of what the agent sends: one of each kind is on its way at a time. */
+enum call { CALL_REGISTER = 1, CALL_SUBSCRIBE, CALL_BEAT, CALL_DEREGISTER };
+
+enum stage {
+    WORKING,
+    FINISHING,
+    LEAVING,
+    GONE
+}; /* FINISHING: no new work; LEAVING: deregistering */
+
+struct agent {
+    struct cli *cli;
+    struct socket *socket;
+    const char *id;
+    char *channel;
+    struct machine machine;
+    struct work *work; /* NULL: none */
+    unsigned slots;
+    int signals; /* descriptor */
+    enum stage stage;
+    bool registered, beaten;
+    int64_t interval_ms, next_beat_ms, stage_until_ms;
+    bool known; /* position in its own channel */
+    struct buf epoch;
+    uint64_t offset;
+    enum cli_exit verdict;
+};
+
+static void say(const struct agent *agent, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(const struct agent *agent, const char *format, ...)
+{
+    uint8_t now[JSON_TIME_BYTES];
+    char text[1024];
+    va_list rest;
+    va_start(rest, format);
+    vsnprintf(text, sizeof text, format, rest);
+    va_end(rest);
+    json_time_put(now, clock_wall_ms());
+    cli_note(agent->cli, "%.*s agent %s: %s", JSON_TIME_BYTES, (const char *)now, agent->id, text);
+}
+
+/* --- frames ------------------------------------------------------------------------------------
+ */
+
+static struct json_out begin_call(struct buf *text, enum call id, const char *method)
+{
+    struct json_out o = json_out_to(text);
+    json_begin(&o, '{');
+    json_key(&o, "type");
+    json_str(&o, "call");
+    json_key(&o, "id");
+    json_u64(&o, (uint64_t)id);
+    json_key(&o, "method");
+    json_str(&o, method);
+    json_key(&o, "params");
+    json_begin(&o, '{');
+    return o;
+}
+
+static void end_call(struct agent *agent, struct json_out *o, struct buf *text)
+{
+    json_end(o, '}');
+    json_end(o, '}');
+    socket_send(agent->socket, buf_slice(text));
+    buf_done(text);
+}
+
+static void add_text(struct json_out *o, const char *key, const char *text)
+{
+    if (text) {
+        json_key(o, key);
+        json_str(o, text);
+    }
+}
+
+static void add_texts(struct json_out *o, const struct args *a, const char *key, const char *option)
+{
+    json_key(o, key);
+    json_begin(o, '[');
+    for (size_t i = 0; i < args_count(a, option); i++) {
+        json_str(o, args_nth(a, option, i));
+    }
+    json_end(o, ']');
+}
+
+static void add_pairs(struct json_out *o, const struct args *a, const char *option)
+{
+    for (size_t i = 0; i < args_count(a, option); i++) {
+        const char *pair = args_nth(a, option, i), *equals = strchr(pair, '=');
+        json_key_slice(o, slice_of(pair, (size_t)(equals - pair)));
+        json_str(o, equals + 1);
+    }
+}
+
+static void add_metadata(struct json_out *o, const struct args *a)
+{
+    char host[256];
+    json_key(o, "metadata");
+    json_begin(o, '{');
+    json_key(o, "pid");
+    json_i64(o, getpid());
+    if (gethostname(host, sizeof host) == 0) {
+        host[sizeof host - 1] = '\0';
+        add_text(o, "host", host);
+    }
+    add_text(o, "client", "waggle/" WAGGLE_VERSION);
+    add_pairs(o, a, "metadata");
+    json_end(o, '}');
+}
+
+static void send_register(struct agent *agent)
+{
+    const struct args *a = &agent->cli->args;
+    struct buf text = {0};
+    struct json_out o = begin_call(&text, CALL_REGISTER, "agents.register");
+    add_text(&o, "agent_id", agent->id);
+    add_text(&o, "agent_type", args_text(a, "type") ? args_text(a, "type") : "worker");
+    add_texts(&o, a, "capabilities", "capability");
+    add_texts(&o, a, "services", "service");
+    add_texts(&o, a, "tags", "tag");
+    add_text(&o, "region", args_text(a, "region"));
+    json_key(&o, "slots");
+    json_u64(&o, agent->slots);
+    if (args_has(a, "endpoint")) {
+        json_key(&o, "endpoints");
+        json_begin(&o, '{');
+        add_pairs(&o, a, "endpoint");
+        json_end(&o, '}');
+    }
+    add_metadata(&o, a);
+    end_call(agent, &o, &text);
+}
+
+static void add_figure(struct json_out *o, const char *key, double v)
+{
+    if (v >= 0) {
+        json_key(o, key);
+        json_double(o, (double)(int64_t)(v * 1000 + 0.5) / 1000);
+    }
+}
+
+static void send_beat(struct agent *agent)
+{
+    struct buf text = {0};
+    struct machine_load load = machine_read(&agent->machine);
+    unsigned busy = agent->work ? work_busy(agent->work) : 0;
+    struct json_out o = begin_call(&text, CALL_BEAT, "agents.heartbeat");
+    add_text(&o, "agent_id", agent->id);
+    json_key(&o, "load_metrics");
+    json_begin(&o, '{');
+    add_figure(&o, "cpu", load.cpu);
+    add_figure(&o, "memory", load.memory);
+    add_figure(&o, "load", load.load);
+    add_figure(&o, "active_tasks", busy);
+    add_figure(&o, "free_slots", agent->slots - busy);
+    json_end(&o, '}');
+    end_call(agent, &o, &text);
+    agent->next_beat_ms = clock_steady_ms() + agent->interval_ms;
+}
+
+static void send_deregister(struct agent *agent)
+{
+    struct buf text = {0};
+    struct json_out o = begin_call(&text, CALL_DEREGISTER, "agents.deregister");
+    add_text(&o, "agent_id", agent->id);
+    end_call(agent, &o, &text);
+}
+
+static void send_subscribe(struct agent *agent)
+{
+    struct buf text = {0};
+    struct json_out o = json_out_to(&text);
+    json_begin(&o, '{');
+    add_text(&o, "type", "subscribe");
+    json_key(&o, "id");
+    json_u64(&o, CALL_SUBSCRIBE);
+    json_key(&o, "channels");
+    json_begin(&o, '[');
+    json_begin(&o, '{');
+    add_text(&o, "channel", agent->channel);
+    if (agent->known) {
+        json_key(&o, "since");
+        json_begin(&o, '{');
+        json_key(&o, "epoch");
+        json_text(&o, buf_slice(&agent->epoch));
+        json_key(&o, "offset");
+        json_u64(&o, agent->offset);
+        json_end(&o, '}');
+    }
+    json_end(&o, '}');
+    json_end(&o, ']');
+    json_end(&o, '}');
+    socket_send(agent->socket, buf_slice(&text));
+    buf_done(&text);
+}
+
+/* --- what comes --------------------------------------------------------------------------------
+ */
+
+static void on_open(void *ctx)
+{
+    struct agent *agent = ctx;
+    agent->registered = false;
+    if (agent->stage <= FINISHING) {
+        send_register(agent);
+    }
+}
+
+static void on_registered(struct agent *agent, struct slice result)
+{
+    double seconds = 0;
+    int64_t asked_ms = args_ms(&agent->cli->args, "interval", 0);
+    (void)json_to_double(json_at(result, "heartbeat_interval"), &seconds);
+    agent->interval_ms = asked_ms                         ? asked_ms
+                         : seconds > 0 && seconds < 86400 ? (int64_t)(seconds * 1000)
+                                                          : INTERVAL_MS;
+    if (agent->interval_ms < INTERVAL_LEAST_MS) {
+        agent->interval_ms = INTERVAL_LEAST_MS;
+    }
+    agent->registered = true;
+    say(agent, "registered, a beat every %.1f s", (double)agent->interval_ms / 1000);
+    send_subscribe(agent);
+    send_beat(agent);
+}
+
+static void on_result(struct agent *agent, const struct hub_frame *frame)
+{
+    switch ((enum call)hub_frame_number(frame, HUB_ID)) {
+    case CALL_REGISTER:
+        on_registered(agent, frame->field[HUB_RESULT_VALUE]);
+        return;
+    case CALL_BEAT:
+        if (!agent->beaten) {
+            agent->beaten = true;
+            say(agent, "beating");
+        }
+        return;
+    case CALL_DEREGISTER:
+        say(agent, "deregistered");
+        agent->stage = GONE;
+        return;
+    case CALL_SUBSCRIBE:
+        return;
+    }
+}
+
+static void on_subscribed(struct agent *agent, const struct hub_frame *frame)
+{
+    struct slice key, item;
+    struct slice list = frame->field[HUB_CHANNELS];
+    uint64_t offset;
+    if (json_kind_of(list) != JSON_KIND_ARRAY) {
+        return;
+    }
+    struct json_walk w = json_walk_of(list);
+    if (json_walk_next(&w, &key, &item) && json_to_u64(json_at(item, "offset"), &offset)) {
+        struct buf epoch = {0};
+        (void)json_to_text(json_at(item, "epoch"), &epoch);
+        if (!agent->known || !slice_equal(buf_slice(&epoch), buf_slice(&agent->epoch))) {
+            agent->offset = agent->known ? 0 : offset; /* another log: its events are all new */
+        }
+        buf_done(&agent->epoch);
+        agent->epoch = epoch;
+        agent->known = true;
+    }
+}
+
+static void on_event(struct agent *agent, const struct hub_frame *frame)
+{
+    struct buf line = {0};
+    uint64_t offset = hub_frame_number(frame, HUB_OFFSET);
+    if (offset && agent->known && offset <= agent->offset) {
+        return;
+    }
+    agent->offset = offset ? offset : agent->offset;
+    json_add_human(&line, frame->field[HUB_EVENT_NAME]);
+    buf_add_str(&line, " ");
+    json_add_human(&line, frame->field[HUB_DATA]);
+    say(agent, "%.*s", (int)(line.n < 800 ? line.n : 800), (const char *)line.p);
+    buf_done(&line);
+    if (agent->work && agent->stage == WORKING && !work_offer(agent->work, frame)) {
+        say(agent, "too much waits already: this event is left out");
+    }
+}
+
+static void on_error(struct agent *agent, const struct hub_frame *frame)
+{
+    enum call call = (enum call)hub_frame_number(frame, HUB_ID);
+    uint64_t status = hub_frame_number(frame, HUB_STATUS);
+    enum cli_exit exit = socket_complain(agent->cli, frame);
+    if (call == CALL_BEAT && status == 404) {
+        say(agent, "the hub does not know it any more: registering again");
+        agent->registered = false;
+        send_register(agent);
+    } else if (call == CALL_REGISTER && (status == 429 || status >= 500 || status == 0)) {
+        socket_drop(agent->socket, "the hub did not take the registration");
+    } else if (call == CALL_REGISTER) {
+        agent->verdict = exit;
+    } else if (call == CALL_DEREGISTER) {
+        agent->stage = GONE;
+    }
+}
+
+static void on_frame(void *ctx, const struct hub_frame *frame)
+{
+    struct agent *agent = ctx;
+    switch (frame->type) {
+    case HUB_RESULT:
+        on_result(agent, frame);
+        return;
+    case HUB_ERROR:
+        on_error(agent, frame);
+        return;
+    case HUB_SUBSCRIBED:
+        on_subscribed(agent, frame);
+        return;
+    case HUB_EVENT:
+        on_event(agent, frame);
+        return;
+    case HUB_UNKNOWN:
+    case HUB_WELCOME:
+    case HUB_PUBLISHED:
+    case HUB_JOINED:
+    case HUB_LEFT:
+    case HUB_UPDATED:
+    case HUB_GAP:
+    case HUB_GOODBYE:
+    case HUB_TOKEN_EXPIRING:
+    case HUB_TYPES:
+        return;
+    }
+}
+
+static void on_lost(void *ctx, const char *why, int64_t retry_ms)
+{
+    struct agent *agent = ctx;
+    agent->registered = false;
+    agent->beaten = false;
+    say(agent, "%s; again in %.1f s", why, (double)retry_ms / 1000);
+}
+
+/* --- signals and stages ------------------------------------------------------------------------
+ */
+
+static bool on_stopping(void *ctx)
+{
+    sigset_t pending;
+    (void)ctx;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+static void begin_stop(struct agent *agent)
+{
+    if (agent->stage >= FINISHING) { /* asked twice: now */
+        agent->stage_until_ms = clock_steady_ms();
+        return;
+    }
+    agent->stage = FINISHING;
+    agent->stage_until_ms = clock_steady_ms() + args_ms(&agent->cli->args, "grace", GRACE_MS);
+    if (agent->work) {
+        work_forget(agent->work);
+        say(agent, "stopping, %u at work", work_busy(agent->work));
+    }
+}
+
+static void reap(struct agent *agent)
+{
+    int status;
+    while (agent->work && work_reap(agent->work, &status)) {
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+            say(agent, "the command ended with %s %d", WIFEXITED(status) ? "code" : "signal",
+                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+        }
+    }
+    if (agent->work) {
+        work_start(agent->work);
+    }
+}
+
+static void take_signals(struct agent *agent)
+{
+    struct signalfd_siginfo info;
+    while (read(agent->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD) {
+            reap(agent);
+        } else {
+            begin_stop(agent);
+        }
+    }
+}
+
+/* FINISHING → LEAVING when the work is done or its time is over; LEAVING → GONE by the hub's
+ * answer. */
+static void move_stage(struct agent *agent)
+{
+    int64_t now = clock_steady_ms();
+    unsigned busy = agent->work ? work_busy(agent->work) : 0;
+    if (agent->stage == FINISHING && busy && now >= agent->stage_until_ms) {
+        work_signal(agent->work, SIGTERM);
+        busy = 0;
+    }
+    if (agent->stage == FINISHING && busy == 0) {
+        agent->stage = LEAVING;
+        agent->stage_until_ms = now + FAREWELL_MS;
+        if (!agent->registered || args_has(&agent->cli->args, "keep")) {
+            agent->stage = GONE;
+            return;
+        }
+        send_deregister(agent);
+    }
+    if (agent->stage == LEAVING && (now >= agent->stage_until_ms || !agent->registered)) {
+        agent->stage = GONE;
+    }
+}
+
+static int64_t next_ms(const struct agent *agent)
+{
+    int64_t then = INT64_MAX;
+    if (agent->registered && agent->stage <= FINISHING) {
+        then = agent->next_beat_ms;
+    }
+    if (agent->stage > WORKING && agent->stage_until_ms < then) {
+        then = agent->stage_until_ms;
+    }
+    return then;
+}
+
+static enum cli_exit live(struct agent *agent)
+{
+    enum cli_exit rc = CLI_OK;
+    while (rc == CLI_OK && agent->verdict == CLI_OK && agent->stage != GONE) {
+        struct pollfd signals = {.fd = agent->signals, .events = POLLIN};
+        rc = socket_wait(agent->socket, next_ms(agent), &signals, 1);
+        take_signals(agent);
+        if (agent->registered && agent->stage <= FINISHING &&
+            clock_steady_ms() >= agent->next_beat_ms) {
+            send_beat(agent);
+        }
+        move_stage(agent);
+    }
+    return rc != CLI_OK ? rc : agent->verdict;
+}
+
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    return sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)
+                                                   : -1;
+}
+
+static bool read_arguments(struct agent *agent)
+{
+    struct args *a = &agent->cli->args;
+    struct buf channel = {0};
+    uint64_t slots = args_number(a, "slots", 1);
+    agent->id = args_text(a, "id");
+    buf_printf(&channel, "agent.%s", agent->id);
+    bool fits = channel_name_valid(buf_slice(&channel));
+    agent->channel = xstrndup(channel.p, channel.n);
+    buf_done(&channel);
+    if (!fits) {
+        return args_refuse(
+            a, "\"%s\" is no id: letters, digits and _ - = @ , . ; up to 158 of them", agent->id);
+    }
+    if (slots < 1 || slots > WORK_SLOTS_MAX) {
+        return args_refuse(a, "--slots wants 1 to %d", WORK_SLOTS_MAX);
+    }
+    agent->slots = (unsigned)slots;
+    if (args_has(a, "exec")) {
+        agent->work = work_new(args_text(a, "exec"), agent->id, agent->slots);
+    }
+    return true;
+}
+
+enum cli_exit agent_run_run(struct cli *cli)
+{
+    struct agent agent = {.cli = cli, .signals = -1};
+    struct socket_events events = {.ctx = &agent,
+                                   .open = on_open,
+                                   .frame = on_frame,
+                                   .lost = on_lost,
+                                   .stopping = on_stopping};
+    enum cli_exit rc;
+    if (!read_arguments(&agent)) {
+        rc = cli_usage(cli);
+    } else if (!cli_target(cli)) {
+        rc = CLI_USAGE;
+    } else if ((agent.signals = open_signals()) < 0) {
+        rc = cli_fail(CLI_FAILED, "cannot listen to signals");
+    } else {
+        (void)machine_read(&agent.machine); /* the CPU's share is a difference to this */
+        agent.socket = socket_new(cli, &events, true);
+        rc = live(&agent);
+        socket_close(agent.socket, 1000);
+        socket_free(agent.socket);
+        close(agent.signals);
+    }
+    work_free(agent.work);
+    buf_done(&agent.epoch);
+    free(agent.channel);
+    return rc;
+}

@@ -1,0 +1,16 @@
+/* hub/cli/nouns.h: the tables of commands, one a file. Each ends with a row without name. */
+#ifndef WAGGLE_CLI_NOUNS_H
+#define WAGGLE_CLI_NOUNS_H
+
+#include "hub/cli/cli.h"
+
+extern const struct command publish_commands[]; /* hub/cli/publish.c */
+extern const struct command tail_commands[];    /* hub/cli/tail.c */
+extern const struct command channel_commands[]; /* hub/cli/channel.c */
+extern const struct command agent_commands[];   /* hub/cli/agent.c */
+extern const struct command token_commands[];   /* hub/cli/token.c */
+extern const struct command context_commands[]; /* hub/cli/context.c */
+extern const struct command hub_commands[];     /* hub/cli/hub.c */
+extern const struct command self_commands[];    /* hub/cli/self.c */
+
+#endif
