@@ -1,0 +1,68 @@
+// Several I/O threads: what one thread's connection publishes reaches the subscribers of all others,
+// live and durable, in one order; also on one core, where the threads take turns.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before } from 'node:test';
+import { startHub, until } from './lib/hub.mjs';
+import { fresh, inOrder, numbers, story } from './lib/story.mjs';
+
+const THREADS = 3;
+const CLIENTS = 12; // the kernel spreads them: the chance that one thread gets all is 3 in 3^12
+
+let hub;
+before(async () => {
+  hub = await startHub({ args: ['--threads', String(THREADS)] });
+});
+after(() => hub?.stop());
+
+const events = async (bee, count) => {
+  const got = [];
+  while (got.length < count) got.push(await bee.next('event'));
+  return got;
+};
+
+for (const cores of ['all', 'one']) {
+  story(`durable events of every thread reach every thread in one order, on ${cores} of the cores`, async () => {
+    if (cores === 'one') execFileSync('taskset', ['-apc', '0', String(hub.pid)], { stdio: 'ignore' });
+    const channel = fresh('durable');
+    const bees = await Promise.all(numbers(CLIENTS).map(() => hub.connect()));
+    for (const bee of bees) await bee.subscribe(channel);
+    await Promise.all(bees.map(async (bee, n) => {
+      for (const i of numbers(20)) await bee.publish(channel, 'x', [n, i]);
+    }));
+    const streams = await Promise.all(bees.map((bee) => events(bee, CLIENTS * 20)));
+    for (const stream of streams) {
+      inOrder(stream, 1);
+      assert.deepEqual(stream.map((event) => event.data), streams[0].map((event) => event.data));
+    }
+    await Promise.all(bees.map((bee) => bee.close()));
+  });
+
+  story(`live events keep each publisher's order across threads, on ${cores} of the cores`, async () => {
+    const channel = `live.${fresh('l')}`;
+    const bees = await Promise.all(numbers(CLIENTS).map(() => hub.connect()));
+    for (const bee of bees) await bee.subscribe(channel);
+    for (const i of numbers(20)) {
+      for (const [n, bee] of bees.entries()) bee.send({ type: 'publish', channel, event: 'x', data: [n, i] });
+    }
+    for (const stream of await Promise.all(bees.map((bee) => events(bee, CLIENTS * 20)))) {
+      for (const n of bees.keys()) {
+        assert.deepEqual(stream.filter(({ data }) => data[0] === n).map(({ data }) => data[1]), numbers(20));
+      }
+    }
+    await Promise.all(bees.map((bee) => bee.close()));
+  });
+}
+
+story('an agent that registers over another thread supersedes its older connection', async () => {
+  const bees = await Promise.all(numbers(CLIENTS).map(() => hub.connect()));
+  for (const bee of bees) await bee.call('agents.register', { agent_id: 'wanderer', agent_type: 'worker' });
+  for (const bee of bees.slice(0, -1)) assert.equal((await bee.closed).code, 4010);
+  await bees.at(-1).barrier();
+  await bees.at(-1).close();
+});
+
+story('every tray comes home: threads are not starved after all that', async () => {
+  await until(async () => /waggle_tray_starved_total 0\b/.test((await hub.get('/metrics')).text), { what: 'no starved thread' });
+});
