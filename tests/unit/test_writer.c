@@ -1,0 +1,226 @@
+/* The writer against what a disk may hold and what a full one refuses. The simulation (tests/sim)
+ * has the rest. */
+#include "tests/unit/scratch.h"
+
+#include "hub/core/writer.h"
+
+struct hub_of_one {
+    const char *dir;
+    struct store *store;
+    struct interest *interest;
+    struct writer *writer;
+    struct ring *inbox;
+    struct tray_pool pool;
+    int64_t now_ms;
+    unsigned panics;
+};
+
+static void on_panic(void *ctx, const char *what)
+{
+    (void)what;
+    ((struct hub_of_one *)ctx)->panics++;
+}
+
+static void on_note(void *ctx, char level, const char *what)
+{
+    (void)ctx, (void)level, (void)what;
+}
+
+static void on_wake(void *ctx)
+{
+    (void)ctx;
+}
+
+static void store_up(struct hub_of_one *h, size_t quota_bytes)
+{
+    char text[200] = "";
+    struct store_options options = {
+        .path = h->dir, .map_bytes = 16 << 20, .quota_bytes = quota_bytes, .fresh_epoch = {1}};
+    if (store_open(&options, &h->store, text, sizeof text) != STORE_OK) {
+        fail_msg("%s", text);
+    }
+}
+
+static void writer_up(struct hub_of_one *h)
+{
+    char text[200] = "";
+    struct writer_options options = {.store = h->store,
+                                     .interest = h->interest,
+                                     .namespaces = namespaces_new(),
+                                     .ports_n = 1,
+                                     .inbox_trays = 8,
+                                     .restart_grace_ms = 5000,
+                                     .now_ms = h->now_ms,
+                                     .panic = on_panic,
+                                     .note = on_note,
+                                     .ctx = h};
+    if (writer_new(&options, &h->writer, text, sizeof text) != HUB_OK) {
+        fail_msg("%s", text);
+    }
+    struct writer_port port = {.inbox = h->inbox, .home = h->pool.home, .wake = on_wake};
+    writer_port_set(h->writer, 0, &port);
+}
+
+static void up(struct hub_of_one *h, void **state)
+{
+    *h = (struct hub_of_one){.dir = *state, .now_ms = 1000000};
+    h->interest = interest_new();
+    h->inbox = ring_new(128);
+    tray_pool_init(&h->pool, 8, 0);
+    store_up(h, 0);
+}
+
+static void down(struct hub_of_one *h)
+{
+    writer_free(h->writer);
+    store_close(h->store);
+    interest_free(h->interest);
+    ring_free(h->inbox);
+    tray_pool_done(&h->pool);
+}
+
+static struct command *presence_command(struct tray *tray, enum presence_change change)
+{
+    struct presence_member member = {
+        .app = 1, .channel = slice_str("presence-a"), .id = slice_str("m"), .connection = 9};
+    struct command *command = tray_command(tray);
+    command->kind = &command_presence;
+    command->app = 1;
+    command->body_at = (uint32_t)tray->in.n;
+    presence_body_put(&tray->in, change, &member);
+    command->body_n = (uint32_t)tray->in.n - command->body_at;
+    return command;
+}
+
+/* Pushes the command, steps once, gives the command's outcome. */
+static enum hub_rc ask(struct hub_of_one *h, enum presence_change change)
+{
+    int64_t next;
+    struct tray *tray = tray_take(&h->pool);
+    (void)presence_command(tray, change);
+    tray->now_ms = h->now_ms;
+    writer_push(h->writer, tray);
+    assert_true(writer_step(h->writer, h->now_ms, &next));
+    assert_ptr_equal(ring_pop(h->inbox), tray);
+    enum hub_rc rc = (enum hub_rc)tray->commands[0].rc;
+    assert_true(tray_release(tray, h->pool.home));
+    tray_pool_collect(&h->pool);
+    return rc;
+}
+
+static uint64_t rows(struct hub_of_one *h, enum store_table table)
+{
+    struct store_reader *reader;
+    struct store_view *view;
+    assert_int_equal(store_reader_new(h->store, &reader), STORE_OK);
+    assert_int_equal(store_snapshot(reader, &view), STORE_OK);
+    uint64_t n = store_count(view, table);
+    store_reader_free(reader);
+    return n;
+}
+
+/* A timer row that says nothing of use, due at once and before all others. */
+static void damaged_timer(struct hub_of_one *h, size_t key_n)
+{
+    struct store_txn *txn;
+    uint8_t key[16] = {0x80, [15] = 1};
+    assert_int_equal(store_begin(h->store, &txn), STORE_OK);
+    assert_int_equal(store_put(txn, TABLE_TIMER, slice_of(key, key_n), slice_str("nonsense")),
+                     STORE_OK);
+    assert_int_equal(store_commit(txn), STORE_OK);
+}
+
+static void a_damaged_timer_is_dropped_and_those_behind_it_run(void **state)
+{
+    struct hub_of_one h;
+    int64_t next;
+    up(&h, state);
+    damaged_timer(&h, 16);
+    writer_up(&h);
+    assert_int_equal(ask(&h, PRESENCE_JOIN), HUB_OK);
+    assert_int_equal(ask(&h, PRESENCE_LEAVE), HUB_OK);
+    assert_int_equal(rows(&h, TABLE_TIMER), 1); /* the member's grace */
+    h.now_ms += 60000;
+    assert_true(writer_step(h.writer, h.now_ms, &next));
+    assert_int_equal(rows(&h, TABLE_TIMER), 0);
+    assert_int_equal(rows(&h, TABLE_MEMBER), 0);
+    assert_int_equal(h.panics, 0);
+    down(&h);
+}
+
+static void a_table_of_timers_that_cannot_be_read_stops_nothing_else(void **state)
+{
+    struct hub_of_one h;
+    int64_t next = 0;
+    up(&h, state);
+    damaged_timer(&h, 3);
+    writer_up(&h);
+    assert_int_equal(ask(&h, PRESENCE_JOIN), HUB_OK);
+    (void)writer_step(h.writer, h.now_ms, &next);
+    assert_true(next > h.now_ms); /* it does not spin over it */
+    assert_int_equal(ask(&h, PRESENCE_UPDATE), HUB_OK);
+    assert_int_equal(h.panics, 0);
+    down(&h);
+}
+
+static void a_leave_that_finds_the_store_full_is_kept_for_later(void **state)
+{
+    struct hub_of_one h;
+    struct writer_stats stats;
+    int64_t next;
+    up(&h, state);
+    writer_up(&h);
+    assert_int_equal(ask(&h, PRESENCE_JOIN), HUB_OK);
+    writer_free(h.writer);
+    store_close(h.store);
+    store_up(&h, 4096); /* less than it holds already */
+    writer_up(&h);
+    h.now_ms += 2000;
+    assert_int_equal(ask(&h, PRESENCE_JOIN), HUB_STORE_FULL);
+    assert_int_equal(ask(&h, PRESENCE_LEAVE), HUB_STORE_FULL);
+    writer_stats(h.writer, &stats);
+    assert_true(stats.full);
+    assert_int_equal(stats.later, 1);
+    (void)writer_step(h.writer, h.now_ms, &next);
+    assert_true(next > h.now_ms);
+    assert_int_equal(h.panics, 0);
+    down(&h);
+}
+
+static enum hub_rc no_transaction(struct apply *a, struct command *command, struct slice body)
+{
+    (void)command, (void)body;
+    return a->txn ? HUB_INTERNAL : HUB_OK;
+}
+
+static void a_batch_of_beats_alone_asks_nothing_of_the_disk(void **state)
+{
+    static const struct command_kind volatile_kind = {
+        .name = "volatile", .apply = no_transaction, .flags = KIND_VOLATILE};
+    struct hub_of_one h;
+    int64_t next;
+    up(&h, state);
+    writer_up(&h);
+    (void)writer_step(h.writer, h.now_ms, &next); /* housekeeping of the first second */
+    struct tray *tray = tray_take(&h.pool);
+    tray_command(tray)->kind = &volatile_kind;
+    writer_push(h.writer, tray);
+    assert_true(writer_step(h.writer, h.now_ms, &next));
+    assert_ptr_equal(ring_pop(h.inbox), tray);
+    assert_int_equal(tray->commands[0].rc, HUB_OK);
+    tray_give(&h.pool, tray);
+    down(&h);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_damaged_timer_is_dropped_and_those_behind_it_run),
+        CASE(a_table_of_timers_that_cannot_be_read_stops_nothing_else),
+        CASE(a_leave_that_finds_the_store_full_is_kept_for_later),
+        CASE(a_batch_of_beats_alone_asks_nothing_of_the_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
