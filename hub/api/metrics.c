@@ -9,7 +9,7 @@ static const char *const class_names[CLASS_COUNT] = {
     [CLASS_LIVE] = "live", [CLASS_DURABLE] = "durable", [CLASS_CONTROL] = "control" };
 static const char *const drop_names[DROP_COUNT] = {
     [DROP_SLOW_LIVE] = "slow_live", [DROP_SLOW_CLOSED] = "slow_closed", [DROP_FELL_BEHIND] = "fell_behind",
-    [DROP_CONFLATED] = "conflated", [DROP_POOL] = "pool" };
+    [DROP_CONFLATED] = "conflated" };
 
 /* Counters of the I/O threads, summed. n counters lie one after another from offset on, labelled by names. */
 struct row {

@@ -68,7 +68,7 @@ struct timer_kind {
 };
 
 /* Timer ids of the house, for good: they stand in rows. */
-enum { TIMER_PRESENCE_GRACE = 1, TIMER_AGENT_CLOSE = 2, TIMER_AUTH_SWEEP = 3 };
+enum { TIMER_PRESENCE_GRACE = 1 };
 
 /* The timer that this command came of: only in the apply function of a timer kind. */
 struct timer_ref apply_timer_ref(const struct command *command);

@@ -16,14 +16,7 @@ enum { IO_POOL_TRAYS = 64 };
 /* Where a message came from or went to. */
 enum io_wire { WIRE_NATIVE, WIRE_REST, WIRE_COUNT };
 enum io_class { CLASS_LIVE, CLASS_DURABLE, CLASS_CONTROL, CLASS_COUNT };
-enum io_drop {
-    DROP_SLOW_LIVE,
-    DROP_SLOW_CLOSED,
-    DROP_FELL_BEHIND,
-    DROP_CONFLATED,
-    DROP_POOL,
-    DROP_COUNT
-};
+enum io_drop { DROP_SLOW_LIVE, DROP_SLOW_CLOSED, DROP_FELL_BEHIND, DROP_CONFLATED, DROP_COUNT };
 
 typedef _Atomic uint64_t io_counter;
 static inline void io_count(io_counter *c, uint64_t by)
