@@ -1,7 +1,7 @@
 // The frame around the pages: navigation, the state of the connection, keys.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Agents, Figures } from './live';
 import { AgentPage } from './pages/agent';
 import { AgentsPage } from './pages/agents';
@@ -206,8 +206,8 @@ function useTheme(): [string, () => void] {
 }
 
 function useKeys(actions: { keys: () => void; find: () => void; pause: () => void; theme: () => void }): void {
+  const leader = useRef(0); // when `g` was pressed; outlives the renders that come in between
   useEffect(() => {
-    let leader = 0; // when `g` was pressed
     const press = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
         event.preventDefault();
@@ -220,13 +220,13 @@ function useKeys(actions: { keys: () => void; find: () => void; pause: () => voi
         if (event.key === 'Escape') field.blur();
         return;
       }
-      if (Date.now() - leader < 1_000) {
-        leader = 0;
+      if (Date.now() - leader.current < 1_000) {
+        leader.current = 0;
         const page = PAGES.find(({ key }) => key === event.key);
         if (page) go({ page: page.page });
         return;
       }
-      if (event.key === 'g') leader = Date.now();
+      if (event.key === 'g') leader.current = Date.now();
       else if (event.key === '?') actions.keys();
       else if (event.key === 'p') actions.pause();
       else if (event.key === 't') actions.theme();
