@@ -5,6 +5,7 @@
 #include "auth/signing.h"
 #include "channels/json_scan.h"
 #include "hub/api/agent_view.h"
+#include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
 
@@ -16,51 +17,6 @@ enum {
     REGION_BYTES_MAX = 128,
     VERSION_BYTES_MAX = 64
 };
-
-/* ---- what answers have in common ---- */
-
-static struct json_out answer_begin(struct call *call)
-{
-    struct json_out o = json_out_to(call->out);
-    json_begin(&o, '{');
-    json_key(&o, "status");
-    json_str(&o, "success");
-    return o;
-}
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-static void put_time(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    json_time(o, ms);
-}
-
-static void put_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
-
-/* "Agent <id><after>" */
-static void put_message(struct json_out *o, const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    put_text(o, "message", buf_slice(&text));
-    buf_done(&text);
-}
-
-static enum hub_rc snapshot(struct call *call, struct store_view **out)
-{
-    return hub_rc_of_store(store_snapshot(call->io->reader, out));
-}
 
 /* The agent that is meant when a call names none is the caller itself. */
 static struct slice agent_meant(const struct call *call)
@@ -429,7 +385,7 @@ static enum hub_rc beat(struct call *call, struct slice id, const struct metrics
 {
     struct store_view *view;
     struct agent agent;
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -497,7 +453,7 @@ static enum hub_rc get(struct call *call)
 {
     struct store_view *view;
     struct agent agent;
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -514,22 +470,6 @@ static enum hub_rc get(struct call *call)
 }
 
 /* ---- many, newest first: numbers are dense, so a page is a run of them ---- */
-
-static enum hub_rc list_from(struct call *call, struct store_view *view, uint64_t *out_from)
-{
-    struct slice cursor = call_text(call, "cursor");
-    size_t at;
-    uint64_t newest = store_count(view, TABLE_AGENT);
-    *out_from = newest;
-    if (cursor.n == 0) {
-        return HUB_OK;
-    }
-    if (json_check(cursor, 1, &at) != JSON_OK || !json_to_u64(cursor, out_from) ||
-        *out_from > newest) {
-        return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
-    }
-    return HUB_OK;
-}
 
 static enum hub_rc list_put(struct call *call, struct store_view *view, uint64_t from)
 {
@@ -552,14 +492,7 @@ static enum hub_rc list_put(struct call *call, struct store_view *view, uint64_t
     }
     json_end(&o, ']');
     put_count(&o, "count", n);
-    json_key(&o, "next_cursor");
-    if (number) {
-        char text[24];
-        size_t digits = u64_digits((uint8_t *)text, number);
-        json_text(&o, slice_of(text, digits));
-    } else {
-        json_put_null(&o);
-    }
+    put_next_cursor(&o, number);
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
     return HUB_OK;
@@ -569,11 +502,11 @@ static enum hub_rc list(struct call *call)
 {
     struct store_view *view;
     uint64_t from;
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = list_from(call, view, &from);
+    rc = page_from(call, store_count(view, TABLE_AGENT), &from);
     if (rc == HUB_OK) {
         rc = list_put(call, view, from);
     }
@@ -611,7 +544,7 @@ static enum hub_rc find(struct call *call, const struct agent_filter *filter, bo
 {
     struct store_view *view;
     struct agents_found found = {0};
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -758,7 +691,7 @@ static enum hub_rc registry_stats(struct call *call)
 {
     struct store_view *view;
     struct tally tally = {.call = call};
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }

@@ -1,15 +1,10 @@
 #include "hub/api/agent_view.h"
+#include "hub/api/answer.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 /* ---- who may see what ---- */
-
-struct asker asker_of(const struct principal *who)
-{
-    return (struct asker){.subject = who->subject,
-                          .all = who->role >= ROLE_OPERATOR || who->role == ROLE_VIEWER};
-}
 
 bool agent_visible(const struct call *call, const struct agent *agent)
 {
@@ -78,26 +73,10 @@ static void put_words(struct json_out *o, const char *key, const struct words *w
     json_end(o, ']');
 }
 
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    if (text.n) {
-        json_text(o, text);
-    } else {
-        json_put_null(o);
-    }
-}
-
 static void put_object(struct json_out *o, const char *key, struct slice json)
 {
     json_key(o, key);
     json_raw(o, json.n ? json : slice_str("{}"));
-}
-
-static void put_time(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    json_time(o, ms);
 }
 
 /* Four places: more would be noise of the arithmetic. */
@@ -131,11 +110,11 @@ static void put_registered(struct json_out *o, const struct agent *agent)
     put_words(o, "tags", &agent->tags);
     put_object(o, "endpoints", agent->endpoints);
     put_object(o, "metadata", agent->metadata);
-    put_text(o, "version", agent->version);
-    put_text(o, "region", agent->region);
+    put_text_or_null(o, "version", agent->version);
+    put_text_or_null(o, "region", agent->region);
     json_key(o, "slots");
     json_u64(o, agent->slots);
-    put_text(o, "owner", agent->owner);
+    put_text_or_null(o, "owner", agent->owner);
     json_key(o, "session");
     json_u64(o, agent->epoch);
     put_number(o, "heartbeat_interval", agent->interval_ms / 1000.0);

@@ -13,9 +13,6 @@
 #include "hub/agents/module.h"
 #include "hub/api/operation.h"
 
-/* Operators see all agents of their app, and so do viewers, who look and touch nothing; others
- * their own. */
-struct asker asker_of(const struct principal *who);
 bool agent_visible(const struct call *call, const struct agent *agent);
 /* An agent that the caller may see; HUB_NOT_FOUND with its sentence. */
 enum hub_rc agent_see(struct call *call, struct store_view *view, struct slice id,

@@ -3,6 +3,7 @@
  * A secret is shown once, in the answer to what made it. Between the two it travels sealed
  * (hub/core/auth_commands.h), so neither the writer nor the store sees it. Tokens are minted here,
  * on the I/O thread: nothing is stored of them. */
+#include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/moment.h"
 #include "hub/api/tables.h"
@@ -11,40 +12,6 @@
 enum { TTL_DEFAULT_S = 3600, LIST_DEFAULT = 1000, PUSHER_KEY_BYTES = 10, PUSHER_SECRET_BYTES = 20 };
 
 /* ---- what answers have in common ---- */
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-static void put_time(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    json_time(o, ms);
-}
-
-static void put_time_or_null(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    if (ms) {
-        json_time(o, ms);
-    } else {
-        json_put_null(o);
-    }
-}
-
-static void put_bool(struct json_out *o, const char *key, bool v)
-{
-    json_key(o, key);
-    json_bool(o, v);
-}
-
-static void put_number(struct json_out *o, const char *key, uint64_t v)
-{
-    json_key(o, key);
-    json_u64(o, v);
-}
 
 static void put_caps(struct json_out *o, struct slice caps)
 {
@@ -57,21 +24,6 @@ static void put_caps(struct json_out *o, struct slice caps)
     caps_put_json(caps, &text);
     json_raw(o, buf_slice(&text));
     buf_done(&text);
-}
-
-static void put_next_cursor(struct json_out *o, struct slice cursor)
-{
-    json_key(o, "next_cursor");
-    if (cursor.n) {
-        json_text(o, cursor);
-    } else {
-        json_put_null(o);
-    }
-}
-
-static enum hub_rc snapshot(struct call *call, struct store_view **out)
-{
-    return hub_rc_of_store(store_snapshot(call->io->reader, out));
 }
 
 /* ---- parameters ---- */
@@ -222,7 +174,7 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
     json_begin(&o, '{');
     put_text(&o, "token", token);
     put_time(&o, "expires_at", spec->expires_ms / 1000 * 1000);
-    put_number(&o, "expires_in", (uint64_t)(spec->expires_ms - call->now_ms) / 1000);
+    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - call->now_ms) / 1000);
     put_text(&o, "jti", spec->id);
     put_text(&o, "sub", spec->subject);
     put_text(&o, "role", slice_str(role_name(spec->role)));
@@ -372,7 +324,7 @@ static enum hub_rc list_revocations(struct call *call)
     struct json_out o = json_out_to(call->out);
     struct revocation_page page = {
         .o = &o, .from = (uint64_t)from, .end = (uint64_t)(from + limit)};
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -381,7 +333,7 @@ static enum hub_rc list_revocations(struct call *call)
     json_begin(&o, '[');
     rc = hub_rc_of_store(revocations_each(view, call->who->app, visit_revocation, &page));
     json_end(&o, ']');
-    put_number(&o, "count", page.at > page.from ? page.at - page.from : 0);
+    put_count(&o, "count", page.at > page.from ? page.at - page.from : 0);
     json_key(&o, "next_cursor");
     if (page.at == page.end) {
         json_u64(&o, page.end);
@@ -582,7 +534,7 @@ static enum hub_rc list_keys(struct call *call)
     int64_t limit = call_int(call, "limit", LIST_DEFAULT);
     struct json_out o = json_out_to(call->out);
     struct key_page page = {.o = &o, .now_ms = call->now_ms, .room = limit};
-    enum hub_rc rc = snapshot(call, &view);
+    enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -592,8 +544,13 @@ static enum hub_rc list_keys(struct call *call)
     enum store_rc src =
         api_keys_each(view, call->who->app, call_text(call, "cursor"), visit_key, &page);
     json_end(&o, ']');
-    put_number(&o, "count", (uint64_t)(limit - page.room));
-    put_next_cursor(&o, slice_str(page.more ? page.last : ""));
+    put_count(&o, "count", (uint64_t)(limit - page.room));
+    json_key(&o, "next_cursor");
+    if (page.more) {
+        json_str(&o, page.last);
+    } else {
+        json_put_null(&o);
+    }
     json_end(&o, '}');
     store_release(call->io->reader);
     return src == STORE_INVALID
@@ -655,16 +612,16 @@ static enum hub_rc rotate_answer(struct call *call, const struct command *comman
 static void put_app(struct json_out *o, const struct app *app)
 {
     put_text(o, "id", app->id);
-    put_number(o, "number", app->number);
+    put_count(o, "number", app->number);
     put_text(o, "name", app->name);
     put_text(o, "key", app->key);
     put_bool(o, "enabled", app->enabled);
     json_key(o, "limits");
     json_begin(o, '{');
-    put_number(o, "connections_max", app->limits.connections_max);
-    put_number(o, "channels_max", app->limits.channels_max);
-    put_number(o, "publishes_per_s", app->limits.publishes_per_s);
-    put_number(o, "message_bytes_max", app->limits.message_bytes_max);
+    put_count(o, "connections_max", app->limits.connections_max);
+    put_count(o, "channels_max", app->limits.channels_max);
+    put_count(o, "publishes_per_s", app->limits.publishes_per_s);
+    put_count(o, "message_bytes_max", app->limits.message_bytes_max);
     json_end(o, '}');
     put_time(o, "created_at", app->created_ms);
 }
@@ -811,7 +768,7 @@ static enum hub_rc list_apps(struct call *call)
         }
     }
     json_end(&o, ']');
-    put_number(&o, "count", n);
+    put_count(&o, "count", n);
     json_end(&o, '}');
     return HUB_OK;
 }

@@ -1,12 +1,7 @@
 /* The hub about itself: what it is, whether it is well, its figures and its documents. */
+#include "hub/api/answer.h"
 #include "hub/api/metrics.h"
 #include "hub/api/tables.h"
-
-static void put_time(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    json_time(o, ms);
-}
 
 static enum hub_rc root_query(struct call *call)
 {

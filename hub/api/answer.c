@@ -1,0 +1,116 @@
+#include "hub/api/answer.h"
+
+#include "channels/json_scan.h"
+
+struct asker asker_of(const struct principal *who)
+{
+    return (struct asker){.subject = who->subject,
+                          .all = who->role >= ROLE_OPERATOR || who->role == ROLE_VIEWER};
+}
+
+struct json_out answer_begin(struct call *call)
+{
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    put_str(&o, "status", "success");
+    return o;
+}
+
+/* ---- members ---- */
+
+void put_text(struct json_out *o, const char *key, struct slice text)
+{
+    json_key(o, key);
+    json_text(o, text);
+}
+
+void put_text_or_null(struct json_out *o, const char *key, struct slice text)
+{
+    if (text.n) {
+        put_text(o, key, text);
+    } else {
+        put_null(o, key);
+    }
+}
+
+void put_str(struct json_out *o, const char *key, const char *text)
+{
+    json_key(o, key);
+    json_str(o, text);
+}
+
+void put_time(struct json_out *o, const char *key, int64_t ms)
+{
+    json_key(o, key);
+    json_time(o, ms);
+}
+
+void put_time_or_null(struct json_out *o, const char *key, int64_t ms)
+{
+    if (ms) {
+        put_time(o, key, ms);
+    } else {
+        put_null(o, key);
+    }
+}
+
+void put_count(struct json_out *o, const char *key, uint64_t n)
+{
+    json_key(o, key);
+    json_u64(o, n);
+}
+
+void put_bool(struct json_out *o, const char *key, bool v)
+{
+    json_key(o, key);
+    json_bool(o, v);
+}
+
+void put_null(struct json_out *o, const char *key)
+{
+    json_key(o, key);
+    json_put_null(o);
+}
+
+void put_message(struct json_out *o, const char *before, struct slice id, const char *after)
+{
+    struct buf text = {0};
+    buf_add_str(&text, before);
+    buf_add_slice(&text, id);
+    buf_add_str(&text, after);
+    put_text(o, "message", buf_slice(&text));
+    buf_done(&text);
+}
+
+/* ---- reading ---- */
+
+enum hub_rc call_snapshot(struct call *call, struct store_view **out)
+{
+    return hub_rc_of_store(store_snapshot(call->io->reader, out));
+}
+
+enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from)
+{
+    struct slice cursor = call_text(call, "cursor");
+    size_t at;
+    *out_from = newest;
+    if (cursor.n == 0) {
+        return HUB_OK;
+    }
+    if (json_check(cursor, 1, &at) != JSON_OK || !json_to_u64(cursor, out_from) ||
+        *out_from > newest) {
+        return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
+    }
+    return HUB_OK;
+}
+
+void put_next_cursor(struct json_out *o, uint64_t next)
+{
+    if (next) {
+        char text[24];
+        size_t digits = u64_digits((uint8_t *)text, next);
+        put_text(o, "next_cursor", slice_of(text, digits));
+    } else {
+        put_null(o, "next_cursor");
+    }
+}

@@ -1,0 +1,41 @@
+/* hub/api/answer.h: what the answers of operations have in common: members of an object, a snapshot
+ * to read from, pages of a list.
+ *
+ * Threads  the caller's I/O thread.
+ */
+#ifndef WAGGLE_HUB_API_ANSWER_H
+#define WAGGLE_HUB_API_ANSWER_H
+
+#include "hub/api/operation.h"
+#include "hub/core/asker.h"
+
+/* Operators see all objects of their app, and so do viewers, who look and touch nothing; others
+ * their own. */
+struct asker asker_of(const struct principal *who);
+
+/* Begins {"status":"success" of rest-contract.md section 3. */
+struct json_out answer_begin(struct call *call);
+
+/* One member of the object that is being written. */
+void put_text(struct json_out *o, const char *key, struct slice text);
+void put_text_or_null(struct json_out *o, const char *key, struct slice text); /* empty: null */
+void put_str(struct json_out *o, const char *key, const char *text);
+void put_time(struct json_out *o, const char *key, int64_t ms);
+void put_time_or_null(struct json_out *o, const char *key, int64_t ms); /* 0: null */
+void put_count(struct json_out *o, const char *key, uint64_t n);
+void put_bool(struct json_out *o, const char *key, bool v);
+void put_null(struct json_out *o, const char *key);
+/* "message": before, id, after */
+void put_message(struct json_out *o, const char *before, struct slice id, const char *after);
+
+/* A view of the store as it is now; store_release(call->io->reader) ends it. */
+enum hub_rc call_snapshot(struct call *call, struct store_view **out);
+
+/* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
+ * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is
+ * 422. */
+enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from);
+/* "next_cursor": null when there is nothing more (0). */
+void put_next_cursor(struct json_out *o, uint64_t next);
+
+#endif
