@@ -267,8 +267,23 @@ void agents_counts(void *state, struct agents_counts *out)
 
 /* ---- what the channels are told ---- */
 
-static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
-                        enum agent_status before, const char *reason)
+/* Other parts of the domain hear of a change before the channels do. */
+static enum hub_rc tell_watchers(struct apply *a, const struct agent *agent,
+                                 enum agent_status before)
+{
+    struct agents *agents = a->state;
+    enum hub_rc rc = HUB_OK;
+    for (unsigned i = 0; rc == HUB_OK && i < agents->options.watchers_n; i++) {
+        const struct agent_watcher *watcher = &agents->options.watchers[i];
+        a->state = writer_module(a->writer, watcher->module);
+        rc = watcher->changed(a, agent, before);
+    }
+    a->state = agents;
+    return rc;
+}
+
+static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, const char *event,
+                                 enum agent_status before, const char *reason)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -304,24 +319,14 @@ static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *
     return rc;
 }
 
+static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
+                        enum agent_status before, const char *reason)
+{
+    enum hub_rc rc = tell_watchers(a, agent, before);
+    return rc == HUB_OK ? tell_channels(a, agent, event, before, reason) : rc;
+}
+
 /* ---- asking ---- */
-
-static void asker_put(struct buf *b, const struct asker *asker)
-{
-    pack_slice(b, asker->subject);
-    pack_u8(b, asker->all);
-}
-
-static struct asker asker_get(struct unpack *u)
-{
-    struct slice subject = unpack_slice(u);
-    return (struct asker){.subject = subject, .all = unpack_u8(u) != 0};
-}
-
-static bool may_see(const struct asker *asker, const struct agent *agent)
-{
-    return asker->all || slice_equal(asker->subject, agent->owner);
-}
 
 /* A refusal's sentence is its reply. */
 static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
@@ -443,7 +448,8 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
         buf_done(&before.bytes);
         return rc;
     }
-    if (known && !may_see(&asker, &before.agent) && before.agent.status != AGENT_DEREGISTERED) {
+    if (known && !asker_sees(&asker, before.agent.owner) &&
+        before.agent.status != AGENT_DEREGISTERED) {
         buf_done(&before.bytes);
         return refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
     }
@@ -584,8 +590,8 @@ static enum hub_rc find_visible(struct apply *a, struct command *command,
                                 const struct agent_change *change, struct held_agent *out)
 {
     enum hub_rc rc = hold(a, change->id, out);
-    if (rc == HUB_OK &&
-        (!may_see(&change->asker, &out->agent) || out->agent.status == AGENT_DEREGISTERED)) {
+    if (rc == HUB_OK && (!asker_sees(&change->asker, out->agent.owner) ||
+                         out->agent.status == AGENT_DEREGISTERED)) {
         rc = HUB_NOT_FOUND;
     }
     return rc == HUB_NOT_FOUND ? refuse(a, command, rc, "Agent ", change->id, " not found") : rc;

@@ -8,21 +8,26 @@
 #define WAGGLE_HUB_AGENTS_MODULE_H
 
 #include "hub/agents/liveness.h"
+#include "hub/core/asker.h"
 #include "hub/core/hub.h"
 
 enum { MODULE_AGENTS = 0 };
 
 extern const struct module agents_module;
 
+/* Who hears, on the writer and in the same transaction, that an agent registered or changed its
+ * state. before is AGENT_STATUSES when it was not known. a->state is the watcher's own module's.
+ * What it returns but HUB_OK aborts the batch. */
+struct agent_watcher {
+    uint8_t module;
+    enum hub_rc (*changed)(struct apply *a, const struct agent *agent, enum agent_status before);
+};
+
 struct agents_options {
     struct pulses *pulses;
     _Atomic(const struct hub_settings *) *settings;
-};
-
-/* Who asks: owners see their own, those above see all of their app. */
-struct asker {
-    struct slice subject;
-    bool all;
+    const struct agent_watcher *watchers; /* kept, not copied */
+    unsigned watchers_n;
 };
 
 struct agent_register {

@@ -24,6 +24,8 @@ hub/tasks           DOMAIN
 hub/swarms          DOMAIN
 hub/networks        DOMAIN
 hub/messages        DOMAIN
+hub/consensus       DOMAIN
+hub/audit           DOMAIN
 hub/workflows       DOMAIN
 hub/integration     DOMAIN
 hub/api             hub/api hub/schema DOMAIN
@@ -40,7 +42,7 @@ tests               *
 TABLE
 }
 wire='hub/net/http1* hub/net/ws* hub/net/utf8* store' # pure state machines
-domain='hub/agents hub/tasks hub/swarms hub/networks hub/messages hub/workflows hub/integration hub/core channels auth store'
+domain='hub/agents hub/tasks hub/swarms hub/networks hub/consensus hub/audit hub/messages hub/workflows hub/integration hub/core channels auth store'
 
 # Which header of a library may be included where; `!` turns the list round.
 homes() {
