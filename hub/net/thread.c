@@ -725,6 +725,9 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
         .foreign_loops = foreign,
         .count_threads = 1,
         .pt_serv_buf_size = 16384,
+        /* For a TLS handshake the library gives five seconds, which many that come at once do not
+         * all get; the connection's own deadline (DEADLINE_HEAD) judges instead. */
+        .timeout_secs = 3600,
         .retry_and_idle_policy = &no_validity,
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                    (o->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0)};
