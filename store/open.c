@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 1, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 2, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */
@@ -123,22 +123,33 @@ static void set_bounds(struct store *store, const struct store_options *options)
         options->quota_bytes && options->quota_bytes < quota_max ? options->quota_bytes : quota_max;
 }
 
-static enum store_rc check_length(struct store *store, const struct cause *cause)
+enum store_table store_table_named(const char *name)
 {
-    enum store_rc rc = store_check_length(store);
-    if (rc == STORE_DAMAGED)
-        return because(cause, rc, "%s/data.mdb was cut short: pages in use are missing",
-                       store->path);
-    if (rc != STORE_OK)
-        return because(cause, rc, "cannot read %s/data.mdb: %s", store->path, store_rc_name(rc));
-    return STORE_OK;
+    for (int i = 0; i < TABLE_COUNT; i++)
+        if (strcmp(name, table_names[i]) == 0)
+            return (enum store_table)i;
+    return TABLE_COUNT;
 }
 
 static enum store_rc write_meta(struct store *store, MDB_txn *txn, const char *name,
                                 const uint8_t *p, size_t n)
 {
-    MDB_val key = val_of(slice_str(name)), value = val_of(slice_of(p, n));
+    uint8_t row[64];
+    assert(n + STORE_SEAL_BYTES <= sizeof row);
+    memcpy(row, p, n);
+    store_seal(slice_str(name), row, n);
+    MDB_val key = val_of(slice_str(name)), value = val_of(slice_of(row, n + STORE_SEAL_BYTES));
     return store_rc_of(mdb_put(txn, store->tables[TABLE_META], &key, &value, 0));
+}
+
+static bool read_meta(struct store *store, MDB_txn *txn, const char *name, size_t n,
+                      struct slice *out)
+{
+    MDB_val key = val_of(slice_str(name)), value;
+    if (mdb_get(txn, store->tables[TABLE_META], &key, &value) != 0)
+        return false;
+    *out = slice_of_val(&value);
+    return store_unseal(slice_str(name), out) && out->n == n;
 }
 
 static enum store_rc make_meta(struct store *store, MDB_txn *txn, const uint8_t epoch[16])
@@ -152,14 +163,13 @@ static enum store_rc make_meta(struct store *store, MDB_txn *txn, const uint8_t 
 
 static enum store_rc check_meta(struct store *store, MDB_txn *txn)
 {
-    MDB_val format = val_of(slice_str("format")), epoch = val_of(slice_str("epoch")), value;
-    MDB_dbi meta = store->tables[TABLE_META];
-    if (mdb_get(txn, meta, &format, &value) != 0 || value.mv_size != 4 ||
-        be32_get(value.mv_data) != STORE_FORMAT)
+    struct slice format, epoch;
+    if (!read_meta(store, txn, "format", 4, &format) || be32_get(format.p) != STORE_FORMAT)
         return STORE_VERSION;
-    if (mdb_get(txn, meta, &epoch, &value) != 0 || value.mv_size != sizeof store->epoch)
+    if (!read_meta(store, txn, "epoch", sizeof store->epoch, &epoch))
         return STORE_DAMAGED;
-    memcpy(store->epoch, value.mv_data, sizeof store->epoch);
+    memcpy(store->epoch, epoch.p, sizeof store->epoch);
+    store->map = epoch.p - store->anchor;
     return STORE_OK;
 }
 
@@ -249,14 +259,14 @@ static enum store_rc open_all(struct store *store, const struct store_options *o
                        strerror(error));
     enum store_rc rc = lock_folder(store, cause);
     if (rc == STORE_OK)
+        rc = store_check_pages(store, cause->text, cause->n);
+    if (rc == STORE_OK)
         rc = open_env(store, options, cause);
     if (rc == STORE_OK) {
         set_bounds(store, options);
         (void)store_clear_stale_readers(store);
-        rc = check_length(store, cause);
-    }
-    if (rc == STORE_OK)
         rc = open_tables(store, options, cause);
+    }
     if (rc == STORE_OK)
         rc = count_pages(store, cause);
     return rc == STORE_OK ? sync_names(store, cause) : rc;
