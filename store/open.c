@@ -91,7 +91,7 @@ static size_t map_bytes_of(const struct store_options *options)
 }
 
 static enum store_rc open_env(struct store *store, const struct store_options *options,
-                              const struct cause *cause)
+                              const char *folder, const struct cause *cause)
 {
     store->readers_max = options->readers_max ? options->readers_max : READERS_MAX_DEFAULT;
     int rc = mdb_env_create(&store->env);
@@ -102,9 +102,9 @@ static enum store_rc open_env(struct store *store, const struct store_options *o
     if (rc == 0)
         rc = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
     if (rc == 0)
-        rc = mdb_env_open(store->env, store->path, env_flags(store), 0600);
+        rc = mdb_env_open(store->env, folder, env_flags(store), 0600);
     if (rc != 0)
-        return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", store->path,
+        return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", folder,
                        mdb_strerror(rc));
     return STORE_OK;
 }
@@ -220,6 +220,71 @@ static enum store_rc open_tables(struct store *store, const struct store_options
     return STORE_OK;
 }
 
+/* ---- a new store ---- */
+
+static bool has_data(const struct store *store)
+{
+    struct stat st;
+    char *path = path_join(store->path, "data.mdb");
+    bool has = stat(path, &st) != 0 ? errno != ENOENT : st.st_size > 0;
+    free(path);
+    return has;
+}
+
+static void clear_part(const char *part)
+{
+    char *data = path_join(part, "data.mdb"), *lock = path_join(part, "lock.mdb");
+    (void)unlink(data);
+    (void)unlink(lock);
+    (void)rmdir(part);
+    free(data);
+    free(lock);
+}
+
+static enum store_rc make_in(struct store *store, const struct store_options *options,
+                             const char *part, const struct cause *cause)
+{
+    int error = folder_make(part);
+    if (error != 0)
+        return because(cause, store_rc_of(error), "cannot make the folder %s: %s", part,
+                       strerror(error));
+    enum store_rc rc = open_env(store, options, part, cause);
+    if (rc == STORE_OK)
+        rc = open_tables(store, options, cause);
+    mdb_env_close(store->env);
+    store->env = NULL;
+    return rc;
+}
+
+static int give_name(const struct store *store, const char *part)
+{
+    char *from = path_join(part, "data.mdb"), *to = path_join(store->path, "data.mdb");
+    int error = rename(from, to) == 0 ? folder_sync(store->path) : errno;
+    free(from);
+    free(to);
+    return error;
+}
+
+/* LMDB writes the first two pages of a file without a sync between them and what comes next: a
+ * power cut could leave a file that is neither new nor whole, and no start would get past it. So a
+ * new store is made in a folder beside its place, and gets its name when it is on disk. */
+static enum store_rc make_data(struct store *store, const struct store_options *options,
+                               const struct cause *cause)
+{
+    if (has_data(store))
+        return STORE_OK;
+    char *part = path_join(store->path, "data.part");
+    clear_part(part);
+    enum store_rc rc = make_in(store, options, part, cause);
+    int error = rc == STORE_OK ? give_name(store, part) : 0;
+    if (error != 0)
+        rc = because(cause, store_rc_of(error), "cannot make %s/data.mdb: %s", store->path,
+                     strerror(error));
+    clear_part(part);
+    free(part);
+    return rc;
+}
+
 /* LMDB syncs the file's pages and nothing else: neither its name nor the folder's would outlast a
  * power cut. Done at every start, since the process that made them may have died before. */
 static enum store_rc sync_names(struct store *store, const struct cause *cause)
@@ -259,9 +324,11 @@ static enum store_rc open_all(struct store *store, const struct store_options *o
                        strerror(error));
     enum store_rc rc = lock_folder(store, cause);
     if (rc == STORE_OK)
+        rc = make_data(store, options, cause);
+    if (rc == STORE_OK)
         rc = store_check_pages(store, cause->text, cause->n);
     if (rc == STORE_OK)
-        rc = open_env(store, options, cause);
+        rc = open_env(store, options, store->path, cause);
     if (rc == STORE_OK) {
         set_bounds(store, options);
         (void)store_clear_stale_readers(store);
