@@ -13,6 +13,7 @@
 #     sim      the simulation: seeded random commands, crashes, invariants
 #     web      type check, unit tests and build of the web part
 #     wire     real clients from npm against the real binary (tests/wire)
+#     fault    a disk that fills, fails, loses power or alters bits (tests/fault)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
 #
@@ -27,7 +28,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire browser tidy'
+stages='format includes unit fuzz sim web wire fault browser tidy'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -235,6 +236,11 @@ stage_wire() {
         node_counted tests/wire npm run --silent test
 }
 
+# Told with the harness of the wire.
+stage_fault() {
+    npm_ci tests/wire && node_counted tests/wire node run.mjs --in ../fault
+}
+
 # The stories of the browser start their hubs with the harness of the wire.
 stage_browser() {
     npm_ci tests/wire && npm_ci tests/browser && sh deploy/web.sh && node_counted tests/browser npm run --silent test
@@ -292,7 +298,7 @@ needs_build() {
     [ -z "$only" ] && return 0
     for stage in $only; do
         case "$stage" in
-        unit | fuzz | sim | wire | browser | tidy) return 0 ;;
+        unit | fuzz | sim | wire | fault | browser | tidy) return 0 ;;
         esac
     done
     return 1
@@ -317,6 +323,7 @@ run_stage fuzz "corpus of every fuzz target" stage_fuzz
 run_stage sim "seeded commands, crashes, invariants" stage_sim
 run_stage web "type check, unit tests, build" stage_web
 run_stage wire "clients from npm against the hub" stage_wire
+run_stage fault "disks that fill, fail, lose power and alter bits" stage_fault
 run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then

@@ -10,6 +10,7 @@
 #include "hub/agents/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
+#include "hub/core/backups.h"
 #include "hub/net/server.h"
 
 #include <ctype.h>
@@ -344,6 +345,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         return false;
     }
     hub_fill_from_store(&p->hub);
+    p->hub.backups = backups_new(p->hub.store, p->config.data_dir);
     enum auth_start_rc rc = open_auth(p, text, text_n);
     if (rc != AUTH_START_OK) {
         *out_exit = rc == AUTH_START_USAGE ? EXIT_USAGE : EXIT_OPEN;
@@ -400,11 +402,33 @@ static void stop(struct program *p)
     rate_free(p->hub.rate);
     interest_free(p->hub.interest);
     pulses_free(p->hub.pulses);
+    backups_free(p->hub.backups);
     store_close(p->hub.store);
     for (size_t i = 0; i < p->settings_n; i++) {
         config_settings_free(p->settings[i]);
     }
     config_done(&p->config);
+}
+
+/* ---- without serving ---- */
+
+static void say_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    fprintf(stderr, "waggled: %s\n", line);
+}
+
+static int restore(const struct config *c)
+{
+    char text[BACKUP_TEXT_MAX] = "";
+    uint8_t fresh[16];
+    if (!auth_init()) {
+        return EXIT_OPEN;
+    }
+    auth_random(fresh, sizeof fresh);
+    bool good = backups_restore(c->folder, c->data_dir, fresh, text, sizeof text);
+    fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
+    return good ? 0 : EXIT_OPEN;
 }
 
 static void wait_for_end(struct program *p, const sigset_t *signals)
@@ -444,6 +468,10 @@ int main(int argc, char **argv, char **environment)
     case CONFIG_CHECK:
         fprintf(stderr, "waggled: the configuration is in order\n");
         return 0;
+    case CONFIG_VERIFY:
+        return backups_verify(p.config.folder, say_line, NULL) ? 0 : EXIT_OPEN;
+    case CONFIG_RESTORE:
+        return restore(&p.config);
     case CONFIG_RUN:
         break;
     }

@@ -159,4 +159,9 @@ unsigned store_clear_stale_readers(struct store *store);
  * while another backup runs. Makes and clears `<path>.part`. */
 enum store_rc store_backup(struct store *store, const char *path, char *out_text, size_t text_n);
 
+/* Reads every row and calls report for each that is damaged; the log's own records are
+ * log_verify's. STORE_OK when there was none. */
+typedef void store_report(void *ctx, const char *table, struct slice key, const char *what);
+enum store_rc store_verify(struct store *store, store_report *report, void *ctx);
+
 #endif

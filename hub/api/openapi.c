@@ -24,6 +24,7 @@ static const struct {
     { "agents",     "The registry of agents: who is there, how healthy, and what they can do." },
     { "apps",       "Apps are tenants: what is in one is invisible to the others." },
     { "auth",       "Tokens, API keys, revocations and the keys that tokens are signed with." },
+    { "backups",    "Hot backups of the whole hub." },
     { "channels",   "Channels: publish, read back, and see who is present." },
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },

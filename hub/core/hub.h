@@ -41,7 +41,8 @@ struct hub_settings {
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
 };
 
-struct pulses; /* hub/agents/pulses.h */
+struct backups; /* hub/core/backups.h */
+struct pulses;  /* hub/agents/pulses.h */
 
 struct hub {
     struct store *store;
@@ -51,6 +52,7 @@ struct hub {
     struct rate_limiter *rate;
     struct pulses *pulses;
     struct secret *secret;
+    struct backups *backups;
     uint64_t hash_seed; /* of channel hashes, this run's own */
     uint64_t key_seed;  /* of idempotency keys: the store's, as their hashes are kept */
     char epoch[17];     /* of all channels, hex */

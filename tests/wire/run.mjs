@@ -1,16 +1,16 @@
 // tests/wire/run.mjs: runs the stories with node's own test runner, one after another.
 //
-//     node run.mjs [PART OF A FILE NAME…]
+//     node run.mjs [--in FOLDER] [PART OF A FILE NAME…]
 //
 // One at a time: every story has hubs and clients of its own, and two cores to share.
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
+const here = wanted[0] === '--in' ? resolve(wanted.splice(0, 2)[1]) : dirname(fileURLToPath(import.meta.url));
 const stories = readdirSync(here)
   .filter((name) => name.endsWith('.test.mjs'))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
