@@ -904,6 +904,12 @@ void http_expired(struct conn *c, enum deadline what)
     refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
 }
 
+bool http_idle(const struct conn *c)
+{
+    enum http1_phase phase = http1_phase(&c->in.http);
+    return !c->exchange && (phase == HTTP1_IDLE || phase == HTTP1_ANSWERING);
+}
+
 void http_gone(struct conn *c)
 {
     if (c->exchange && c->exchange->polling) {
