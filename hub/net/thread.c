@@ -439,6 +439,7 @@ static void flush_dirty(struct net_thread *t)
     while (t->dirty) {
         struct conn *c = t->dirty;
         t->dirty = c->next_dirty;
+        c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
         conn_flush(c);
     }
 }
