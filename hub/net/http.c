@@ -41,6 +41,7 @@ struct reply {
     const char *etag, *encoding, *location, *policy;
     char range[64]; /* Content-Range */
     bool challenge; /* WWW-Authenticate */
+    bool upgrade;   /* says which protocol is spoken here */
 };
 
 /* ---- answering ---- */
@@ -171,9 +172,14 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     }
 }
 
-static void add_connection(struct buf *b, const struct http_exchange *x, bool keep)
+static void add_connection(struct buf *b, const struct http_exchange *x, const struct reply *r,
+                           bool keep)
 {
-    if (!keep) {
+    if (r->upgrade) { /* RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4 */
+        http1_answer_add_str(b, "Upgrade", "websocket");
+        http1_answer_add_str(b, "Sec-WebSocket-Version", "13");
+        http1_answer_add_str(b, "Connection", keep ? "Upgrade" : "Upgrade, close");
+    } else if (!keep) {
         http1_answer_add_str(b, "Connection", "close");
     } else if (x->http10) {
         http1_answer_add_str(b, "Connection", "keep-alive"); /* or its client closes */
@@ -187,7 +193,7 @@ static void reply(struct conn *c, const struct reply *r)
     bool keep = x->keep_alive && !r->closes && !c->thread->draining;
     http1_answer_begin(&head, r->status);
     add_fields(c, &head, x, r);
-    add_connection(&head, x, keep);
+    add_connection(&head, x, r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     if (!x->head_only) {
@@ -476,7 +482,9 @@ static void upgrade(struct conn *c, const struct http1_request *req)
 {
     struct ws_handshake hs = ws_handshake_check(req);
     if (hs.status != 101) {
-        struct reply r = {.status = hs.status, .allow = hs.status == 405 ? 1U << METHOD_GET : 0};
+        struct reply r = {.status = hs.status,
+                          .allow = hs.status == 405 ? 1U << METHOD_GET : 0,
+                          .upgrade = hs.status == 426};
         refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
         return;
     }
@@ -534,7 +542,8 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
     struct http_exchange *x = exchange(c);
     struct buf head = {0};
     http1_answer_begin(&head, 204);
-    add_fields(c, &head, x, &(struct reply){.status = 204, .allow = allow ? allow : ~0U});
+    struct reply r = {.status = 204, .allow = allow ? allow : ~0U};
+    add_fields(c, &head, x, &r);
     if (http1_header(req, "access-control-request-method") && x->origin.n &&
         origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
         add_allow(&head, "Access-Control-Allow-Methods", allow ? allow : ~0U);
@@ -544,7 +553,7 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
         http1_answer_add_str(&head, "Access-Control-Max-Age", "600");
     }
     bool keep = x->keep_alive && !c->thread->draining;
-    add_connection(&head, x, keep);
+    add_connection(&head, x, &r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     buf_done(&head);
