@@ -732,6 +732,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
         .gid = -1,
         .uid = -1,
         .foreign_loops = foreign,
+        .pcontext = &loop->context,
         .count_threads = 1,
         .pt_serv_buf_size = 16384,
         /* For a TLS handshake the library gives five seconds, which many that come at once do not
@@ -893,6 +894,9 @@ void net_thread_free(struct net_thread *t)
     }
     for (int i = 0; i < 100 && uv_loop_alive(&loop->uv); i++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+    if (loop->context) { /* on a loop that is not its own the library ends in two steps */
+        lws_context_destroy(loop->context);
     }
     (void)uv_loop_close(&loop->uv);
     if (loop->spare_fd >= 0) {
