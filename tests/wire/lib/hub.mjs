@@ -154,6 +154,7 @@ class Hub {
       if (!existsSync(this.configFile)) this.writeConfig(config);
       argv.push('--config', this.configFile);
     }
+    if (config?.hub?.drain === undefined) argv.push('--hub-drain', '200ms'); // stories end often
     argv.push(...args);
 
     const child = spawn(binary, argv, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
