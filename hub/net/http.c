@@ -171,6 +171,15 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     }
 }
 
+static void add_connection(struct buf *b, const struct http_exchange *x, bool keep)
+{
+    if (!keep) {
+        http1_answer_add_str(b, "Connection", "close");
+    } else if (x->http10) {
+        http1_answer_add_str(b, "Connection", "keep-alive"); /* or its client closes */
+    }
+}
+
 static void reply(struct conn *c, const struct reply *r)
 {
     struct http_exchange *x = exchange(c);
@@ -178,11 +187,7 @@ static void reply(struct conn *c, const struct reply *r)
     bool keep = x->keep_alive && !r->closes && !c->thread->draining;
     http1_answer_begin(&head, r->status);
     add_fields(c, &head, x, r);
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    } else if (x->http10) {
-        http1_answer_add_str(&head, "Connection", "keep-alive");
-    }
+    add_connection(&head, x, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     if (!x->head_only) {
@@ -539,9 +544,7 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
         http1_answer_add_str(&head, "Access-Control-Max-Age", "600");
     }
     bool keep = x->keep_alive && !c->thread->draining;
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    }
+    add_connection(&head, x, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     buf_done(&head);
@@ -807,6 +810,12 @@ static void deadline_of_phase(struct conn *c)
     }
 }
 
+/* Whoever announces too much is not asked for it. */
+static bool body_fits(const struct net_thread *t)
+{
+    return t->request.content_length <= t->io.settings->body_bytes_max;
+}
+
 static void say_continue(struct conn *c)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -845,7 +854,7 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
             http1_body_limit(&c->in.http, t->io.settings->body_bytes_max);
-            if (t->request.expect_continue) {
+            if (t->request.expect_continue && body_fits(t)) {
                 say_continue(c);
             }
             break;
@@ -902,6 +911,12 @@ void http_expired(struct conn *c, enum deadline what)
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
     refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
+}
+
+bool http_idle(const struct conn *c)
+{
+    enum http1_phase phase = http1_phase(&c->in.http);
+    return !c->exchange && (phase == HTTP1_IDLE || phase == HTTP1_ANSWERING);
 }
 
 void http_gone(struct conn *c)
