@@ -50,11 +50,24 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t now_ms(void)
+static int64_t wall_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int64_t hub_ms(void *ctx)
+{
+    const struct hub *hub = ctx;
+    return clock_now(&hub->clock, monotonic_us());
 }
 
 static const char *level_name(char level)
@@ -76,7 +89,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, now_ms());
+    json_time_put(time, wall_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -183,7 +196,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = now_ms(),
+                                         .now_ms = wall_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -218,7 +231,8 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
-                                .draw = auth_random};
+                                .draw = auth_random,
+                                .clock = &hub->clock};
     const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
     struct writer_options options = {
         .store = hub->store,
@@ -235,7 +249,7 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .module_options = module_options,
         .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
-        .now_ms = now_ms(),
+        .now_ms = hub_ms(&p->hub),
         .panic = panic,
         .note = note};
     enum hub_rc rc = writer_new(&options, &hub->writer, text, text_n);
@@ -249,7 +263,7 @@ static void *run_writer(void *arg)
 {
     struct program *p = arg;
     pthread_setname_np(pthread_self(), "waggle-writer");
-    writer_run(p->hub.writer, now_ms);
+    writer_run(p->hub.writer, hub_ms, &p->hub);
     return NULL;
 }
 
@@ -259,7 +273,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = now_ms();
+    hub->started_ms = wall_ms();
+    clock_set(&hub->clock, hub->started_ms, monotonic_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);

@@ -8,6 +8,7 @@
 
 #include "auth/admission.h"
 #include "auth/rate.h"
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 
 /* Limits and manners of the hub, from the configuration (hub/config.c); a SIGHUP replaces them
@@ -44,6 +45,7 @@ struct hub_settings {
 struct pulses; /* hub/agents/pulses.h */
 
 struct hub {
+    struct clock clock; /* followed by the first I/O thread */
     struct store *store;
     struct writer *writer;
     struct log *log;

@@ -52,6 +52,7 @@ struct conn {
     uint64_t id;
     int64_t last_in_ms;
     struct principal *who; /* NULL: not known yet */
+    int64_t who_ends_ms;   /* its credential, by the hub's own time; 0: never */
 
     uint8_t wire; /* enum conn_wire */
     bool tls;

@@ -124,7 +124,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
-    http1_date_put(date, c->thread->io.now_ms / 1000);
+    http1_date_put(date, io_wall_ms(&c->thread->io) / 1000);
     (void)http1_answer_add(b, "Date", slice_of(date, sizeof date));
     if (r->type) {
         http1_answer_add_str(b, "Content-Type", r->type);
@@ -313,7 +313,7 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, credential, t->io.now_ms, &who, &why);
+        rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
         store_release(t->io.reader);
     }
     if (rc != ADMIT_OK) {

@@ -654,7 +654,11 @@ static void on_turn(uv_prepare_t *prepare)
     struct loop *loop = prepare->data;
     struct net_thread *t = loop->t;
     io_count(&t->io.counters.ticks, 1);
-    bool auth_changed = io_turn(&t->io, wall_ms(), monotonic_us());
+    uint64_t now_us = monotonic_us();
+    if (t->index == 0) {
+        clock_follow(&t->hub->clock, wall_ms(), now_us);
+    }
+    bool auth_changed = io_turn(&t->io, clock_now(&t->hub->clock, now_us), now_us);
     if (atomic_load(&loop->drain) && !t->draining) {
         drain_begin(loop);
     }
@@ -795,7 +799,6 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     t->files = files;
     t->index = index;
     t->slot_idle = UINT32_MAX;
-    t->wheel_ms = wall_ms();
     *out = t;
     uv_loop_init(&loop->uv);
     enum hub_rc rc = io_init(&t->io, t->hub, index, auth_random, on_deliver, on_behind, t);
@@ -803,8 +806,8 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
         snprintf(out_text, text_n, "I/O thread %u: %s", index, hub_error(rc)->title);
         return false;
     }
-    t->io.now_ms = wall_ms();
     t->io.now_us = monotonic_us();
+    t->io.now_ms = t->wheel_ms = clock_now(&t->hub->clock, t->io.now_us);
     t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,
                                            .target_bytes_max = t->io.settings->head_bytes_max / 2,
                                            .headers_max = 100,
