@@ -204,6 +204,9 @@ static void print_human(const struct tail *t, const struct hub_frame *frame)
 static void print_event(const struct tail *t, const struct hub_frame *frame)
 {
     struct buf text = {0};
+    if (output_query(&t->cli->out, frame->text)) {
+        return;
+    }
     switch (t->cli->out.format) {
     case OUT_TABLE:
     case OUT_WIDE:
