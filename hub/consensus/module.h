@@ -43,7 +43,7 @@ struct consensus_member {
 struct consensus_spec {
     struct slice owner;     /* who opens it */
     struct slice reference; /* what it is about; a watcher knows its rounds by it. May be empty */
-    struct slice question;  /* any JSON value */
+    struct slice question;  /* text */
     struct tally_terms terms;
     bool revote, early_close, open_ballots, signed_only;
     int64_t timeout_ms; /* more than 0 */

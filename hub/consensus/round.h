@@ -13,15 +13,14 @@
 #ifndef WAGGLE_HUB_CONSENSUS_ROUND_H
 #define WAGGLE_HUB_CONSENSUS_ROUND_H
 
-#include "auth/digest.h"
-#include "hub/consensus/tally.h"
+#include "hub/consensus/certificate.h"
 #include "store/pack.h"
 #include "store/store.h"
 
 enum {
     ROUND_ID_CHARS = UUID_CHARS,
     ROUND_OPTION_BYTES_MAX = 256,
-    ROUND_QUESTION_BYTES_MAX = 16384, /* as JSON */
+    ROUND_QUESTION_BYTES_MAX = 16384,
     ROUND_REFERENCE_BYTES_MAX = 256,
     ROUND_MEMBER_BYTES_MAX = 128,
     ROUND_REASON_BYTES_MAX = 1024,
@@ -47,7 +46,7 @@ struct round {
     uint32_t number, app;
     struct slice id, owner;
     struct slice reference; /* what it is about, in the words of whoever opened it; may be empty */
-    struct slice question;  /* any JSON value */
+    struct slice question;  /* text */
     struct tally_terms terms;
     bool revote, early_close, open_ballots, signed_only;
     int64_t opened_ms, deadline_ms;
@@ -56,7 +55,8 @@ struct round {
     struct slice seats;                 /* packed: round_seat_next() */
     uint64_t weight;                    /* of all seats */
     uint8_t seed[TALLY_SEED_BYTES];     /* of a random tie; shown when it is closed */
-    uint32_t runoff_of;                 /* round; 0: none */
+    uint8_t digest[SHA256_BYTES];       /* paper_digest() */
+    struct slice runoff_of;             /* a round's id; empty: it is no runoff */
     /* where it stands */
     enum round_status status;
     enum round_stop stop;
@@ -67,7 +67,7 @@ struct round {
     int winner; /* option; -1: none */
     int64_t value;
     uint32_t confidence; /* millionths */
-    uint32_t runoff;     /* the round that followed a tie; 0: none */
+    struct slice runoff; /* id of the round that followed a tie; empty: none did */
 };
 
 struct round_seat {
@@ -94,23 +94,6 @@ void round_copy(const struct round *round, struct buf *bytes, struct round *out)
 
 /* ---- ballots ---- */
 
-enum round_ballot_fate {
-    BALLOT_COUNTS,
-    BALLOT_REPLACED, /* by a later one of the same seat */
-    BALLOT_VOIDED,   /* bft: the seat sent two */
-    BALLOT_LATE,     /* came when the round was closed */
-    BALLOT_FATES
-};
-
-struct round_ballot {
-    uint32_t round, version; /* version from 1, of the seat */
-    enum round_ballot_fate fate;
-    int64_t at_ms;
-    struct tally_ballot vote;
-    bool sure;              /* it said how confident it is */
-    struct slice signature; /* 64 bytes or empty */
-    struct slice reason;    /* free words; may be empty */
-};
 void round_ballot_pack(struct buf *b, const struct round_ballot *ballot);
 bool round_ballot_unpack(struct unpack *u, struct round_ballot *out);
 enum store_rc round_ballot_put(struct store_txn *txn, const struct round_ballot *ballot);
@@ -126,16 +109,10 @@ bool round_ballot_same(const struct tally_ballot *a, const struct tally_ballot *
 
 /* ---- counting ---- */
 
-/* A round made ready for tally_count(): options, weights and counting ballots laid out. */
-struct round_count {
-    struct tally tally;
-    struct slice options[TALLY_OPTIONS_MAX];
-    uint32_t *weights;
-    struct tally_ballot *ballots;
-};
-enum store_rc round_count_init(struct store_view *view, const struct round *round,
-                               struct round_count *out);
-void round_count_done(struct round_count *count);
+/* The round on paper, its ballots included: borrows from round and view. */
+enum store_rc round_paper(struct store_view *view, const struct round *round, struct paper *out);
+/* The same without ballots, when there is no row yet. */
+void round_paper_frozen(const struct round *round, struct paper *out);
 
 /* "consensus.<id>" */
 void round_channel(struct buf *out, struct slice id);
