@@ -287,7 +287,6 @@ static enum sent send_some(struct conn *c)
 
 void conn_flush(struct conn *c)
 {
-    c->dirty = false;
     c->turn_bytes = 0;
     if (c->dead) {
         return;

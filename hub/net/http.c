@@ -43,6 +43,7 @@ struct reply {
     const char *etag, *encoding, *location, *policy;
     char range[64]; /* Content-Range */
     bool challenge; /* WWW-Authenticate */
+    bool upgrade;   /* says which protocol is spoken here */
 };
 
 /* ---- answering ---- */
@@ -173,6 +174,20 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     }
 }
 
+static void add_connection(struct buf *b, const struct http_exchange *x, const struct reply *r,
+                           bool keep)
+{
+    if (r->upgrade) { /* RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4 */
+        http1_answer_add_str(b, "Upgrade", "websocket");
+        http1_answer_add_str(b, "Sec-WebSocket-Version", "13");
+        http1_answer_add_str(b, "Connection", keep ? "Upgrade" : "Upgrade, close");
+    } else if (!keep) {
+        http1_answer_add_str(b, "Connection", "close");
+    } else if (x->http10) {
+        http1_answer_add_str(b, "Connection", "keep-alive"); /* or its client closes */
+    }
+}
+
 static void reply(struct conn *c, const struct reply *r)
 {
     struct http_exchange *x = exchange(c);
@@ -180,11 +195,7 @@ static void reply(struct conn *c, const struct reply *r)
     bool keep = x->keep_alive && !r->closes && !c->thread->draining;
     http1_answer_begin(&head, r->status);
     add_fields(c, &head, x, r);
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    } else if (x->http10) {
-        http1_answer_add_str(&head, "Connection", "keep-alive");
-    }
+    add_connection(&head, x, r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     if (!x->head_only) {
@@ -473,7 +484,9 @@ static void upgrade(struct conn *c, const struct http1_request *req)
 {
     struct ws_handshake hs = ws_handshake_check(req);
     if (hs.status != 101) {
-        struct reply r = {.status = hs.status, .allow = hs.status == 405 ? 1U << METHOD_GET : 0};
+        struct reply r = {.status = hs.status,
+                          .allow = hs.status == 405 ? 1U << METHOD_GET : 0,
+                          .upgrade = hs.status == 426};
         refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
         return;
     }
@@ -531,7 +544,8 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
     struct http_exchange *x = exchange(c);
     struct buf head = {0};
     http1_answer_begin(&head, 204);
-    add_fields(c, &head, x, &(struct reply){.status = 204, .allow = allow ? allow : ~0U});
+    struct reply r = {.status = 204, .allow = allow ? allow : ~0U};
+    add_fields(c, &head, x, &r);
     if (http1_header(req, "access-control-request-method") && x->origin.n &&
         origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
         add_allow(&head, "Access-Control-Allow-Methods", allow ? allow : ~0U);
@@ -541,9 +555,7 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
         http1_answer_add_str(&head, "Access-Control-Max-Age", "600");
     }
     bool keep = x->keep_alive && !c->thread->draining;
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    }
+    add_connection(&head, x, &r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     buf_done(&head);
@@ -832,6 +844,12 @@ static void deadline_of_phase(struct conn *c)
     }
 }
 
+/* Whoever announces too much is not asked for it. */
+static bool body_fits(const struct net_thread *t)
+{
+    return t->request.content_length <= t->io.settings->body_bytes_max;
+}
+
 static void say_continue(struct conn *c)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -870,7 +888,7 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
             http1_body_limit(&c->in.http, t->io.settings->body_bytes_max);
-            if (t->request.expect_continue) {
+            if (t->request.expect_continue && body_fits(t)) {
                 say_continue(c);
             }
             break;
@@ -931,6 +949,12 @@ void http_expired(struct conn *c, enum deadline what)
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
     refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
+}
+
+bool http_idle(const struct conn *c)
+{
+    enum http1_phase phase = http1_phase(&c->in.http);
+    return !c->exchange && (phase == HTTP1_IDLE || phase == HTTP1_ANSWERING);
 }
 
 void http_gone(struct conn *c)

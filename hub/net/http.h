@@ -16,6 +16,7 @@ void http_poked(struct conn *c);    /* the channel that a long poll waits for mo
 bool http_poll_due(struct conn *c); /* answers a long poll that was poked; true: one still waits */
 void http_expired(struct conn *c, enum deadline what);
 void http_gone(struct conn *c);
+bool http_idle(const struct conn *c); /* all that was asked is answered */
 
 /* Who presents these headers or this query: a reference, or NULL with *out_bad set when what is
  * presented is not valid; anonymous when nothing is. */
