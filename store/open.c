@@ -38,6 +38,9 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_ROUND]        = "round",
+    [TABLE_ROUND_BALLOT] = "round_ballot",
+    [TABLE_ROUND_INDEX]  = "round_index",
 };
 /* clang-format on */
 

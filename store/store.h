@@ -51,6 +51,9 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_ROUND,        /* hub/consensus: number, part -> round */
+    TABLE_ROUND_BALLOT, /* hub/consensus: round, seat, version -> ballot */
+    TABLE_ROUND_INDEX,  /* hub/consensus: app, id -> number */
     TABLE_COUNT
 };
 

@@ -11,5 +11,6 @@ extern const struct operation_table auth_operations;    /* auth_operations.c: to
 extern const struct operation_table channel_operations; /* channel_operations.c */
 extern const struct operation_table agent_operations;   /* agent_operations.c */
 extern const struct operation_table schema_operations;  /* schema_operations.c */
+extern const struct operation_table consensus_operations; /* consensus_operations.c */
 
 #endif

@@ -159,8 +159,8 @@ void conn_resume_now(struct conn *c)
     if (c->dead || !c->paused) {
         return;
     }
-    if (c->wire == CONN_HTTP) {
-        http_poll_due(c);
+    if (c->wire == CONN_HTTP && http_poll_due(c)) {
+        return;
     }
     c->paused = false;
     struct buf held = c->stash;

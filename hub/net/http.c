@@ -28,6 +28,8 @@ struct http_exchange {
     bool polling, poked;  /* a long poll */
     struct buf poll_path; /* its channel */
     uint64_t poll_since;
+    struct call_wait poll_wait; /* what is asked again, when it is not the channel's history */
+    unsigned poll_status;
 };
 
 struct reply {
@@ -597,43 +599,33 @@ static bool is_json(const struct http1_request *req)
            (type.n > 5 && http1_same(slice_of(type.p + type.n - 5, 5), "+json"));
 }
 
-/* ---- long polls: a subscription that is answered with the next page ---- */
+/* ---- long polls: a subscription that is answered with the next page, or by asking again ---- */
 
-static void poll_end(struct conn *c)
+static enum hub_rc poll_history(struct conn *c, struct call *call)
 {
-    struct net_thread *t = c->thread;
     struct http_exchange *x = c->exchange;
-    struct call call = call_begin(c);
     struct history_query q = {
         .channel = buf_slice(&x->poll_path), .since = x->poll_since, .limit = 100};
-    struct json_out o = json_out_to(call.out);
-    subscriber_done(t->io.topics, &c->sub);
-    x->polling = x->waiting = false;
+    struct json_out o = json_out_to(call->out);
     json_begin(&o, '{');
-    enum hub_rc rc = channel_history(&t->io, x->who->app, &q, &o);
+    enum hub_rc rc = channel_history(&c->thread->io, x->who->app, &q, &o);
     json_end(&o, '}');
-    reply_call(c, &call, rc, 200, false);
-    conn_resume(c);
+    return rc;
 }
 
 /* Interest first, then one more look: what came in between is seen by one of the two. */
-static void poll_begin(struct conn *c, const struct call *call)
+static void poll_listen(struct conn *c)
 {
     struct net_thread *t = c->thread;
     struct http_exchange *x = c->exchange;
-    bool fresh;
-    buf_add_str(&x->poll_path, call->wait.channel);
-    x->poll_since = call->wait.since;
-    x->polling = x->waiting = true;
     struct slice name = buf_slice(&x->poll_path);
+    bool fresh;
     subscriber_init(&c->sub, x->who->app, c->id);
     struct subscription *sub =
         topics_subscribe(t->io.topics, &c->sub, io_channel_hash(&t->io, x->who->app, name), name,
                          io_options(&t->io, x->who->app, name), &fresh);
     sub->next = x->poll_since + 1;
     sub->state = SUB_LIVE;
-    conn_pause(c);
-    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
     struct replay_span span;
     enum store_rc rc = replay_span(t->hub->log, t->io.reader, x->who->app, name,
                                    io_options(&t->io, x->who->app, name), t->io.now_ms, &span);
@@ -641,6 +633,38 @@ static void poll_begin(struct conn *c, const struct call *call)
     if (rc != STORE_OK || span.head.last > x->poll_since) {
         http_poked(c);
     }
+}
+
+/* over: the time is up, and what there is must do. */
+static void poll_end(struct conn *c, bool over)
+{
+    struct http_exchange *x = c->exchange;
+    struct call call = call_begin(c);
+    subscriber_done(c->thread->io.topics, &c->sub);
+    x->poked = false;
+    enum hub_rc rc = x->poll_wait.again ? x->poll_wait.again(&call, slice_str(x->poll_wait.about))
+                                        : poll_history(c, &call);
+    if (rc == HUB_OK && call.wait.ms > 0 && !over && !c->thread->draining) {
+        x->poll_since = call.wait.since;
+        poll_listen(c); /* not yet; the deadline stands */
+        return;
+    }
+    x->polling = x->waiting = false;
+    reply_call(c, &call, rc, x->poll_status, false);
+    conn_resume(c);
+}
+
+static void poll_begin(struct conn *c, const struct call *call, unsigned status)
+{
+    struct http_exchange *x = c->exchange;
+    buf_add_str(&x->poll_path, call->wait.channel);
+    x->poll_wait = call->wait;
+    x->poll_since = call->wait.since;
+    x->poll_status = status;
+    x->polling = x->waiting = true;
+    conn_pause(c);
+    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
+    poll_listen(c);
 }
 
 void http_poked(struct conn *c)
@@ -651,12 +675,13 @@ void http_poked(struct conn *c)
     }
 }
 
-void http_poll_due(struct conn *c)
+bool http_poll_due(struct conn *c)
 {
-    struct http_exchange *x = c->exchange;
+    const struct http_exchange *x = c->exchange;
     if (x && x->polling && (x->poked || c->thread->draining)) {
-        poll_end(c);
+        poll_end(c, false);
     }
+    return c->exchange && c->exchange->polling;
 }
 
 static void operate(struct conn *c, const struct http1_request *req, const struct api_match *match)
@@ -689,7 +714,7 @@ static void operate(struct conn *c, const struct http1_request *req, const struc
         return;
     }
     if (result == API_ANSWERED && rc == HUB_OK && call.wait.ms > 0 && !t->draining) {
-        poll_begin(c, &call);
+        poll_begin(c, &call, match->route->status);
         return;
     }
     reply_call(c, &call, result == API_BUSY ? HUB_UNAVAILABLE : rc, match->route->status, false);
@@ -892,9 +917,13 @@ void http_answer(struct conn *c, const struct tray *tray, const struct command *
     struct api_ticket ticket = api_ticket_unpack(command->ticket);
     struct call call = call_begin(c);
     enum hub_rc rc = api_answer(c->thread->api, &call, tray, command);
+    unsigned status = call.operation->routes[ticket.route].status;
     x->waiting = false;
-    reply_call(c, &call, rc, call.operation->routes[ticket.route].status,
-               command->flags & COMMAND_REPLAYED);
+    if (rc == HUB_OK && call.wait.ms > 0 && !c->thread->draining) {
+        poll_begin(c, &call, status);
+        return;
+    }
+    reply_call(c, &call, rc, status, command->flags & COMMAND_REPLAYED);
     conn_resume(c);
 }
 
@@ -908,7 +937,7 @@ void http_flushed(struct conn *c)
 void http_expired(struct conn *c, enum deadline what)
 {
     if (what == DEADLINE_POLL) {
-        poll_end(c);
+        poll_end(c, true);
         return;
     }
     if (what == DEADLINE_IDLE ||

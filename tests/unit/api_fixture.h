@@ -8,6 +8,7 @@
 
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/consensus/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
 
@@ -61,14 +62,17 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 
 static inline void fixture_writer(struct fixture *f)
 {
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module, [MODULE_AUTH] = &auth_module};
+    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
+                                                   [MODULE_AUTH] = &auth_module,
+                                                   [MODULE_CONSENSUS] = &consensus_module};
     struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
+    struct consensus_options consensus = {.watchers = NULL};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CONSENSUS] = &consensus};
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
@@ -76,7 +80,7 @@ static inline void fixture_writer(struct fixture *f)
                                      .inbox_trays = IO_POOL_TRAYS,
                                      .modules = modules,
                                      .module_options = module_options,
-                                     .modules_n = 2,
+                                     .modules_n = sizeof modules / sizeof *modules,
                                      .now_ms = f->now_ms,
                                      .panic = fixture_panic,
                                      .note = fixture_note};
