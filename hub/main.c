@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 enum { EXIT_OPEN = 1, EXIT_USAGE = 2, SETTINGS_MAX = 1024 };
+enum { IDLE_BYTES_MAX = 8 << 20, IDLE_LOOK_S = 3 };
 
 struct program {
     struct config config;
@@ -426,11 +428,31 @@ static void stop(struct program *p)
     config_done(&p->config);
 }
 
+/* Memory that a crowd needed and nobody has needed since goes back to the machine: free() keeps it
+ * for a next time that may not come. Two looks, so that a busy hub is not made to ask for it again
+ * and again. */
+static void give_back(size_t *idle_before)
+{
+#ifdef __GLIBC__
+    size_t idle = mallinfo2().fordblks;
+    if (idle > IDLE_BYTES_MAX && *idle_before > IDLE_BYTES_MAX) {
+        (void)malloc_trim(0);
+        idle = 0;
+    }
+    *idle_before = idle;
+#else
+    (void)idle_before;
+#endif
+}
+
 static void wait_for_end(struct program *p, const sigset_t *signals)
 {
+    const struct timespec look = {.tv_sec = IDLE_LOOK_S};
+    size_t idle = 0;
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0) {
+        int signal = sigtimedwait(signals, NULL, &look);
+        if (signal < 0) {
+            give_back(&idle);
             continue;
         }
         if (signal == SIGHUP) {

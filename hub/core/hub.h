@@ -61,6 +61,7 @@ struct hub {
     const char *data_dir;
     int64_t started_ms;
     unsigned threads_n;
+    uint32_t descriptors_max;                      /* RLIMIT_NOFILE */
     _Atomic(const struct hub_settings *) settings; /* the newest; old ones are kept until the end */
     _Atomic(struct signing *) signing;             /* the ring in force; old ones likewise */
     _Atomic uint64_t signing_changes;

@@ -839,8 +839,7 @@ void native_behind(struct conn *c)
     }
     if (!c->behind && !c->dead) {
         c->behind = true;
-        c->next_behind = c->thread->behind;
-        c->thread->behind = c;
+        net_behind(c);
     }
 }
 
