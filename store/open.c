@@ -38,6 +38,17 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_WORK]          = "work",
+    [TABLE_WORK_PART]     = "work_part",
+    [TABLE_WORK_DOCUMENT] = "work_document",
+    [TABLE_WORK_INDEX]    = "work_index",
+    [TABLE_WORK_TEAM]     = "work_team",
+    [TABLE_SWARM]         = "swarm",
+    [TABLE_SWARM_MEMBER]  = "swarm_member",
+    [TABLE_SWARM_INDEX]   = "swarm_index",
+    [TABLE_NETWORK]       = "network",
+    [TABLE_NETWORK_INDEX] = "network_index",
+    [TABLE_BALANCE]       = "balance",
 };
 /* clang-format on */
 

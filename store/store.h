@@ -49,6 +49,17 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_WORK,          /* hub/swarms: number -> piece of work that several do */
+    TABLE_WORK_PART,     /* hub/swarms: work, part -> its part */
+    TABLE_WORK_DOCUMENT, /* hub/swarms: work, kind -> members, input, outcome */
+    TABLE_WORK_INDEX,    /* hub/swarms: by id, team, agent */
+    TABLE_WORK_TEAM,     /* hub/swarms: network or swarm -> figures of its works */
+    TABLE_SWARM,         /* hub/swarms: number -> swarm */
+    TABLE_SWARM_MEMBER,  /* hub/swarms: number -> member */
+    TABLE_SWARM_INDEX,   /* hub/swarms: swarms and members by id, owner, agent */
+    TABLE_NETWORK,       /* hub/networks: number -> network */
+    TABLE_NETWORK_INDEX, /* hub/networks: by id */
+    TABLE_BALANCE,       /* hub/tasks: app -> strategy in force */
     TABLE_COUNT
 };
 
