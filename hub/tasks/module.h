@@ -45,7 +45,7 @@ struct task_spec {
     bool uuid;       /* … in that form */
     struct slice owner;
     enum task_priority priority; /* beware: 0 is urgent */
-    struct slice data;           /* JSON object; "{}" when empty */
+    struct slice data; /* JSON object; "{}" when empty. No text may lie in the store's map */
     struct task_needs needs;
     struct words prefer;
     struct slice region, fairness, sticky;
@@ -107,7 +107,7 @@ struct task_acted {
     uint32_t lease;
     bool stored; /* progress: it was newer, and the moment had come to keep it */
     uint64_t number;
-    struct slice id, data; /* data: of an accepted task */
+    struct slice id, data, given; /* of an accepted task: its data, input it was given */
 };
 bool task_acted_get(struct slice reply, struct task_acted *out);
 

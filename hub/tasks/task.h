@@ -2,7 +2,7 @@
  * look-ups.
  *
  * Rows     TABLE_TASK: number (8) -> row, small and fixed in the main, as each change writes it.
- *          TABLE_TASK_DOCUMENT: number (8), kind (1) -> JSON; written once.
+ *          TABLE_TASK_BODY: number (8), kind (1) -> JSON; written once.
  *          TABLE_TASK_INDEX: kind (1), app (4), what the kind says, number (8) -> nothing.
  *          Numbers are dense and for good, so a list, newest first, is a run of keys backwards.
  * Ids      an id that the hub mints holds the number; one that the caller gave has an index row.
@@ -213,8 +213,8 @@ enum store_rc tasks_each_open(struct store_view *view, task_visit *visit, void *
 /* An app's figures, since ever; kept as one row so that a start need not count. */
 struct task_totals {
     uint64_t in_state[TASK_STATES];
-    uint64_t distributed;     /* offers that were accepted */
-    uint64_t distribution_ms; /* … and how long they waited, all together */
+    uint64_t distributed;     /* offers */
+    uint64_t distribution_ms; /* … and how long they had waited, all together */
     uint64_t redelivered, rejected;
 };
 enum store_rc task_totals_get(struct store_view *view, uint32_t app, struct task_totals *out);
