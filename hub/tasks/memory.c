@@ -1,6 +1,7 @@
 /* Tasks that are not over, on the writer: found by number, waiting in their app's queue or held by
  * an agent, and in a heap by the next deadline. A renewal only moves the lease's clock: the heap is
  * put right when the deadline that it goes by comes. */
+#include "hub/tasks/balance_module.h"
 #include "hub/tasks/inside.h"
 
 #include <assert.h>
@@ -483,6 +484,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     enum hub_rc rc = hub_rc_of_store(task_newest(view, &t->newest));
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(task_totals_each(view, load_totals, &l));
+    }
+    if (rc == HUB_OK) {
+        rc = balance_load(t->balance, view);
     }
     if (rc == HUB_OK) {
         rc = load_workers(t, view, start);

@@ -10,6 +10,7 @@
 #include "hub/agents/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
+#include "hub/networks/module.h"
 #include "hub/tasks/module.h"
 
 enum { FIXTURE_CONNECTION = 77 };
@@ -63,18 +64,25 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 static inline void fixture_writer(struct fixture *f)
 {
     static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,
-        [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,
+        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
+        [MODULE_NETWORKS] = &networks_module,
     };
     static const struct agent_watcher agent_watchers[] = {
         {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
+    };
+    static const struct task_watcher task_watchers[] = {
+        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
     };
     struct agents_options agents = {.pulses = f->hub.pulses,
                                     .settings = &f->hub.settings,
                                     .watchers = agent_watchers,
                                     .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
+    struct tasks_options tasks = {.pulses = f->hub.pulses,
+                                  .settings = &f->hub.settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
@@ -83,6 +91,7 @@ static inline void fixture_writer(struct fixture *f)
         [MODULE_AGENTS] = &agents,
         [MODULE_AUTH] = &auth,
         [MODULE_TASKS] = &tasks,
+        [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as the swarms */
     };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
