@@ -73,6 +73,7 @@ uint32_t tasks_held_by(const void *module_state, uint32_t agent);
 
 struct task_submit {
     struct asker asker;
+    struct slice said; /* the priority, as it was written; comes back in the reply */
     struct task_spec spec;
 };
 void task_submit_put(struct buf *b, const struct task_submit *submit);
@@ -82,7 +83,7 @@ struct task_submitted {
     enum task_priority priority;
     enum task_state state;
     bool again; /* the same id and the same body as before: that task */
-    struct slice id;
+    struct slice id, said;
 };
 bool task_submitted_get(struct slice reply, struct task_submitted *out);
 
@@ -142,12 +143,14 @@ extern const struct command_kind command_task_renew;
 /* Many at once, a bounded count a command: queued tasks of one priority away, dead ones again. */
 struct task_many {
     struct asker asker;
+    struct slice said;           /* the priority, as it was written; comes back in the reply */
     enum task_priority priority; /* TASK_PRIORITIES: any */
     enum task_stop stop;         /* STOP_NONE: any */
     uint32_t n_max;
 };
 void task_many_put(struct buf *b, const struct task_many *many);
 struct task_did_many {
+    struct slice said;
     int64_t at_ms;
     uint32_t n;
     bool more; /* there may be more of them */

@@ -64,11 +64,12 @@ static bool get_spec(struct unpack *u, struct task_spec *s)
 void task_submit_put(struct buf *b, const struct task_submit *submit)
 {
     asker_put(b, &submit->asker);
+    pack_slice(b, submit->said);
     put_spec(b, &submit->spec);
 }
 
 static void reply_submitted(struct apply *a, struct command *command, const struct task *task,
-                            bool again)
+                            struct slice said, bool again)
 {
     struct buf b = {0};
     pack_u64(&b, task->number);
@@ -77,6 +78,7 @@ static void reply_submitted(struct apply *a, struct command *command, const stru
     pack_u8(&b, (uint8_t)task->state);
     pack_u8(&b, again);
     pack_slice(&b, task->id);
+    pack_slice(&b, said);
     apply_reply(a, command, buf_slice(&b));
     buf_done(&b);
 }
@@ -90,6 +92,7 @@ bool task_submitted_get(struct slice reply, struct task_submitted *out)
     out->state = (enum task_state)unpack_u8(&u);
     out->again = unpack_u8(&u) != 0;
     out->id = unpack_slice(&u);
+    out->said = unpack_slice(&u);
     return unpack_done(&u) && out->priority < TASK_PRIORITIES && out->state < TASK_STATES;
 }
 
@@ -119,7 +122,7 @@ static enum hub_rc submit_again(struct apply *a, struct command *command,
         return task_refuse(a, command, HUB_CONFLICT, "the task id ", s->spec.id, " is taken");
     }
     if (known->request_hash == request_hash && !(over && late)) {
-        reply_submitted(a, command, known, true);
+        reply_submitted(a, command, known, s->said, true);
         return HUB_OK;
     }
     return over ? HUB_NOT_FOUND
@@ -131,6 +134,7 @@ static enum hub_rc submit_apply(struct apply *a, struct command *command, struct
 {
     struct unpack u = unpack_of(body);
     struct task_submit s = {.asker = asker_get(&u)};
+    s.said = unpack_slice(&u);
     uint64_t request_hash = hash64(0, slice_of(u.p, (size_t)(u.end - u.p)));
     struct task task;
     struct buf id = {0};
@@ -148,7 +152,7 @@ static enum hub_rc submit_apply(struct apply *a, struct command *command, struct
     }
     rc = task_create(a, &s.spec, request_hash, a->seed, &task, &id);
     if (rc == HUB_OK) {
-        reply_submitted(a, command, &task, false);
+        reply_submitted(a, command, &task, s.said, false);
     }
     buf_done(&id);
     return rc;
@@ -229,7 +233,8 @@ static enum hub_rc replay_apply(struct apply *a, struct command *command, struct
         rc = replay(a, &old.task, 0, &made);
     }
     if (rc == HUB_OK) {
-        reply_submitted(a, command, &made.task, false);
+        reply_submitted(a, command, &made.task, slice_str(task_priority_name(made.task.priority)),
+                        false);
     }
     buf_done(&old.bytes);
     buf_done(&made.bytes);
@@ -244,6 +249,7 @@ const struct command_kind command_task_replay = {
 void task_many_put(struct buf *b, const struct task_many *many)
 {
     asker_put(b, &many->asker);
+    pack_slice(b, many->said);
     pack_u8(b, (uint8_t)many->priority);
     pack_u8(b, (uint8_t)many->stop);
     pack_u32(b, many->n_max);
@@ -253,6 +259,7 @@ static bool task_many_get(struct slice body, struct task_many *out)
 {
     struct unpack u = unpack_of(body);
     out->asker = asker_get(&u);
+    out->said = unpack_slice(&u);
     out->priority = (enum task_priority)unpack_u8(&u);
     out->stop = (enum task_stop)unpack_u8(&u);
     out->n_max = unpack_u32(&u);
@@ -266,6 +273,7 @@ bool task_did_many_get(struct slice reply, struct task_did_many *out)
     out->at_ms = unpack_i64(&u);
     out->n = unpack_u32(&u);
     out->more = unpack_u8(&u) != 0;
+    out->said = unpack_slice(&u);
     return unpack_done(&u);
 }
 
@@ -323,6 +331,7 @@ static enum hub_rc do_many(struct apply *a, struct command *command, struct slic
         pack_i64(&b, a->now_ms);
         pack_u32(&b, f.n);
         pack_u8(&b, next != 0);
+        pack_slice(&b, many.said);
         apply_reply(a, command, buf_slice(&b));
         buf_done(&b);
     }
