@@ -80,6 +80,9 @@ static const struct key keys[] = {
     { "agents", "restart_grace", TIME, AT(agents_restart_grace_ms), "300s", NULL, 0, ANY, "nobody is found stale for so long after a start" },
     { "agents", "reconnect_grace", TIME, AT(agents_reconnect_ms), "15s", NULL, 0, ANY, "after its connection closed: inactive" },
 
+    { "audit", "seal_interval", TIME, AT(audit_seal_ms), "10s", NULL, 100, 86400000, "what system channels told is hashed and signed so often" },
+    { "audit", "keep", TIME, AT(audit_keep_ms), "30d", NULL, 1000, ANY, "how long seals are kept" },
+
     { "log", "format", TEXT, AT(log_format), "logfmt", "log-format", 0, 0, "logfmt or json, one line an event, to stderr" },
     { "log", "level", TEXT, AT(log_level), "info", "log-level", 0, 0, "error, warn or info" },
     { "process", "user", TEXT, AT(user), "", "user", 0, 0, "started as root: go on as this user once the listeners are open" },
@@ -574,6 +577,8 @@ struct hub_settings *config_settings(const struct config *c)
         .agent_grace_ms = (int64_t)c->agents_restart_grace_ms,
         .agent_reconnect_ms = (int64_t)c->agents_reconnect_ms,
         .token_ttl_max_ms = (int64_t)c->token_ttl_max_ms,
+        .audit_seal_ms = (int64_t)c->audit_seal_ms,
+        .audit_keep_ms = (int64_t)c->audit_keep_ms,
         .key_overlap_ms = (int64_t)c->key_overlap_ms,
     };
     /* An agent that beats as it was told must have three beats within the timeout. */

@@ -8,6 +8,7 @@
 #include "auth/keyfile.h"
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
 #include "hub/consensus/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
@@ -215,15 +216,18 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     struct hub *hub = &p->hub;
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module};
+                                                   [MODULE_CONSENSUS] = &consensus_module,
+                                                   [MODULE_AUDIT] = &audit_module};
     struct agents_options agents = {.pulses = hub->pulses, .settings = &hub->settings};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
                                 .draw = auth_random};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CONSENSUS] = &consensus};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
+                                          [MODULE_AUTH] = &auth,
+                                          [MODULE_CONSENSUS] = &consensus,
+                                          [MODULE_AUDIT] = NULL};
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,

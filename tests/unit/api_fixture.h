@@ -8,6 +8,7 @@
 
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
 #include "hub/consensus/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
@@ -64,15 +65,18 @@ static inline void fixture_writer(struct fixture *f)
 {
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module};
+                                                   [MODULE_CONSENSUS] = &consensus_module,
+                                                   [MODULE_AUDIT] = &audit_module};
     struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CONSENSUS] = &consensus};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
+                                          [MODULE_AUTH] = &auth,
+                                          [MODULE_CONSENSUS] = &consensus,
+                                          [MODULE_AUDIT] = NULL};
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
@@ -106,7 +110,9 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .agent_grace_ms = 60000,
                                         .agent_reconnect_ms = 15000,
                                         .token_ttl_max_ms = 86400000,
-                                        .key_overlap_ms = 3600000};
+                                        .key_overlap_ms = 3600000,
+                                        .audit_seal_ms = 10000,
+                                        .audit_keep_ms = 86400000};
     atomic_store(&f->hub.settings, &f->settings);
     assert_int_equal(store_open(&store, &f->hub.store, text, sizeof text), STORE_OK);
     struct auth_start_random random;
