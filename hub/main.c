@@ -8,6 +8,8 @@
 #include "auth/keyfile.h"
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
+#include "hub/consensus/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
 #include "hub/net/server.h"
@@ -217,7 +219,8 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     static const struct module *const modules[] = {
         [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
         [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
-        [MODULE_NETWORKS] = &networks_module,
+        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
+        [MODULE_AUDIT] = &audit_module,
     };
     static const struct agent_watcher agent_watchers[] = {
         {.module = MODULE_TASKS, .changed = tasks_agent_changed},
@@ -238,11 +241,11 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
                                 .draw = auth_random};
+    struct consensus_options consensus = {.watchers = NULL};
     const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
-        [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as the swarms */
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
+                                                                      swarms and audit */
     };
     struct writer_options options = {
         .store = hub->store,

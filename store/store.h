@@ -63,6 +63,10 @@ enum store_table {
     TABLE_NETWORK,       /* hub/networks: number -> network */
     TABLE_NETWORK_INDEX, /* hub/networks: by id */
     TABLE_BALANCE,       /* hub/tasks: app -> strategy in force */
+    TABLE_ROUND,        /* hub/consensus: number, part -> round */
+    TABLE_ROUND_BALLOT, /* hub/consensus: round, seat, version -> ballot */
+    TABLE_ROUND_INDEX,  /* hub/consensus: app, id -> number */
+    TABLE_AUDIT,        /* hub/audit: newest sequence -> seal of the audit trail */
     TABLE_COUNT
 };
 
@@ -78,6 +82,8 @@ struct store_options {
                                 a sixteenth, which stays for trimming and deleting */
     unsigned readers_max;    /* 0: 126; use four times the threads */
     uint8_t fresh_epoch[16]; /* random bytes from the caller, kept when this call makes the store */
+    bool read_only; /* of a backup, or beside a running hub: nothing is made, changed or locked; all
+                       tables must be there */
 };
 
 /* Opens or creates; checks the format; clears stale readers; makes a new file durable (file,

@@ -30,6 +30,7 @@ static const struct {
     { "channels",   "Channels: publish, read back, and see who is present." },
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
+    { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
     { "schemas",    "The hub's own JSON Schema validator." },
     { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };

@@ -19,7 +19,7 @@ const struct option global_options[] = {
 
 static const struct command *const tables[] = {
     publish_commands, tail_commands, channel_commands, agent_commands, token_commands, context_commands,
-    hub_commands, self_commands,
+    hub_commands, verify_commands, self_commands,
 };
 
 const struct command_group command_groups[] = {

@@ -11,6 +11,7 @@ extern const struct command agent_commands[];   /* hub/cli/agent.c */
 extern const struct command token_commands[];   /* hub/cli/token.c */
 extern const struct command context_commands[]; /* hub/cli/context.c */
 extern const struct command hub_commands[];     /* hub/cli/hub.c */
+extern const struct command verify_commands[];  /* hub/cli/verify.c */
 extern const struct command self_commands[];    /* hub/cli/self.c */
 
 #endif

@@ -46,6 +46,8 @@ struct hub_settings {
     uint32_t task_attempts_max, task_redeliveries_max;
     int64_t token_ttl_max_ms;
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
+    int64_t audit_seal_ms;  /* events of system channels are sealed so often */
+    int64_t audit_keep_ms;  /* seals are kept so long */
 };
 
 struct pulses; /* hub/agents/pulses.h */

@@ -159,8 +159,8 @@ void conn_resume_now(struct conn *c)
     if (c->dead || !c->paused) {
         return;
     }
-    if (c->wire == CONN_HTTP) {
-        http_poll_due(c);
+    if (c->wire == CONN_HTTP && http_poll_due(c)) {
+        return;
     }
     c->paused = false;
     struct buf held = c->stash;
@@ -287,7 +287,6 @@ static enum sent send_some(struct conn *c)
 
 void conn_flush(struct conn *c)
 {
-    c->dirty = false;
     c->turn_bytes = 0;
     if (c->dead) {
         return;

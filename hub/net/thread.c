@@ -54,6 +54,7 @@ struct loop {
     unsigned held_n;
     pthread_t thread;
     bool started, finished;
+    bool kills; /* since the library last looked at its timeouts */
     _Atomic bool drain;
 };
 
@@ -125,9 +126,12 @@ void net_shut(struct conn *c)
     }
 }
 
+/* Safe anywhere, also within a callback of the connection's own: it goes when the library next
+ * looks at its timeouts. */
 void net_kill(struct conn *c)
 {
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    c->thread->loop->kills = true;
 }
 
 void net_log(struct net_thread *t, char level, const char *event, const char *format, ...)
@@ -435,6 +439,7 @@ static void flush_dirty(struct net_thread *t)
     while (t->dirty) {
         struct conn *c = t->dirty;
         t->dirty = c->next_dirty;
+        c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
         conn_flush(c);
     }
 }
@@ -596,7 +601,7 @@ static void drain_some(struct loop *loop)
         }
         if (c->wire == CONN_NATIVE) {
             conn_close(c, CLOSE_GOING_AWAY, "the hub is shutting down");
-        } else if (http1_phase(&c->in.http) == HTTP1_IDLE && !c->exchange) {
+        } else if (http_idle(c)) {
             conn_end(c);
         } else {
             http_poked(
@@ -656,6 +661,9 @@ static void on_turn(uv_prepare_t *prepare)
     turn_wheel(t);
     look_over(t, auth_changed);
     farewells(t);
+    if (t->index == 0) {
+        auditor_turn(&t->auditor, &t->io);
+    }
     io_hand_over(&t->io, local_live, loop);
     drain_inbox(loop);
     resume_paused(t);
@@ -670,6 +678,10 @@ static void on_turn(uv_prepare_t *prepare)
     release_held(loop);
     turn_end(&t->turn);
     wait_for_tray(loop);
+    if (loop->kills) {
+        loop->kills = false;
+        lws_cancel_service(loop->context); /* it would not look before some socket has news */
+    }
     bury(t);
     if (t->draining) {
         drain_some(loop);
@@ -890,6 +902,7 @@ void net_thread_free(struct net_thread *t)
         close(loop->spare_fd);
     }
     turn_done(&t->turn);
+    auditor_done(&t->auditor);
     buf_done(&t->scratch);
     buf_done(&t->body);
     buf_done(&t->text);

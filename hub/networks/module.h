@@ -10,7 +10,7 @@
 #include "hub/networks/network.h"
 #include "hub/swarms/module.h"
 
-enum { MODULE_NETWORKS = MODULE_SWARMS + 1 };
+enum { MODULE_NETWORKS = 5 };
 
 extern const struct module networks_module;
 

@@ -12,7 +12,7 @@
 #include "hub/swarms/run.h"
 #include "hub/swarms/swarm.h"
 
-enum { MODULE_SWARMS = MODULE_TASKS + 1 };
+enum { MODULE_SWARMS = 4 };
 
 extern const struct module swarms_module;
 
