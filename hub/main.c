@@ -8,10 +8,13 @@
 #include "auth/keyfile.h"
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
 #include "hub/consensus/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
 #include "hub/net/server.h"
+#include "hub/networks/module.h"
+#include "hub/tasks/module.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -228,10 +231,27 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
 {
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
-    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
-                                                   [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module};
-    struct agents_options agents = {.pulses = hub->pulses, .settings = &hub->settings};
+    static const struct module *const modules[] = {
+        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
+        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
+        [MODULE_AUDIT] = &audit_module,
+    };
+    static const struct agent_watcher agent_watchers[] = {
+        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
+    };
+    static const struct task_watcher task_watchers[] = {
+        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
+    };
+    struct agents_options agents = {.pulses = hub->pulses,
+                                    .settings = &hub->settings,
+                                    .watchers = agent_watchers,
+                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
+    struct tasks_options tasks = {.pulses = hub->pulses,
+                                  .settings = &hub->settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
@@ -239,7 +259,10 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
                                 .clock = &hub->clock};
     struct consensus_options consensus = {.watchers = NULL};
     const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CONSENSUS] = &consensus};
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
+                                                                      swarms and audit */
+    };
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,

@@ -97,13 +97,13 @@ enum { CERTIFICATE_BYTES_MAX = 16 << 20 };
 void certificate_put(struct buf *out, const struct paper *paper, const struct signing *keys);
 void certificate_body(struct json_out *o, const struct paper *paper);
 
-/* The hub's public key of that id; NULL: not known. */
-typedef const uint8_t *certificate_key(void *ctx, struct slice kid);
+/* Whether that public key is the hub's. */
+typedef bool certificate_trust(void *ctx, const uint8_t public_key[SIGNING_PUBLIC_BYTES]);
 
 /* certificate_verify.c. True: a key of the hub signed exactly these bytes, every signature of a
  * voter fits, and counting again gives the same outcome. False: out_why says what does not hold.
  * out_paper: what was read, when it could be read (paper_done in any case). */
-bool certificate_verify(struct slice text, certificate_key *find_key, void *ctx,
+bool certificate_verify(struct slice text, certificate_trust *trust, void *ctx,
                         struct paper *out_paper, char *out_why, size_t why_n);
 
 #endif

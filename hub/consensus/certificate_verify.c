@@ -483,7 +483,7 @@ static bool check_seats(struct reading *r)
     return true;
 }
 
-static bool check_hub(struct reading *r, const struct slice f[4], certificate_key *find_key,
+static bool check_hub(struct reading *r, const struct slice f[4], certificate_trust *trust,
                       void *ctx)
 {
     struct slice kid = {0};
@@ -498,16 +498,15 @@ static bool check_hub(struct reading *r, const struct slice f[4], certificate_ke
     if (!slice_is(kid, right_kid)) {
         return wrong(r, "kid is not that of the public key");
     }
-    const uint8_t *key = find_key(ctx, kid);
-    if (!key || memcmp(key, public_key.p, SIGNING_PUBLIC_BYTES) != 0) {
+    if (!trust(ctx, public_key.p)) {
         return wrong(r, "its key %s is none of the hub's", right_kid);
     }
-    return signature_check(key, CERTIFICATE_PURPOSE, f[0], signature.p)
+    return signature_check(public_key.p, CERTIFICATE_PURPOSE, f[0], signature.p)
                ? true
                : wrong(r, "the hub's signature does not fit");
 }
 
-bool certificate_verify(struct slice text, certificate_key *find_key, void *ctx,
+bool certificate_verify(struct slice text, certificate_trust *trust, void *ctx,
                         struct paper *out_paper, char *out_why, size_t why_n)
 {
     static const char *const names[] = {"certificate", "kid", "public_key", "signature"};
@@ -527,7 +526,7 @@ bool certificate_verify(struct slice text, certificate_key *find_key, void *ctx,
     if (items_of(text) != 4 || !f[0].n || !f[1].n || !f[2].n || !f[3].n) {
         return wrong(&r, "certificate, kid, public_key and signature are wanted, and nothing else");
     }
-    if (!check_hub(&r, f, find_key, ctx)) {
+    if (!check_hub(&r, f, trust, ctx)) {
         return false;
     }
     read_body(&r, f[0]);

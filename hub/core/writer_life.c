@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "hub/core/writer_parts.h"
 
+#include <assert.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum { SLEEP_MAX_MS = 1000, SLEEP_MIN_MS = 1 };
 static void timers_register(struct writer *w, const struct timer_kind *timers)
 {
     for (; timers && timers->id; timers++) {
+        assert(timers->id < TIMER_KINDS_MAX);
         w->timer_kinds[timers->id] = timers->kind;
     }
 }

@@ -756,6 +756,9 @@ static void on_turn(uv_prepare_t *prepare)
     bool on_time = turn_wheel(t);
     look_over(t, auth_changed);
     farewells(t);
+    if (t->index == 0) {
+        auditor_turn(&t->auditor, &t->io);
+    }
     io_hand_over(&t->io, local_live, loop);
     drain_inbox(loop);
     resume_paused(t);
@@ -993,6 +996,7 @@ void net_thread_free(struct net_thread *t)
         close(loop->spare_fd);
     }
     turn_done(&t->turn);
+    auditor_done(&t->auditor);
     buf_done(&t->scratch);
     buf_done(&t->body);
     buf_done(&t->text);

@@ -10,6 +10,7 @@
 #define WAGGLE_HUB_NET_THREAD_H
 
 #include "channels/outbox.h"
+#include "hub/audit/auditor.h"
 #include "hub/core/io.h"
 #include "hub/net/http1.h"
 #include "hub/net/server.h"
@@ -50,6 +51,8 @@ struct net_thread {
     struct conn *wheel[WHEEL_SLOTS];
     int64_t wheel_ms;  /* the wheel has turned up to here */
     int64_t expiry_ms; /* next look at tokens' ends */
+
+    struct auditor auditor; /* of thread 0 */
 
     bool draining;
     uint32_t drain_at; /* slot */

@@ -28,6 +28,7 @@ hub/consensus       DOMAIN
 hub/audit           DOMAIN
 hub/consensus/tally* hub/consensus/tally* auth store
 hub/consensus/certificate* PAPER
+hub/audit/chain*    PAPER
 hub/workflows       DOMAIN
 hub/integration     DOMAIN
 hub/api             hub/api hub/schema DOMAIN
@@ -44,7 +45,7 @@ tests               *
 TABLE
 }
 wire='hub/net/http1* hub/net/ws* hub/net/utf8* store' # pure state machines
-paper='hub/consensus/tally* hub/consensus/certificate* channels auth store' # checks with no hub at hand
+paper='hub/consensus/tally* hub/consensus/certificate* hub/audit/chain* channels auth store' # checks with no hub at hand
 domain='hub/agents hub/tasks hub/swarms hub/networks hub/consensus hub/audit hub/messages hub/workflows hub/integration hub/core channels auth store'
 
 # Which header of a library may be included where; `!` turns the list round.
