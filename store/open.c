@@ -38,6 +38,24 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_TASK]         = "task",
+    [TABLE_TASK_BODY]    = "task_body",
+    [TABLE_TASK_INDEX]   = "task_index",
+    [TABLE_WORK]          = "work",
+    [TABLE_WORK_PART]     = "work_part",
+    [TABLE_WORK_DOCUMENT] = "work_document",
+    [TABLE_WORK_INDEX]    = "work_index",
+    [TABLE_WORK_TEAM]     = "work_team",
+    [TABLE_SWARM]         = "swarm",
+    [TABLE_SWARM_MEMBER]  = "swarm_member",
+    [TABLE_SWARM_INDEX]   = "swarm_index",
+    [TABLE_NETWORK]       = "network",
+    [TABLE_NETWORK_INDEX] = "network_index",
+    [TABLE_BALANCE]       = "balance",
+    [TABLE_ROUND]        = "round",
+    [TABLE_ROUND_BALLOT] = "round_ballot",
+    [TABLE_ROUND_INDEX]  = "round_index",
+    [TABLE_AUDIT]        = "audit",
 };
 /* clang-format on */
 
@@ -102,7 +120,8 @@ static enum store_rc open_env(struct store *store, const struct store_options *o
     if (rc == 0)
         rc = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
     if (rc == 0)
-        rc = mdb_env_open(store->env, folder, env_flags(store), 0600);
+        rc = mdb_env_open(store->env, folder,
+                          env_flags(store) | (options->read_only ? MDB_RDONLY : 0), 0600);
     if (rc != 0)
         return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", folder,
                        mdb_strerror(rc));
@@ -179,7 +198,8 @@ static enum store_rc check_meta(struct store *store, MDB_txn *txn)
 }
 
 /* Opens the tables; those of a new store, and those that a newer program added, are made. */
-static enum store_rc open_tables_in(struct store *store, MDB_txn *txn, const uint8_t epoch[16])
+static enum store_rc open_tables_in(struct store *store, MDB_txn *txn, const uint8_t epoch[16],
+                                    unsigned create)
 {
     MDB_dbi main_dbi;
     MDB_stat stat;
@@ -190,8 +210,7 @@ static enum store_rc open_tables_in(struct store *store, MDB_txn *txn, const uin
         return store_rc_of(rc);
     /* A file without tables is new: a crash before the first commit leaves one like that. */
     bool fresh = stat.ms_entries == 0;
-    rc = mdb_dbi_open(txn, table_names[TABLE_META], fresh ? MDB_CREATE : 0,
-                      &store->tables[TABLE_META]);
+    rc = mdb_dbi_open(txn, table_names[TABLE_META], fresh ? create : 0, &store->tables[TABLE_META]);
     if (rc == MDB_NOTFOUND)
         return STORE_VERSION;
     if (rc != 0)
@@ -199,7 +218,7 @@ static enum store_rc open_tables_in(struct store *store, MDB_txn *txn, const uin
     enum store_rc meta_rc = fresh ? make_meta(store, txn, epoch) : check_meta(store, txn);
     for (int i = TABLE_META + 1; i < TABLE_COUNT && meta_rc == STORE_OK; i++) {
         assert(table_names[i]); /* without a name LMDB would open the table of tables */
-        meta_rc = store_rc_of(mdb_dbi_open(txn, table_names[i], MDB_CREATE, &store->tables[i]));
+        meta_rc = store_rc_of(mdb_dbi_open(txn, table_names[i], create, &store->tables[i]));
     }
     return meta_rc;
 }
@@ -208,9 +227,10 @@ static enum store_rc open_tables(struct store *store, const struct store_options
                                  const struct cause *cause)
 {
     MDB_txn *txn;
-    enum store_rc rc = store_rc_of(mdb_txn_begin(store->env, NULL, 0, &txn));
+    unsigned flags = options->read_only ? MDB_RDONLY : 0;
+    enum store_rc rc = store_rc_of(mdb_txn_begin(store->env, NULL, flags, &txn));
     if (rc == STORE_OK) {
-        rc = open_tables_in(store, txn, options->fresh_epoch);
+        rc = open_tables_in(store, txn, options->fresh_epoch, options->read_only ? 0 : MDB_CREATE);
         if (rc == STORE_OK)
             rc = store_rc_of(mdb_txn_commit(txn));
         else
@@ -344,6 +364,33 @@ static enum store_rc open_all(struct store *store, const struct store_options *o
     return rc == STORE_OK ? sync_names(store, cause) : rc;
 }
 
+static bool is_held_by_a_hub(const struct store *store)
+{
+    char *path = path_join(store->path, "lock");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        (void)close(fd);
+    free(path);
+    return held;
+}
+
+/* A hub that holds the store judged its pages when it started, and changes them while others look.
+ */
+static enum store_rc open_to_read(struct store *store, const struct store_options *options,
+                                  const struct cause *cause)
+{
+    enum store_rc rc = STORE_OK;
+    if (!is_held_by_a_hub(store))
+        rc = store_check_pages(store, cause->text, cause->n);
+    if (rc == STORE_OK)
+        rc = open_env(store, options, store->path, cause);
+    if (rc != STORE_OK)
+        return rc;
+    set_bounds(store, options);
+    return open_tables(store, options, cause);
+}
+
 enum store_rc store_open(const struct store_options *options, struct store **out_store,
                          char *out_text, size_t text_n)
 {
@@ -352,7 +399,8 @@ enum store_rc store_open(const struct store_options *options, struct store **out
     store->lock_fd = -1;
     store->path = xstrdup(options->path);
     store->txn.view.store = store;
-    enum store_rc rc = open_all(store, options, &cause);
+    enum store_rc rc = options->read_only ? open_to_read(store, options, &cause)
+                                          : open_all(store, options, &cause);
     if (rc != STORE_OK) {
         store_close(store);
         return rc;

@@ -51,6 +51,24 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_TASK,         /* hub/tasks: number -> task */
+    TABLE_TASK_BODY,    /* hub/tasks: number, kind -> what was submitted, what came out */
+    TABLE_TASK_INDEX,   /* hub/tasks: by app, owner, status, group, id; an app's totals */
+    TABLE_WORK,          /* hub/swarms: number -> piece of work that several do */
+    TABLE_WORK_PART,     /* hub/swarms: work, part -> its part */
+    TABLE_WORK_DOCUMENT, /* hub/swarms: work, kind -> members, input, outcome */
+    TABLE_WORK_INDEX,    /* hub/swarms: by id, team, agent */
+    TABLE_WORK_TEAM,     /* hub/swarms: network or swarm -> figures of its works */
+    TABLE_SWARM,         /* hub/swarms: number -> swarm */
+    TABLE_SWARM_MEMBER,  /* hub/swarms: number -> member */
+    TABLE_SWARM_INDEX,   /* hub/swarms: swarms and members by id, owner, agent */
+    TABLE_NETWORK,       /* hub/networks: number -> network */
+    TABLE_NETWORK_INDEX, /* hub/networks: by id */
+    TABLE_BALANCE,       /* hub/tasks: app -> strategy in force */
+    TABLE_ROUND,        /* hub/consensus: number, part -> round */
+    TABLE_ROUND_BALLOT, /* hub/consensus: round, seat, version -> ballot */
+    TABLE_ROUND_INDEX,  /* hub/consensus: app, id -> number */
+    TABLE_AUDIT,        /* hub/audit: newest sequence -> seal of the audit trail */
     TABLE_COUNT
 };
 
@@ -66,6 +84,8 @@ struct store_options {
                                 a sixteenth, which stays for trimming and deleting */
     unsigned readers_max;    /* 0: 126; use four times the threads */
     uint8_t fresh_epoch[16]; /* random bytes from the caller, kept when this call makes the store */
+    bool read_only; /* of a backup, or beside a running hub: nothing is made, changed or locked; all
+                       tables must be there */
 };
 
 /* Opens or creates; checks the format, every page of LMDB's trees and every small row with a
