@@ -88,7 +88,7 @@ async function audit(folder, lives, what) {
   return found.size;
 }
 
-for (const [error, stays] of [['ENOSPC', true], ['ENOSPC', false], ['EIO', false]]) {
+for (const [error, stays] of [['ENOSPC', true], ['EIO', false], ...(LONG ? [['ENOSPC', false]] : [])]) {
   const manner = error === 'EIO' ? 'fails' : stays ? 'finds the disk full until room is made' : 'finds the disk full once';
   story(`the n-th operation ${manner}: for every n, nothing acknowledged is lost`, async (t) => {
     await withFolder(async (folder) => {
