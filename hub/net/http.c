@@ -323,25 +323,38 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     return who;
 }
 
+static bool take_one(struct conn *c, const struct rate_rule *rule, uint64_t key,
+                     struct rate_verdict *out)
+{
+    struct net_thread *t = c->thread;
+    *out = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
+    if (!out->ok) {
+        io_count(&t->io.counters.rate_limited, 1);
+    }
+    return out->ok;
+}
+
+bool http_stranger_may(struct conn *c, struct rate_verdict *out)
+{
+    const struct rate_rule *rule = &c->thread->io.settings->rate_address;
+    *out = (struct rate_verdict){.ok = true};
+    return !rule->count || take_one(c, rule,
+                                    rate_key_address(c->thread->hub->rate, RATE_CLASS_ADDRESS,
+                                                     slice_of(c->address, c->address_n)),
+                                    out);
+}
+
 /* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
  * others against the principal. */
 static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
 {
-    struct net_thread *t = c->thread;
-    const struct hub_settings *s = t->io.settings;
-    const struct rate_rule *rule = known ? &s->rate_requests : &s->rate_address;
-    if (!rule->count) {
-        return true;
+    const struct hub_settings *s = c->thread->io.settings;
+    x->limited = (known ? &s->rate_requests : &s->rate_address)->count > 0;
+    if (!known || !x->limited) {
+        return known || http_stranger_may(c, &x->rate);
     }
-    uint64_t key = known ? rate_key(t->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject)
-                         : rate_key_address(t->hub->rate, RATE_CLASS_ADDRESS,
-                                            slice_of(c->address, c->address_n));
-    x->rate = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
-    x->limited = true;
-    if (!x->rate.ok) {
-        io_count(&t->io.counters.rate_limited, 1);
-    }
-    return x->rate.ok;
+    uint64_t key = rate_key(c->thread->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject);
+    return take_one(c, &s->rate_requests, key, &x->rate);
 }
 
 /* ---- documents ---- */
@@ -494,6 +507,11 @@ static void upgrade(struct conn *c, const struct http1_request *req)
     }
     bool bad, in_query;
     struct principal *who = http_who(c, req, true, &bad, &in_query);
+    if (bad && !within_rate(c, exchange(c), false)) {
+        refuse(c, HUB_RATE_LIMITED, "too many requests",
+               (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
+        return;
+    }
     if (bad && !in_query) {
         refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
         return;
