@@ -13,6 +13,8 @@
 #     sim      the simulation: seeded random commands, crashes, invariants
 #     web      type check, unit tests and build of the web part
 #     wire     real clients from npm against the real binary (tests/wire)
+#     network  bad lines, network namespaces, jumping clocks (tests/network)
+#     load     the hub under load (tests/load)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
 #
@@ -27,7 +29,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire browser tidy'
+stages='format includes unit fuzz sim web wire network load browser tidy'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -39,7 +41,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,20s/^# \{0,1\}//p' "$0"
+        sed -n '2,22s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -235,6 +237,22 @@ stage_wire() {
         node_counted tests/wire npm run --silent test
 }
 
+# Parts that this machine cannot do (namespaces are for root) say so and are skipped.
+stage_network() {
+    npm_ci tests/wire && node_counted tests/network sh run.sh
+}
+
+# Each case prints what it did and its figures; they go to the summary of a run as they are.
+stage_load() {
+    longer=
+    [ $long = no ] || longer=--long
+    # shellcheck disable=SC2086 # none or one word
+    build/release/tests/load $longer
+    rc=$?
+    awk '/^load: / { print $2, $5, 0 }' "$logs/load.log" >>"$logs/counts"
+    return $rc
+}
+
 # The stories of the browser start their hubs with the harness of the wire.
 stage_browser() {
     npm_ci tests/wire && npm_ci tests/browser && sh deploy/web.sh && node_counted tests/browser npm run --silent test
@@ -292,7 +310,7 @@ needs_build() {
     [ -z "$only" ] && return 0
     for stage in $only; do
         case "$stage" in
-        unit | fuzz | sim | wire | browser | tidy) return 0 ;;
+        unit | fuzz | sim | wire | network | load | browser | tidy) return 0 ;;
         esac
     done
     return 1
@@ -317,6 +335,8 @@ run_stage fuzz "corpus of every fuzz target" stage_fuzz
 run_stage sim "seeded commands, crashes, invariants" stage_sim
 run_stage web "type check, unit tests, build" stage_web
 run_stage wire "clients from npm against the hub" stage_wire
+run_stage network "bad lines, jumping clocks" stage_network
+run_stage load "the hub under load" stage_load
 run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then
