@@ -16,6 +16,8 @@
 #     wire     real clients from npm against the real binary (tests/wire)
 #     wire-asan, wire-tsan
 #              the same stories against the builds of AddressSanitizer and UBSan, and of ThreadSanitizer
+#     network  bad lines, network namespaces, jumping clocks (tests/network)
+#     load     the hub under load (tests/load)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
 #
@@ -30,7 +32,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire wire-asan wire-tsan browser tidy'
+stages='format includes unit fuzz sim web wire wire-asan wire-tsan network load browser tidy'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -42,7 +44,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,23s/^# \{0,1\}//p' "$0"
+        sed -n '2,25s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -278,6 +280,22 @@ stage_wire_tsan() {
     wire_under tsan WAGGLE_IO_THREADS=3 TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp second_deadlock_stack=1"
 }
 
+# Parts that this machine cannot do (namespaces are for root) say so and are skipped.
+stage_network() {
+    npm_ci tests/wire && node_counted tests/network sh run.sh
+}
+
+# Each case prints what it did and its figures; they go to the summary of a run as they are.
+stage_load() {
+    longer=
+    [ $long = no ] || longer=--long
+    # shellcheck disable=SC2086 # none or one word
+    build/release/tests/load $longer
+    rc=$?
+    awk '/^load: / { print $2, $5, 0 }' "$logs/load.log" >>"$logs/counts"
+    return $rc
+}
+
 # The stories of the browser start their hubs with the harness of the wire.
 stage_browser() {
     npm_ci tests/wire && npm_ci tests/browser && sh deploy/web.sh && node_counted tests/browser npm run --silent test
@@ -334,7 +352,7 @@ sh deploy/deps.sh --tests || {
 
 run_stage format "clang-format has nothing to change" stage_format
 run_stage includes "includes point down" stage_includes
-if wanted unit fuzz sim wire wire-asan wire-tsan browser tidy; then
+if wanted unit fuzz sim wire wire-asan wire-tsan network load browser tidy; then
     printf '== build: release and the sanitizers\n'
     build_started=$(date +%s)
     if ! stage_build >"$logs/build.log" 2>&1; then
@@ -353,6 +371,8 @@ run_stage web "type check, unit tests, build" stage_web
 run_stage wire "clients from npm against the hub" stage_wire
 run_stage wire-asan "the same under AddressSanitizer and UBSan" stage_wire_asan
 run_stage wire-tsan "the same under ThreadSanitizer" stage_wire_tsan
+run_stage network "bad lines, jumping clocks" stage_network
+run_stage load "the hub under load" stage_load
 run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then

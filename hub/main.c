@@ -13,9 +13,12 @@
 #include "hub/net/server.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -23,11 +26,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { EXIT_OPEN = 1, EXIT_USAGE = 2, SETTINGS_MAX = 1024 };
+enum { IDLE_BYTES_MAX = 8 << 20, IDLE_LOOK_S = 3 };
 
 struct program {
     struct config config;
@@ -50,11 +55,24 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t now_ms(void)
+static int64_t wall_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int64_t hub_ms(void *ctx)
+{
+    const struct hub *hub = ctx;
+    return clock_now(&hub->clock, monotonic_us());
 }
 
 static const char *level_name(char level)
@@ -76,7 +94,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, now_ms());
+    json_time_put(time, wall_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -183,7 +201,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = now_ms(),
+                                         .now_ms = wall_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -218,7 +236,8 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
-                                .draw = auth_random};
+                                .draw = auth_random,
+                                .clock = &hub->clock};
     const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
     struct writer_options options = {
         .store = hub->store,
@@ -235,7 +254,7 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .module_options = module_options,
         .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
-        .now_ms = now_ms(),
+        .now_ms = hub_ms(&p->hub),
         .panic = panic,
         .note = note};
     enum hub_rc rc = writer_new(&options, &hub->writer, text, text_n);
@@ -249,7 +268,7 @@ static void *run_writer(void *arg)
 {
     struct program *p = arg;
     pthread_setname_np(pthread_self(), "waggle-writer");
-    writer_run(p->hub.writer, now_ms);
+    writer_run(p->hub.writer, hub_ms, &p->hub);
     return NULL;
 }
 
@@ -259,7 +278,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = now_ms();
+    hub->started_ms = wall_ms();
+    clock_set(&hub->clock, hub->started_ms, monotonic_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);
@@ -317,6 +337,24 @@ static bool open_sockets(struct program *p, char *text, size_t text_n)
     return server_new(&options, &p->server, text, text_n);
 }
 
+/* What root has opened or made in the data directory is the user's from here on: keys are rotated
+ * and backups made there later, and the next start may be the user's own. */
+static bool hand_over_data(const char *path, const struct passwd *pw)
+{
+    DIR *dir = opendir(path);
+    bool ok = dir && fchown(dirfd(dir), pw->pw_uid, pw->pw_gid) == 0;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+        struct stat st;
+        ok = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             (!(S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(e->d_name, "..") != 0)) ||
+              fchownat(dirfd(dir), e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return ok;
+}
+
 /* Listeners and files are open; from here no privilege is needed. */
 static bool drop_privileges(struct program *p, char *text, size_t text_n)
 {
@@ -328,8 +366,8 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
         snprintf(text, text_n, "process.user: there is no user %s", p->config.user);
         return false;
     }
-    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-        setuid(pw->pw_uid) != 0) {
+    if (!hand_over_data(p->config.data_dir, pw) || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
         snprintf(text, text_n, "process.user %s: %s", p->config.user, strerror(errno));
         return false;
     }
@@ -407,11 +445,41 @@ static void stop(struct program *p)
     config_done(&p->config);
 }
 
+/* Memory that a crowd needed and nobody has needed since goes back to the machine: free() keeps it
+ * for a next time that may not come. Two looks, so that a busy hub is not made to ask for it again
+ * and again. */
+static void give_back(size_t *idle_before)
+{
+#ifdef __GLIBC__
+    size_t idle = mallinfo2().fordblks;
+    if (idle > IDLE_BYTES_MAX && *idle_before > IDLE_BYTES_MAX) {
+        (void)malloc_trim(0);
+        idle = 0;
+    }
+    *idle_before = idle;
+#else
+    (void)idle_before;
+#endif
+}
+
+/* Keys stay out of core dumps and away from debuggers of the same user, and nothing that is started
+ * from here could gain rights. */
+static void guard_process(void)
+{
+    const struct rlimit none = {0};
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static void wait_for_end(struct program *p, const sigset_t *signals)
 {
+    const struct timespec look = {.tv_sec = IDLE_LOOK_S};
+    size_t idle = 0;
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0) {
+        int signal = sigtimedwait(signals, NULL, &look);
+        if (signal < 0) {
+            give_back(&idle);
             continue;
         }
         if (signal == SIGHUP) {
@@ -449,7 +517,7 @@ int main(int argc, char **argv, char **environment)
     }
     log_manner.json = strcmp(p.config.log_format, "json") == 0;
     log_manner.least = (char)toupper((unsigned char)p.config.log_level[0]);
-    (void)prctl(PR_SET_DUMPABLE, 0); /* keys stay out of core dumps */
+    guard_process();
     if (!auth_init()) {
         fprintf(stderr, "waggled: libsodium cannot be made ready\n");
         return EXIT_OPEN;

@@ -8,6 +8,7 @@
 
 #include "auth/admission.h"
 #include "auth/rate.h"
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 
 /* Limits and manners of the hub, from the configuration (hub/config.c); a SIGHUP replaces them
@@ -44,6 +45,7 @@ struct hub_settings {
 struct pulses; /* hub/agents/pulses.h */
 
 struct hub {
+    struct clock clock; /* followed by the first I/O thread */
     struct store *store;
     struct writer *writer;
     struct log *log;
@@ -59,6 +61,7 @@ struct hub {
     const char *data_dir;
     int64_t started_ms;
     unsigned threads_n;
+    uint32_t descriptors_max;                      /* RLIMIT_NOFILE */
     _Atomic(const struct hub_settings *) settings; /* the newest; old ones are kept until the end */
     _Atomic(struct signing *) signing;             /* the ring in force; old ones likewise */
     _Atomic uint64_t signing_changes;

@@ -200,11 +200,11 @@ static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
     atomic_store(&w->sleeping, 0);
 }
 
-void writer_run(struct writer *w, int64_t (*clock_ms)(void))
+void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
-        int64_t due, now = clock_ms();
+        int64_t due, now = clock_ms(ctx);
         if (!writer_step(w, now, &due)) {
             if (stopping) {
                 return;
