@@ -12,5 +12,6 @@ extern const struct operation_table channel_operations; /* channel_operations.c 
 extern const struct operation_table agent_operations;   /* agent_operations.c */
 extern const struct operation_table schema_operations;  /* schema_operations.c */
 extern const struct operation_table consensus_operations; /* consensus_operations.c */
+extern const struct operation_table audit_operations;     /* audit_operations.c */
 
 #endif

@@ -362,6 +362,23 @@ static void a_backup_is_verified_without_a_lock(void **state)
     assert_int_not_equal(store_open(&options, &copy, text, sizeof text), STORE_OK);
 }
 
+static void the_newest_seal_is_told_to_operators(void **state)
+{
+    struct principal *bee = person(ROLE_AGENT, "bee");
+    struct chain_audit audit;
+    char head[2 * CHAIN_HEAD_BYTES + 1];
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/api/v1/audit/head", NULL), HUB_NOT_FOUND);
+    agents_register(1);
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    hex_put(head, slice_of(audit.head, sizeof audit.head));
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/api/v1/audit/head", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "head"), head);
+    assert_int_equal(request(t.f, bee, METHOD_GET, "/api/v1/audit/head", NULL), HUB_FORBIDDEN);
+    principal_unref(bee);
+}
+
 #define audit_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -376,6 +393,7 @@ int main(void)
         audit_test(the_chain_survives_trimming),
         audit_test(events_of_users_are_not_sealed),
         audit_test(a_backup_is_verified_without_a_lock),
+        audit_test(the_newest_seal_is_told_to_operators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
