@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LIST_DEFAULT = 100, ROWS_LOOKED_MAX = 20000, TIMEOUT_S_DEFAULT = 300, CLOSING_MS = 1000 };
+enum { LIST_DEFAULT = 100, ROWS_LOOKED_MAX = 5000, TIMEOUT_S_DEFAULT = 300, CLOSING_MS = 1000 };
 
 /* ---- the round as JSON ---- */
 
