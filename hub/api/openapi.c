@@ -22,6 +22,9 @@ static const struct {
     const char *name, *description;
 } groups[] = {
     { "agents",     "The registry of agents: who is there, how healthy, and what they can do." },
+    { "networks",   "Agents that do tasks together by one strategy, and what became of it." },
+    { "swarm",      "Members that come and go, and work that is shared out among them." },
+    { "load_balancer", "How agents are chosen for tasks." },
     { "apps",       "Apps are tenants: what is in one is invisible to the others." },
     { "auth",       "Tokens, API keys, revocations and the keys that tokens are signed with." },
     { "channels",   "Channels: publish, read back, and see who is present." },
@@ -30,6 +33,7 @@ static const struct {
     { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
     { "audit",      "The sealed trail of what system channels told." },
     { "schemas",    "The hub's own JSON Schema validator." },
+    { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };
 
 /* Which errors an operation can meet besides those of its own. */

@@ -15,7 +15,7 @@
 #include "hub/audit/chain.h"
 #include "hub/core/io.h"
 
-enum { AUDITOR_RECORDS_A_TURN = 2000, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 3 };
+enum { AUDITOR_RECORDS_A_TURN = 2000, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
 
 extern const struct module audit_module;
 extern const struct command_kind command_audit_seal; /* body: keep_ms (8), then chain_seal_pack */

@@ -521,7 +521,7 @@ static enum hub_rc open_runoff(struct apply *a, const struct paper *paper,
     struct round r = *parent;
     r.number = round_newest(a->view) + 1;
     r.status = ROUND_OPEN;
-    r.stop = STOP_NONE;
+    r.stop = ROUND_STOP_NONE;
     r.closed_ms = 0;
     r.runoff_of = parent->id;
     r.opened_ms = a->now_ms;
@@ -632,7 +632,7 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
         return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
     }
     round_copy(&row, &bytes, &round);
-    enum hub_rc out = close_round(a, &round, STOP_DEADLINE);
+    enum hub_rc out = close_round(a, &round, ROUND_STOP_DEADLINE);
     buf_done(&bytes);
     return out;
 }
@@ -646,7 +646,7 @@ static enum hub_rc cancel_round(struct apply *a, struct round *r)
 {
     struct paper paper;
     r->status = ROUND_CANCELLED;
-    r->stop = STOP_CANCELLED;
+    r->stop = ROUND_STOP_CANCELLED;
     r->closed_ms = a->now_ms;
     round_paper_frozen(r, &paper);
     enum hub_rc rc = finish(a, r, &paper, NULL);
@@ -885,10 +885,10 @@ static enum hub_rc after_ballot(struct voting *v)
     struct round *r = &v->round;
     enum hub_rc rc = HUB_OK;
     if (r->voted_n + r->voided_n == r->seats_n) {
-        return close_round(v->a, r, STOP_ALL_VOTED);
+        return close_round(v->a, r, ROUND_STOP_ALL_VOTED);
     }
     if (r->early_close && !r->revote && settled(v, &rc)) {
-        return close_round(v->a, r, STOP_SETTLED);
+        return close_round(v->a, r, ROUND_STOP_SETTLED);
     }
     return rc == HUB_OK ? hub_rc_of_store(round_put_state(v->a->txn, r)) : rc;
 }

@@ -16,7 +16,7 @@
 #include "hub/core/asker.h"
 #include "hub/core/hub.h"
 
-enum { MODULE_CONSENSUS = 2, TIMER_CONSENSUS_DEADLINE = 32 };
+enum { MODULE_CONSENSUS = 3, TIMER_CONSENSUS_DEADLINE = 32 };
 
 extern const struct module consensus_module;
 

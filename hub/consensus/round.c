@@ -9,9 +9,9 @@ static const char *const status_names[ROUND_STATUSES] = {
     [ROUND_OPEN] = "open", [ROUND_DECIDED] = "decided", [ROUND_TIED] = "tied", [ROUND_NO_QUORUM] = "no_quorum",
     [ROUND_NO_DECISION] = "no_decision", [ROUND_CANCELLED] = "cancelled",
 };
-static const char *const stop_names[STOPS] = {
-    [STOP_ALL_VOTED] = "all_voted", [STOP_DEADLINE] = "deadline", [STOP_SETTLED] = "settled",
-    [STOP_CANCELLED] = "cancelled",
+static const char *const stop_names[ROUND_STOPS] = {
+    [ROUND_STOP_ALL_VOTED] = "all_voted", [ROUND_STOP_DEADLINE] = "deadline", [ROUND_STOP_SETTLED] = "settled",
+    [ROUND_STOP_CANCELLED] = "cancelled",
 };
 /* clang-format on */
 
@@ -215,7 +215,7 @@ static bool unpack_state(struct slice row, struct round *r)
     r->runoff = unpack_slice(&u);
     r->status = (enum round_status)status;
     r->stop = (enum round_stop)stop;
-    return unpack_done(&u) && status < ROUND_STATUSES && stop < STOPS &&
+    return unpack_done(&u) && status < ROUND_STATUSES && stop < ROUND_STOPS &&
            r->winner < TALLY_OPTIONS_MAX;
 }
 

@@ -38,8 +38,15 @@ enum round_status {
 const char *round_status_name(enum round_status status);
 bool round_status_of(struct slice name, enum round_status *out);
 
-enum round_stop { STOP_NONE, STOP_ALL_VOTED, STOP_DEADLINE, STOP_SETTLED, STOP_CANCELLED, STOPS };
-const char *round_stop_name(enum round_stop stop); /* NULL for STOP_NONE */
+enum round_stop {
+    ROUND_STOP_NONE,
+    ROUND_STOP_ALL_VOTED,
+    ROUND_STOP_DEADLINE,
+    ROUND_STOP_SETTLED,
+    ROUND_STOP_CANCELLED,
+    ROUND_STOPS
+};
+const char *round_stop_name(enum round_stop stop); /* NULL for ROUND_STOP_NONE */
 
 struct round {
     /* frozen */

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256 };
+enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256, CROWDED_RETRY_S = 5 };
 
 /* What must outlive the parser's view of the request. */
 struct http_exchange {
@@ -126,7 +126,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
-    http1_date_put(date, c->thread->io.now_ms / 1000);
+    http1_date_put(date, io_wall_ms(&c->thread->io) / 1000);
     (void)http1_answer_add(b, "Date", slice_of(date, sizeof date));
     if (r->type) {
         http1_answer_add_str(b, "Content-Type", r->type);
@@ -315,7 +315,7 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, credential, t->io.now_ms, &who, &why);
+        rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
         store_release(t->io.reader);
     }
     if (rc != ADMIT_OK) {
@@ -760,7 +760,7 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
 {
     struct http_exchange *x = exchange(c);
     const struct http1_header *h = http1_header(req, "request-id");
-    x->keep_alive = req->keep_alive;
+    x->keep_alive = req->keep_alive && !c->crowded;
     x->http10 = req->minor == 0;
     x->head_only = req->method == HTTP1_METHOD_HEAD;
     x->style = STYLE_PROBLEM;
@@ -777,6 +777,12 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
     if (h) {
         buf_add_slice(&x->origin, h->value);
     }
+}
+
+/* What is answered also by a hub that has no room for another connection. */
+static bool is_vital(struct slice path)
+{
+    return slice_is(path, "/health") || slice_is(path, "/ready") || slice_is(path, "/metrics");
 }
 
 static void serve(struct conn *c, const struct http1_request *req)
@@ -798,6 +804,9 @@ static void serve(struct conn *c, const struct http1_request *req)
     buf_add_slice(&x->path, path);
     if (req->method == HTTP1_METHOD_OTHER) {
         refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
+    } else if (c->crowded && !is_vital(path)) {
+        refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
+               (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
     } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
     } else if (method_of(req) != METHOD_GET || !serve_file(c, req, path)) {

@@ -17,6 +17,7 @@
 #include "hub/consensus/module.h"
 #include "hub/core/auth_commands.h"
 #include "hub/core/io.h"
+#include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
 
 #include <setjmp.h>

@@ -126,6 +126,7 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .name = "nothing", .open = nothing_open, .close = nothing_close};
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &nothing,
+                                                   [MODULE_TASKS] = &nothing,
                                                    [MODULE_CONSENSUS] = &consensus_module};
     struct agents_options agents = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
     const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_CONSENSUS] = NULL};

@@ -12,6 +12,8 @@
 #include "hub/consensus/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
+#include "hub/networks/module.h"
+#include "hub/tasks/module.h"
 
 enum { FIXTURE_CONNECTION = 77 };
 
@@ -63,20 +65,37 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 
 static inline void fixture_writer(struct fixture *f)
 {
-    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
-                                                   [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module,
-                                                   [MODULE_AUDIT] = &audit_module};
-    struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
+    static const struct module *const modules[] = {
+        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
+        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
+        [MODULE_AUDIT] = &audit_module,
+    };
+    static const struct agent_watcher agent_watchers[] = {
+        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
+    };
+    static const struct task_watcher task_watchers[] = {
+        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
+    };
+    struct agents_options agents = {.pulses = f->hub.pulses,
+                                    .settings = &f->hub.settings,
+                                    .watchers = agent_watchers,
+                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
+    struct tasks_options tasks = {.pulses = f->hub.pulses,
+                                  .settings = &f->hub.settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
-                                          [MODULE_AUTH] = &auth,
-                                          [MODULE_CONSENSUS] = &consensus,
-                                          [MODULE_AUDIT] = NULL};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
+                                                                      swarms and audit */
+    };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
@@ -109,6 +128,14 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .beats_per_s_max = 100000,
                                         .agent_grace_ms = 60000,
                                         .agent_reconnect_ms = 15000,
+                                        .task_lease_ms = 30000,
+                                        .task_accept_ms = 5000,
+                                        .task_aging_ms = 60000,
+                                        .task_cancel_grace_ms = 10000,
+                                        .task_retry_ms = 1000,
+                                        .task_retry_max_ms = 300000,
+                                        .task_attempts_max = 3,
+                                        .task_redeliveries_max = 3,
                                         .token_ttl_max_ms = 86400000,
                                         .key_overlap_ms = 3600000,
                                         .audit_seal_ms = 10000,
