@@ -14,7 +14,9 @@
 #include "channels/outbox.h"
 #include "channels/replay.h"
 #include "hub/agents/module.h"
+#include "hub/core/auth_commands.h"
 #include "hub/core/io.h"
+#include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
 
 #include <setjmp.h>
@@ -195,6 +197,7 @@ struct plan { /* drawn first */
 
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
+    uint64_t tasks, leases;
 };
 
 struct world {
@@ -237,6 +240,9 @@ void world_open_bare(struct world *w, const char *dir);
 void world_close(struct world *w);
 void world_clear(const char *dir);
 void world_run(struct world *w);
+void world_start(struct world *w);
+void world_arm(struct world *w); /* perhaps a fault for the step that follows */
+void world_cut(struct world *w); /* power goes and comes back; the model hears nothing */
 void world_crash(struct world *w);
 void world_step(struct world *w); /* one batch of the writer, compared with the model */
 
@@ -279,8 +285,12 @@ void agents_check(struct world *w);
 void agents_check_silence(struct world *w);
 void agents_restarted(struct world *w);
 
-/* throughput.c: an exit code */
+/* tasks.c: a run of its own, of tasks and agents that take them */
+void tasks_run(struct world *w);
+
+/* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);
+int tasks_throughput(const char *dir);
 
 /* check.c */
 void check_step(struct world *w);
