@@ -131,8 +131,8 @@ enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_pri
     if (name.n == 0 || task_priority_of(name, out)) {
         return HUB_OK;
     }
-    return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
-                     (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+    return call_fail_field(call, "priority", "enum", "'%.*s' is not a valid priority",
+                           (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
 }
 
 static struct slice text_in(const json_t *object, const char *name)

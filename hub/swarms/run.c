@@ -6,6 +6,7 @@
 #include "auth/digest.h"
 #include "channels/json_out.h"
 #include "hub/swarms/module.h"
+#include "hub/swarms/verdict.h"
 #include "store/hash.h"
 #include "store/timers.h"
 
@@ -775,6 +776,9 @@ static enum hub_rc part_ended(struct run *r, uint32_t number, const struct task 
     r->work.failed_n += part.state == PART_FAILED;
     r->work.part_ms += part.state == PART_DONE ? part.took_ms : 0;
     rc = tell_part(r, number, part.state);
+    if (rc == HUB_OK) {
+        rc = verdict_answered(r->a, &r->work, &part);
+    }
     return rc == HUB_OK ? advance(r, number) : rc;
 }
 
