@@ -129,7 +129,8 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
                                                    [MODULE_TASKS] = &nothing,
                                                    [MODULE_CONSENSUS] = &consensus_module};
     struct agents_options agents = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_CONSENSUS] = NULL};
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents, [MODULE_CONSENSUS] = NULL};
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,

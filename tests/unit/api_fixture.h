@@ -91,10 +91,12 @@ static inline void fixture_writer(struct fixture *f)
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
-                                                                      swarms and audit */
+    /* What is not here keeps nothing in memory. */
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus,
     };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
