@@ -123,13 +123,13 @@ bool tally_fraction_of(struct slice text, struct tally_fraction *out)
     struct tally_fraction f = {.under = 1};
     uint32_t second = 0;
     unsigned n;
-    if (!digits(&text, &f.over, &n)) {
+    if (text.n == 0 || !digits(&text, &f.over, &n)) {
         return false;
     }
     bool slash = text.n && text.p[0] == '/', point = text.n && text.p[0] == '.';
     if (slash || point) {
         text = slice_of(text.p + 1, text.n - 1);
-        if (!digits(&text, &second, &n) || (point && n > 6)) {
+        if (text.n == 0 || !digits(&text, &second, &n) || (point && n > 6)) {
             return false;
         }
     }
