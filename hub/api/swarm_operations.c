@@ -310,11 +310,6 @@ static enum hub_rc listed(struct call *call, bool figures)
     }
     rc = list_all(call, &l);
     store_release(call->io->reader);
-    if (rc == HUB_OK && figures && l.id.n && l.total == 0) {
-        buf_clear(call->out);
-        return call_fail(call, HUB_NOT_FOUND, "Swarm %.*s not found",
-                         (int)(l.id.n < 200 ? l.id.n : 200), (const char *)l.id.p);
-    }
     return rc;
 }
 
