@@ -59,6 +59,8 @@ static void count(struct totals *t, const struct sim_counts *c)
     t->counts.agent_changes += c->agent_changes;
     t->counts.rounds += c->rounds;
     t->counts.ballots += c->ballots;
+    t->counts.tasks += c->tasks;
+    t->counts.leases += c->leases;
 }
 
 static void run_kind(const struct options *o, struct totals *t, uint64_t seed,
@@ -92,6 +94,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
 {
     run_kind(o, t, seed, world_run);
     run_kind(o, t, seed, rounds_run);
+    run_kind(o, t, seed, tasks_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)
@@ -175,7 +178,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.throughput) {
-        return throughput(folder);
+        return throughput(folder) || tasks_throughput(folder);
     }
     struct totals t = {0};
     uint64_t began = now_us();
@@ -186,17 +189,16 @@ int main(int argc, char **argv)
         run_seed(&o, &t, s);
     }
     double seconds = (double)(now_us() - began) / 1e6;
-    printf(
-        "%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
-        "%llu gaps, %llu agent "
-        "changes, %llu rounds, %llu ballots, %llu crashes, %llu disk faults; %.1f s, %.0f commands "
-        "a second\n",
-        (unsigned long long)t.runs, (unsigned long long)t.failed,
-        (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
-        (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
-        (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
-        (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
-        (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,
-        (double)t.counts.commands / seconds);
+    printf("%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
+           "%llu gaps, %llu agent changes, %llu rounds, %llu ballots, %llu tasks, %llu leases, "
+           "%llu crashes, %llu disk faults; %.1f s, %.0f commands a second\n",
+           (unsigned long long)t.runs, (unsigned long long)t.failed,
+           (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
+           (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
+           (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
+           (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
+           (unsigned long long)t.counts.tasks, (unsigned long long)t.counts.leases,
+           (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,
+           (double)t.counts.commands / seconds);
     return t.failed ? 1 : 0;
 }
