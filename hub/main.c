@@ -262,10 +262,12 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
                                 .draw = auth_random,
                                 .clock = &hub->clock};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
-                                                                      swarms and audit */
+    /* What is not here keeps nothing in memory. */
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus,
     };
     struct writer_options options = {
         .store = hub->store,

@@ -49,7 +49,9 @@ static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc 
     buf_add_str(&text, before);
     buf_add_slice(&text, id);
     buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
+    if (command) { /* a vote from inside has nobody to be told */
+        apply_reply(a, command, buf_slice(&text));
+    }
     buf_done(&text);
     return rc;
 }
@@ -773,7 +775,9 @@ static enum hub_rc answer(struct voting *v, enum consensus_vote_answer what, uin
     pack_u32(&b, v->round.number);
     pack_i64(&b, v->a->now_ms);
     pack_slice(&b, v->vote.voter);
-    apply_reply(v->a, v->command, buf_slice(&b));
+    if (v->command) {
+        apply_reply(v->a, v->command, buf_slice(&b));
+    }
     buf_done(&b);
     return HUB_OK;
 }
@@ -970,24 +974,36 @@ static bool ballot_fits(const struct voting *v)
            (!v->round.signed_only || v->vote.ballot.signature.n == SIGNATURE_BYTES);
 }
 
-static enum hub_rc vote_apply(struct apply *a, struct command *command, struct slice body)
+static enum hub_rc cast(struct voting *v)
 {
-    struct voting v = {.a = a, .command = command};
-    if (!vote_get(body, &v.vote)) {
-        return HUB_BAD_REQUEST;
-    }
-    enum hub_rc rc = find_seat(&v);
-    if (rc == HUB_OK && !ballot_fits(&v)) {
+    enum hub_rc rc = find_seat(v);
+    if (rc == HUB_OK && !ballot_fits(v)) {
         rc = HUB_BAD_REQUEST;
     }
     if (rc == HUB_OK) {
-        rc = find_before(&v);
+        rc = find_before(v);
     }
     if (rc == HUB_OK) {
-        rc = take(&v);
+        rc = take(v);
     }
-    buf_done(&v.bytes);
-    buf_done(&v.before_bytes);
+    buf_done(&v->bytes);
+    buf_done(&v->before_bytes);
+    return rc;
+}
+
+static enum hub_rc vote_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct voting v = {.a = a, .command = command};
+    return vote_get(body, &v.vote) ? cast(&v) : HUB_BAD_REQUEST;
+}
+
+enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *vote)
+{
+    struct voting v = {.a = a, .vote = *vote};
+    void *own = a->state;
+    a->state = writer_module(a->writer, MODULE_CONSENSUS);
+    enum hub_rc rc = cast(&v);
+    a->state = own;
     return rc;
 }
 

@@ -102,6 +102,9 @@ struct consensus_voted {
 };
 bool consensus_voted_get(struct slice reply, struct consensus_voted *out);
 extern const struct command_kind command_consensus_vote;
+/* A ballot that another part of the domain brings, from its own apply function. What it returns but
+ * HUB_OK has written nothing. */
+enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *vote);
 
 /* ---- cancelling ---- */
 

@@ -134,8 +134,8 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
                                     .watchers = watchers,
                                     .watchers_n = sizeof watchers / sizeof *watchers};
     struct tasks_options tasks = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks, [MODULE_CONSENSUS] = NULL};
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks};
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,
