@@ -619,7 +619,8 @@ void config_help(void)
     }
     printf("\n[namespace NAME]         options of channels: access, delivery, history_events, "
            "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
-           "presence_grace_ms,\n                         message_bytes, rate\n"
+           "presence_grace_ms,\n                         message_bytes, rate, ack_wait, "
+           "max_in_flight, max_deliver\n"
            "\n  --check-config         judge the configuration and end\n"
            "  --version, --help\n\n"
            "Exit codes: 0 after SIGTERM or SIGINT, 2 bad usage or configuration, 1 what could not "
