@@ -10,6 +10,7 @@
 #include "hub/agents/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
+#include "hub/core/cursor_commands.h"
 #include "hub/net/server.h"
 
 #include <ctype.h>
@@ -212,14 +213,17 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
 {
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module, [MODULE_AUTH] = &auth_module};
+    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
+                                                   [MODULE_AUTH] = &auth_module,
+                                                   [MODULE_CURSORS] = &cursors_module};
     struct agents_options agents = {.pulses = hub->pulses, .settings = &hub->settings};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
                                 .draw = auth_random};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
+    struct cursors_options cursors = {.hash_seed = hub->hash_seed};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CURSORS] = &cursors};
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,

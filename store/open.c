@@ -38,6 +38,7 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_CURSOR]       = "cursor",
 };
 /* clang-format on */
 

@@ -49,6 +49,7 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_CURSOR,       /* hub/core/cursor_commands.c: number -> position, what is in flight */
     TABLE_COUNT
 };
 

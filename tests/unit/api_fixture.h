@@ -10,6 +10,7 @@
 #include "hub/agents/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
+#include "hub/core/cursor_commands.h"
 
 enum { FIXTURE_CONNECTION = 77 };
 
@@ -61,14 +62,17 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 
 static inline void fixture_writer(struct fixture *f)
 {
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module, [MODULE_AUTH] = &auth_module};
+    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
+                                                   [MODULE_AUTH] = &auth_module,
+                                                   [MODULE_CURSORS] = &cursors_module};
     struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
+    struct cursors_options cursors = {.hash_seed = f->hub.hash_seed};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CURSORS] = &cursors};
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
@@ -76,7 +80,7 @@ static inline void fixture_writer(struct fixture *f)
                                      .inbox_trays = IO_POOL_TRAYS,
                                      .modules = modules,
                                      .module_options = module_options,
-                                     .modules_n = 2,
+                                     .modules_n = sizeof modules / sizeof *modules,
                                      .now_ms = f->now_ms,
                                      .panic = fixture_panic,
                                      .note = fixture_note};
