@@ -11,6 +11,7 @@
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
 #include "hub/core/cursor_commands.h"
+#include "hub/messages/module.h"
 #include "hub/net/server.h"
 
 #include <ctype.h>
@@ -215,15 +216,22 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     struct hub *hub = &p->hub;
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CURSORS] = &cursors_module};
-    struct agents_options agents = {.pulses = hub->pulses, .settings = &hub->settings};
+                                                   [MODULE_CURSORS] = &cursors_module,
+                                                   [MODULE_MESSAGES] = &messages_module};
+    static const struct agent_watcher watchers[] = {{MODULE_MESSAGES, messages_agent_changed}};
+    struct agents_options agents = {.pulses = hub->pulses,
+                                    .settings = &hub->settings,
+                                    .watchers = watchers,
+                                    .watchers_n = sizeof watchers / sizeof *watchers};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
                                 .draw = auth_random};
     struct cursors_options cursors = {.hash_seed = hub->hash_seed};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CURSORS] = &cursors};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
+                                          [MODULE_AUTH] = &auth,
+                                          [MODULE_CURSORS] = &cursors,
+                                          [MODULE_MESSAGES] = NULL};
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,

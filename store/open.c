@@ -38,6 +38,10 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_MESSAGE]      = "message",
+    [TABLE_DELIVERY]     = "delivery",
+    [TABLE_MAIL_INDEX]   = "mail_index",
+    [TABLE_LINK]         = "link",
     [TABLE_CURSOR]       = "cursor",
 };
 /* clang-format on */

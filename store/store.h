@@ -49,6 +49,10 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_MESSAGE,      /* hub/messages: number -> message */
+    TABLE_DELIVERY,     /* hub/messages: number, ordinal -> tally, recipient */
+    TABLE_MAIL_INDEX,   /* hub/messages: by id, owner, sender, recipient; what is open */
+    TABLE_LINK,         /* hub/messages: peers, masters and subordinates */
     TABLE_CURSOR,       /* hub/core/cursor_commands.c: number -> position, what is in flight */
     TABLE_COUNT
 };

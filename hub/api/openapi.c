@@ -22,6 +22,9 @@ static const struct {
     const char *name, *description;
 } groups[] = {
     { "agents",     "The registry of agents: who is there, how healthy, and what they can do." },
+    { "messages",   "Messages between agents: kept until they are acknowledged, expire, or are dead." },
+    { "peers",      "Who may write to whom." },
+    { "hierarchy",  "Masters and their subordinates." },
     { "apps",       "Apps are tenants: what is in one is invisible to the others." },
     { "auth",       "Tokens, API keys, revocations and the keys that tokens are signed with." },
     { "channels",   "Channels: publish, read back, and see who is present." },

@@ -11,6 +11,7 @@
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
 #include "hub/core/cursor_commands.h"
+#include "hub/messages/module.h"
 
 enum { FIXTURE_CONNECTION = 77 };
 
@@ -64,15 +65,22 @@ static inline void fixture_writer(struct fixture *f)
 {
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &auth_module,
-                                                   [MODULE_CURSORS] = &cursors_module};
-    struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
+                                                   [MODULE_CURSORS] = &cursors_module,
+                                                   [MODULE_MESSAGES] = &messages_module};
+    static const struct agent_watcher watchers[] = {{MODULE_MESSAGES, messages_agent_changed}};
+    struct agents_options agents = {.pulses = f->hub.pulses,
+                                    .settings = &f->hub.settings,
+                                    .watchers = watchers,
+                                    .watchers_n = sizeof watchers / sizeof *watchers};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
     struct cursors_options cursors = {.hash_seed = f->hub.hash_seed};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth, [MODULE_CURSORS] = &cursors};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
+                                          [MODULE_AUTH] = &auth,
+                                          [MODULE_CURSORS] = &cursors,
+                                          [MODULE_MESSAGES] = NULL};
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
