@@ -44,7 +44,7 @@ struct cursors {
     struct deadlines deadlines;
     uint32_t *touched;
     uint32_t touched_n, touched_cap;
-    int64_t life_ms; /* 0: not loaded yet */
+    uint64_t life; /* counts starts; 0: not loaded yet */
 };
 
 static struct slice channel_of(const struct held_cursor *h)
@@ -140,7 +140,7 @@ bool cursor_row_get(struct slice row, struct cursor_row *out)
     out->channel_number = unpack_u64(&u);
     out->top = unpack_u64(&u);
     out->created_ms = unpack_i64(&u);
-    out->life_ms = unpack_i64(&u);
+    out->life = unpack_u64(&u);
     out->consumers_n = unpack_u32(&u);
     out->items_n = unpack_u32(&u);
     size_t consumers = (size_t)out->consumers_n * CONSUMER_BYTES;
@@ -171,7 +171,7 @@ static void row_put(struct buf *b, const struct cursors *all, const struct held_
     pack_u64(b, h->channel);
     pack_u64(b, h->cursor.top);
     pack_i64(b, h->created_ms);
-    pack_i64(b, all->life_ms);
+    pack_u64(b, all->life);
     pack_u32(b, h->consumers_n);
     pack_u32(b, h->cursor.n);
     for (uint32_t i = 0; i < h->consumers_n; i++) {
@@ -338,7 +338,7 @@ static void cursors_close(void *state)
 /* Of an earlier life of the hub the connections are gone, and what they had waits again. */
 static void load_flight(struct cursors *all, struct held_cursor *h, const struct cursor_row *row)
 {
-    bool lives = row->life_ms == all->life_ms;
+    bool lives = row->life == all->life;
     struct unpack u = unpack_of(row->consumers);
     for (uint32_t i = 0; lives && i < row->consumers_n; i++) {
         uint64_t connection = unpack_u64(&u);
@@ -364,16 +364,15 @@ static void load_flight(struct cursors *all, struct held_cursor *h, const struct
     h->cursor.top = row->top;
 }
 
-static enum hub_rc cursors_load(void *state, struct store_view *view, int64_t now_ms)
+typedef void row_visit(struct cursors *all, const struct cursor_row *row);
+
+static enum store_rc rows_each(struct cursors *all, struct store_view *view, row_visit *visit)
 {
-    struct cursors *all = state;
     struct store_cursor *cursor;
     struct slice key, value;
-    all->life_ms = all->life_ms ? all->life_ms : now_ms;
-    forget(all);
     enum store_rc rc = store_cursor_open(view, TABLE_CURSOR, &cursor);
     if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
+        return rc;
     }
     for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value); rc == STORE_OK;
          rc = store_cursor_next(cursor, &key, &value)) {
@@ -382,15 +381,43 @@ static enum hub_rc cursors_load(void *state, struct store_view *view, int64_t no
             rc = STORE_DAMAGED;
             break;
         }
-        struct held_cursor *h = held_add(all, row.number, row.app, row.channel, row.name);
-        h->generation = row.generation;
-        h->channel = row.channel_number;
-        h->created_ms = row.created_ms;
-        load_flight(all, h, &row);
-        deadlines_set(&all->deadlines, h->number, h->cursor.look_ms);
+        visit(all, &row);
     }
     store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+static void live_after(struct cursors *all, const struct cursor_row *row)
+{
+    all->life = row->life >= all->life ? row->life + 1 : all->life;
+}
+
+static void load_row(struct cursors *all, const struct cursor_row *row)
+{
+    struct held_cursor *h = held_add(all, row->number, row->app, row->channel, row->name);
+    h->generation = row->generation;
+    h->channel = row->channel_number;
+    h->created_ms = row->created_ms;
+    load_flight(all, h, row);
+    deadlines_set(&all->deadlines, h->number, h->consumers_n ? h->cursor.look_ms : INT64_MAX);
+}
+
+static enum hub_rc cursors_load(void *state, struct store_view *view, int64_t now_ms)
+{
+    struct cursors *all = state;
+    enum store_rc rc = STORE_OK;
+    (void)now_ms;
+    forget(all);
+    if (!all->life) {
+        all->life = 1;
+        rc = rows_each(all, view, live_after);
+    }
+    return hub_rc_of_store(rc == STORE_OK ? rows_each(all, view, load_row) : rc);
+}
+
+uint64_t cursors_life(const void *module_state)
+{
+    return ((const struct cursors *)module_state)->life;
 }
 
 /* ---- events that are given up ---- */

@@ -82,10 +82,13 @@ struct cursor_row {
     uint32_t number, app, generation;
     struct slice channel, name;
     uint64_t channel_number, top;
-    int64_t created_ms, life_ms;
+    int64_t created_ms;
+    uint64_t life; /* of the hub, in which it was written */
     uint32_t consumers_n, items_n;
     struct slice consumers, items; /* packed */
 };
+/* Rows of another life name connections that are gone. Constant once the writer is made. */
+uint64_t cursors_life(const void *module_state);
 bool cursor_row_get(struct slice row, struct cursor_row *out);
 
 #endif
