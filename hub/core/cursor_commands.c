@@ -583,38 +583,47 @@ static void follow_log(struct apply *a, struct held_cursor *h, const struct log_
     }
 }
 
-/* The next event that may go: one that came back, else a fresh one. */
-static struct cursor_item *next_item(struct apply *a, struct held_cursor *h,
-                                     const struct cursor_rules *rules, const struct log_head *head)
+/* The next event that may go: one that came back, else a fresh one. What had its deliveries when
+ * the hub went down was not judged then. */
+static enum hub_rc next_item(struct apply *a, struct held_cursor *h,
+                             const struct cursor_rules *rules, const struct log_head *head,
+                             struct cursor_item **out)
 {
     struct cursor *c = &h->cursor;
-    struct cursor_item *item = cursor_next(c, rules, a->now_ms);
-    if (!item && c->top < head->last && c->n < rules->in_flight_max) {
-        struct cursor_item fresh = {.number = c->top + 1};
-        item = cursor_add(c, 0, &fresh);
+    enum hub_rc rc = HUB_OK;
+    while ((*out = cursor_next(c, rules, a->now_ms)) && (*out)->deliveries >= rules->deliver_max &&
+           rc == HUB_OK) {
+        rc = give_up(a, h, (*out)->number, "max_deliver");
     }
-    return item;
+    if (!*out && c->top < head->last && c->n < rules->in_flight_max) {
+        struct cursor_item fresh = {.number = c->top + 1};
+        *out = cursor_add(c, 0, &fresh);
+    }
+    return rc;
 }
 
 static enum hub_rc hand_out(struct apply *a, struct held_cursor *h)
 {
     struct cursor_rules rules = rules_of(a, h);
+    struct cursor_item *item;
     struct log_head head;
     if (h->consumers_n == 0) {
         return HUB_OK;
     }
-    enum store_rc rc = log_head(a->writer->log, h->channel, &head);
-    if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
+    enum store_rc src = log_head(a->writer->log, h->channel, &head);
+    enum hub_rc rc = hub_rc_of_store(src);
+    if (rc == HUB_OK) {
+        follow_log(a, h, &head);
+        rc = next_item(a, h, &rules, &head, &item);
     }
-    follow_log(a, h, &head);
-    for (struct cursor_item *item; (item = next_item(a, h, &rules, &head));) {
+    while (rc == HUB_OK && item) {
         struct consumer *to = least_busy(h);
         cursor_hand(&h->cursor, item, to->connection, &rules, a->now_ms);
         to->out++;
         say(a, h, to, item->number, item->number, item->deliveries);
+        rc = next_item(a, h, &rules, &head, &item);
     }
-    return HUB_OK;
+    return rc;
 }
 
 static void events_touch(struct cursors *all, const struct tray *tray)

@@ -225,6 +225,38 @@ static void after_a_start_what_was_out_waits_and_acks_hold(void **state)
     assert_true(was_handed(3, 3, 2) && was_handed(3, 4, 2));
 }
 
+static void put_options(uint32_t deliver_max, uint64_t events_max)
+{
+    struct buf body = {0};
+    struct namespace_options options = *io_options(&f->io, 1, slice_str("jobs"));
+    options.history.events_max = events_max;
+    options.max_deliver = deliver_max;
+    namespace_body_put(&body, slice_str("jobs"), &options);
+    put_command(&command_namespace, &body);
+    buf_done(&body);
+    (void)turn(NULL);
+}
+
+static void what_had_its_deliveries_when_the_hub_went_down_is_dead(void **state)
+{
+    (void)state;
+    struct principal *boss = person(ROLE_ADMIN, "boss");
+    handed_n = 0;
+    put_options(1, 100);
+    (void)attach(1, false);
+    put_publishes(1);
+    (void)turn(NULL);
+    assert_int_equal(handed_n, 1);
+    reopen();
+    (void)attach(2, false);
+    assert_int_equal(handed_n, 0);
+    assert_int_equal(request(f, boss, METHOD_GET, "/api/v1/channels/jobs.dead/history", NULL),
+                     HUB_OK);
+    assert_string_equal(text(f, "events/0/headers/dead_reason"), "max_deliver");
+    assert_int_equal(json_integer_value(member(f, "events/0/headers/dead_offset")), 1);
+    principal_unref(boss);
+}
+
 static enum hub_rc spoil_apply(struct apply *a, struct command *command, struct slice body)
 {
     (void)a, (void)command, (void)body;
@@ -288,12 +320,7 @@ static void trimmed_events_are_told_as_a_gap(void **state)
     put_detach(1, 0);
     put_publishes(3);
     (void)turn(NULL);
-    struct buf body = {0};
-    struct namespace_options options = *io_options(&f->io, 1, slice_str("jobs"));
-    options.history.events_max = 5;
-    namespace_body_put(&body, slice_str("jobs"), &options);
-    put_command(&command_namespace, &body);
-    (void)turn(NULL);
+    put_options(5, 5);
     /* Enough to fill blocks, as retention deletes whole ones. */
     for (unsigned i = 0; i < 40; i++) {
         put_publishes(500);
@@ -304,7 +331,6 @@ static void trimmed_events_are_told_as_a_gap(void **state)
     (void)attach(2, false);
     assert_true(handed_n > 1 && handed[0].deliveries == 0 && handed[0].from == 1);
     assert_int_equal(handed[1].from, handed[0].last + 1);
-    buf_done(&body);
 }
 
 #define story(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +342,7 @@ int main(void)
         story(verdicts_are_judged_by_who_holds_the_event),
         story(what_was_never_sent_does_not_count_as_delivered),
         story(after_a_start_what_was_out_waits_and_acks_hold),
+        story(what_had_its_deliveries_when_the_hub_went_down_is_dead),
         story(an_aborted_batch_leaves_consumers_and_what_they_hold),
         story(a_cursor_is_listed_and_deleted_when_nobody_is_attached),
         story(trimmed_events_are_told_as_a_gap),
