@@ -29,7 +29,8 @@ enum {
     MESSAGE_HOPS_MAX = 8,
     MESSAGE_CASCADE_MAX = 8,
     MESSAGE_RECIPIENTS_MAX = 65535,
-    MAILBOX_MESSAGES_MAX = 10000, /* unsettled, of one recipient */
+    MAILBOX_MESSAGES_MAX = 10000,        /* unsettled, of one recipient */
+    MESSAGE_COPIES_BYTES_MAX = 64 << 20, /* payload times recipients, which one commit has all */
 };
 
 enum message_type {

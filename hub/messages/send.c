@@ -194,6 +194,17 @@ static enum hub_rc choose_receiver(struct sending *s)
     return cascade(s);
 }
 
+static enum hub_rc choose(struct sending *s)
+{
+    const struct message *m = &s->send->message;
+    enum hub_rc rc = m->receiver.n ? choose_receiver(s) : choose_broadcast(s);
+    if (rc == HUB_OK && s->count * (uint64_t)m->payload.n > MESSAGE_COPIES_BYTES_MAX) {
+        rc = message_refuse(s->a, s->command, HUB_TOO_LARGE,
+                            "payload: too large for so many recipients", slice_of(NULL, 0), "");
+    }
+    return rc;
+}
+
 /* An agent speaks for itself or for one of the same owner. */
 static enum hub_rc check_sender(struct sending *s)
 {
@@ -512,7 +523,7 @@ static enum hub_rc send_apply(struct apply *a, struct command *command, struct s
         rc = check_id(&s);
     }
     if (rc == HUB_OK) {
-        rc = send.message.receiver.n ? choose_receiver(&s) : choose_broadcast(&s);
+        rc = choose(&s);
         if (rc == HUB_OK) {
             rc = accept(&s);
         }

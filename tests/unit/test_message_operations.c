@@ -672,6 +672,30 @@ static void a_full_mailbox_refuses_and_names_its_owner(void **state)
     assert_int_equal(counts.waiting, MAILBOX_MESSAGES_MAX);
 }
 
+static void a_broadcast_is_bounded_by_what_one_commit_may_hold(void **state)
+{
+    (void)state;
+    enum { AGENTS = 1200, BYTES = 60000 };
+    struct buf body = {0};
+    for (unsigned i = 0; i < AGENTS; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%u", i);
+        registers(t.bee, id);
+    }
+    buf_add_str(&body, "{\"message_type\":\"broadcast\",\"payload\":{\"x\":\"");
+    memset(buf_reserve(&body, BYTES), 'x', BYTES);
+    body.n += BYTES;
+    buf_add_str(&body, "\"}}");
+    buf_add(&body, "", 1);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/messages/broadcast", (const char *)body.p),
+                     HUB_TOO_LARGE);
+    assert_int_equal(
+        post(t.boss, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),
+        HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), AGENTS);
+    buf_done(&body);
+}
+
 #define story(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -698,6 +722,7 @@ int main(void)
         story(a_new_session_gets_again_what_the_old_one_had),
         story(a_restart_forgets_neither_messages_nor_deadlines),
         story(what_is_settled_and_past_the_bounds_is_forgotten),
+        story(a_broadcast_is_bounded_by_what_one_commit_may_hold),
         story(a_full_mailbox_refuses_and_names_its_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@ import { sleep, startHub } from './lib/hub.mjs';
 import { story } from './lib/story.mjs';
 
 const CONFIG = {
+  hub: { threads: 3 }, // consumers of one cursor sit on several
   'namespace jobs': { ack_wait: '700ms', max_deliver: 2, max_in_flight: 4 },
   'namespace wide': { ack_wait: '20s', max_in_flight: 64 },
 };
