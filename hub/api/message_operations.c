@@ -367,9 +367,9 @@ static void put_recipients(struct json_out *o, struct store_view *view, const st
 
 static enum hub_rc message_show(struct call *call, struct store_view *view, const struct message *m)
 {
-    struct tally t;
+    struct message_tally t;
     struct message_delivery d = {.state = MESSAGE_NONE};
-    enum store_rc rc = tally_get(view, m->number, &t);
+    enum store_rc rc = message_tally_get(view, m->number, &t);
     if (rc == STORE_OK && t.recipients) {
         rc = delivery_get(view, delivery_number(m->number, 1), &d);
     }
@@ -381,9 +381,9 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_begin(&o, '{');
     put_message_members(&o, m, m->receiver);
     put_str(&o, "state",
-            t.recipients == 1      ? message_state_name(d.state)
-            : tally_is_settled(&t) ? "settled"
-                                   : "open");
+            t.recipients == 1              ? message_state_name(d.state)
+            : message_tally_is_settled(&t) ? "settled"
+                                           : "open");
     put_recipients(&o, view, m, t.recipients);
     json_key(&o, "progress");
     json_begin(&o, '{');

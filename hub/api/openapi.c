@@ -22,6 +22,9 @@ static const struct {
     const char *name, *description;
 } groups[] = {
     { "agents",     "The registry of agents: who is there, how healthy, and what they can do." },
+    { "networks",   "Agents that do tasks together by one strategy, and what became of it." },
+    { "swarm",      "Members that come and go, and work that is shared out among them." },
+    { "load_balancer", "How agents are chosen for tasks." },
     { "messages",   "Messages between agents: kept until they are acknowledged, expire, or are dead." },
     { "peers",      "Who may write to whom." },
     { "hierarchy",  "Masters and their subordinates." },
@@ -30,7 +33,9 @@ static const struct {
     { "channels",   "Channels: publish, read back, and see who is present." },
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
+    { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
     { "schemas",    "The hub's own JSON Schema validator." },
+    { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };
 
 /* Which errors an operation can meet besides those of its own. */

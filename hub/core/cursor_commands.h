@@ -19,7 +19,7 @@
 #include "channels/name.h"
 #include "hub/core/writer.h"
 
-enum { MODULE_CURSORS = 2 }; /* its place among the writer's modules */
+enum { MODULE_CURSORS = 7 }; /* its place among the writer's modules */
 
 enum {
     CURSOR_NAME_BYTES_MAX = 64,

@@ -18,6 +18,7 @@ static const struct hub_error errors[HUB_RC_COUNT] = {
     [HUB_EXISTS]             = { "exists",             409, "Already exists", "Choose another name, or change the one there is." },
     [HUB_KEY_CONFLICT]       = { "idempotency_conflict", 409, "Idempotency key reused", "Use a new key for another request." },
     [HUB_GONE]               = { "gone",               410, "Gone", "It came too late." },
+    [HUB_LEASE_LOST]         = { "lease_lost",         409, "Lease lost", "Stop working on the task: it is another's now, or over." },
     [HUB_LENGTH_REQUIRED]    = { "length_required",    411, "Length required", "Send Content-Length or chunked coding." },
     [HUB_TOO_LARGE]          = { "too_large",          413, "Too large", "Send less at a time." },
     [HUB_URI_TOO_LONG]       = { "uri_too_long",       414, "URI too long", "Shorten the path or the query." },
@@ -34,6 +35,9 @@ static const struct hub_error errors[HUB_RC_COUNT] = {
     [HUB_HTTP_VERSION]       = { "http_version",       505, "HTTP version not supported", "Speak HTTP/1.1." },
     [HUB_STORE_FULL]         = { "store_full",         507, "Store full", "Nothing was changed; reads go on. Make room or raise the quota." },
     [HUB_STORE_DAMAGED]      = { "store_damaged",      500, "Stored data damaged", "Restore from a backup; the log names the range." },
+    [HUB_NOT_ELIGIBLE]       = { "not_eligible",       403, "Not eligible", "Only members named when the round opened vote in it." },
+    [HUB_ALREADY_VOTED]      = { "already_voted",      409, "Already voted", "The ballot stands; a round with revote takes another." },
+    [HUB_ROUND_CLOSED]       = { "round_closed",       410, "Round closed", "It came too late: read the outcome, or open another round." },
 };
 /* clang-format on */
 

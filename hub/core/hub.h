@@ -8,6 +8,7 @@
 
 #include "auth/admission.h"
 #include "auth/rate.h"
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 
 /* Limits and manners of the hub, from the configuration (hub/config.c); a SIGHUP replaces them
@@ -37,13 +38,23 @@ struct hub_settings {
     uint32_t beats_per_s_max;      /* agents: intervals grow past that */
     int64_t agent_grace_ms;        /* agents: all of them after a start */
     int64_t agent_reconnect_ms;    /* agents: after a clean close */
+    int64_t task_lease_ms;         /* tasks: without a renewal */
+    int64_t task_accept_ms;        /* tasks: an offer is answered within */
+    int64_t task_aging_ms;         /* tasks: waiting so long lifts one level */
+    int64_t task_cancel_grace_ms;  /* tasks: an agent stops within */
+    int64_t task_retry_ms;         /* tasks: the first retry waits so long at most */
+    int64_t task_retry_max_ms;
+    uint32_t task_attempts_max, task_redeliveries_max;
     int64_t token_ttl_max_ms;
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
+    int64_t audit_seal_ms;  /* events of system channels are sealed so often */
+    int64_t audit_keep_ms;  /* seals are kept so long */
 };
 
 struct pulses; /* hub/agents/pulses.h */
 
 struct hub {
+    struct clock clock; /* followed by the first I/O thread */
     struct store *store;
     struct writer *writer;
     struct log *log;
@@ -59,6 +70,7 @@ struct hub {
     const char *data_dir;
     int64_t started_ms;
     unsigned threads_n;
+    uint32_t descriptors_max;                      /* RLIMIT_NOFILE */
     _Atomic(const struct hub_settings *) settings; /* the newest; old ones are kept until the end */
     _Atomic(struct signing *) signing;             /* the ring in force; old ones likewise */
     _Atomic uint64_t signing_changes;

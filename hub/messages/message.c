@@ -277,7 +277,8 @@ enum store_rc message_find(struct store_view *view, uint32_t app, struct slice i
 
 /* ---- tally and deliveries ---- */
 
-enum store_rc tally_put(struct store_txn *txn, uint64_t message, const struct tally *t)
+enum store_rc message_tally_put(struct store_txn *txn, uint64_t message,
+                                const struct message_tally *t)
 {
     uint8_t key[8];
     struct buf row = {0};
@@ -295,7 +296,7 @@ enum store_rc tally_put(struct store_txn *txn, uint64_t message, const struct ta
     return rc;
 }
 
-enum store_rc tally_get(struct store_view *view, uint64_t message, struct tally *t)
+enum store_rc message_tally_get(struct store_view *view, uint64_t message, struct message_tally *t)
 {
     uint8_t key[8];
     struct slice row;

@@ -123,11 +123,11 @@ static inline int64_t message_expires_ms(const struct message *m)
 void message_pack(struct buf *b, const struct message *m);
 bool message_unpack(struct slice row, struct message *out);
 
-struct tally {
+struct message_tally {
     uint32_t recipients, acked, sent, expired, dead;
     struct timer_ref expiry;
 };
-static inline bool tally_is_settled(const struct tally *t)
+static inline bool message_tally_is_settled(const struct message_tally *t)
 {
     return t->acked + t->sent + t->expired + t->dead == t->recipients;
 }
@@ -162,8 +162,10 @@ enum store_rc message_find(struct store_view *view, uint32_t app, struct slice i
 /* A uuid of the hub's own ends in the number. */
 void message_id_make(int64_t now_ms, const uint8_t *seed, uint64_t number, char out[37]);
 
-enum store_rc tally_put(struct store_txn *txn, uint64_t message, const struct tally *tally);
-enum store_rc tally_get(struct store_view *view, uint64_t message, struct tally *out);
+enum store_rc message_tally_put(struct store_txn *txn, uint64_t message,
+                                const struct message_tally *tally);
+enum store_rc message_tally_get(struct store_view *view, uint64_t message,
+                                struct message_tally *out);
 enum store_rc delivery_put(struct store_txn *txn, uint64_t delivery,
                            const struct message_delivery *d);
 enum store_rc delivery_get(struct store_view *view, uint64_t delivery,

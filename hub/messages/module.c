@@ -174,7 +174,7 @@ static void put_head(struct json_out *o, const struct message *m, struct slice r
     put_text_if(o, "correlation_id", m->correlation_id);
 }
 
-static void put_tally(struct json_out *o, const struct tally *t)
+static void put_tally(struct json_out *o, const struct message_tally *t)
 {
     json_key(o, "total");
     json_u64(o, t->recipients);
@@ -191,11 +191,11 @@ enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
                          const char *reason)
 {
     struct message m;
-    struct tally t;
+    struct message_tally t;
     struct buf data = {0};
     enum store_rc src = message_get(a->view, number, &m);
     if (src == STORE_OK) {
-        src = tally_get(a->view, number, &t);
+        src = message_tally_get(a->view, number, &t);
     }
     if (src != STORE_OK) {
         return hub_rc_of_store(src);
@@ -285,8 +285,8 @@ static const char *const event_names[MESSAGE_EVENTS] = {
 
 static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message_state state)
 {
-    struct tally t;
-    enum store_rc rc = tally_get(a->view, message, &t);
+    struct message_tally t;
+    enum store_rc rc = message_tally_get(a->view, message, &t);
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }
@@ -294,12 +294,12 @@ static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message
     t.sent += state == MESSAGE_SENT;
     t.expired += state == MESSAGE_EXPIRED;
     t.dead += state == MESSAGE_DEAD;
-    if (tally_is_settled(&t) && t.expiry.id) {
+    if (message_tally_is_settled(&t) && t.expiry.id) {
         rc = timer_cancel(a->txn, t.expiry);
         t.expiry = (struct timer_ref){0};
         rc = rc == STORE_NOT_FOUND ? STORE_OK : rc;
     }
-    return hub_rc_of_store(rc == STORE_OK ? tally_put(a->txn, message, &t) : rc);
+    return hub_rc_of_store(rc == STORE_OK ? message_tally_put(a->txn, message, &t) : rc);
 }
 
 /* Row, mailbox, tally and channels follow one event. A row that is as it was stays so. */
@@ -445,9 +445,9 @@ static enum hub_rc expiry_apply(struct apply *a, struct command *command, struct
 {
     struct unpack u = unpack_of(body);
     uint64_t message = unpack_u64(&u);
-    struct tally t;
+    struct message_tally t;
     (void)command;
-    enum store_rc src = unpack_done(&u) ? tally_get(a->view, message, &t) : STORE_NOT_FOUND;
+    enum store_rc src = unpack_done(&u) ? message_tally_get(a->view, message, &t) : STORE_NOT_FOUND;
     enum hub_rc rc = hub_rc_of_store(src);
     for (uint32_t i = 1; rc == HUB_OK && i <= t.recipients; i++) {
         rc = expire_one(a, delivery_number(message, i));

@@ -17,7 +17,7 @@
 #include "hub/messages/links.h"
 #include "hub/messages/message.h"
 
-enum { MODULE_MESSAGES = 3, TIMER_MESSAGE_EXPIRY = 48 };
+enum { MODULE_MESSAGES = 8, TIMER_MESSAGE_EXPIRY = 48 };
 
 extern const struct module messages_module;
 /* For agents_options.watchers: a recipient comes or goes. */

@@ -257,9 +257,9 @@ static enum store_rc first_state(struct store_view *view, uint64_t message, enum
 
 static enum hub_rc reply_duplicate(struct sending *s, const struct message *before)
 {
-    struct tally tally;
+    struct message_tally tally;
     enum message_state state = MESSAGE_NONE;
-    enum store_rc rc = tally_get(s->a->view, before->number, &tally);
+    enum store_rc rc = message_tally_get(s->a->view, before->number, &tally);
     for (uint32_t i = 1; rc == STORE_OK && i <= tally.recipients; i++) {
         struct message_delivery d;
         rc = delivery_get(s->a->view, delivery_number(before->number, i), &d);
@@ -340,7 +340,7 @@ static enum store_rc put_recipient(struct sending *s, const struct message *m, u
 static enum store_rc put_message(struct sending *s, const struct message *m)
 {
     struct apply *a = s->a;
-    struct tally tally = {.recipients = s->count};
+    struct message_tally tally = {.recipients = s->count};
     uint8_t body[8];
     enum store_rc rc = message_put(a->txn, m);
     if (rc == STORE_OK && s->send->message.id.n) {
@@ -360,7 +360,7 @@ static enum store_rc put_message(struct sending *s, const struct message *m)
         rc = timer_add(a->txn, message_expires_ms(m), TIMER_MESSAGE_EXPIRY, slice_of(body, 8),
                        &tally.expiry);
     }
-    return rc == STORE_OK ? tally_put(a->txn, m->number, &tally) : rc;
+    return rc == STORE_OK ? message_tally_put(a->txn, m->number, &tally) : rc;
 }
 
 static enum hub_rc deliver_all(struct sending *s)
@@ -460,13 +460,13 @@ static enum store_rc drop_message(struct apply *a, const struct message *m)
     return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
 }
 
-static bool is_kept(const struct apply *a, const struct message *m, const struct tally *t)
+static bool is_kept(const struct apply *a, const struct message *m, const struct message_tally *t)
 {
     const struct messages *all = a->state;
     const struct log_limits *keep = &book_options(a->book, m->app, slice_str("messages"))->history;
     bool many = keep->events_max && store_count(a->view, TABLE_MESSAGE) > keep->events_max;
     bool old = keep->age_ms_max && m->accepted_ms < a->now_ms - keep->age_ms_max;
-    return m->number == all->newest || !tally_is_settled(t) || !(many || old);
+    return m->number == all->newest || !message_tally_is_settled(t) || !(many || old);
 }
 
 /* The oldest message of all, when it is done with and past what the namespace keeps. */
@@ -475,7 +475,7 @@ static enum store_rc trim_one(struct apply *a, bool *out_more)
     struct store_cursor *cursor;
     struct slice key, value;
     struct message m;
-    struct tally t;
+    struct message_tally t;
     struct buf row = {0};
     *out_more = false;
     enum store_rc rc = store_cursor_open(a->view, TABLE_MESSAGE, &cursor);
@@ -488,7 +488,8 @@ static enum store_rc trim_one(struct apply *a, bool *out_more)
     }
     store_cursor_close(cursor);
     if (rc == STORE_OK) {
-        rc = message_unpack(buf_slice(&row), &m) ? tally_get(a->view, m.number, &t) : STORE_DAMAGED;
+        rc = message_unpack(buf_slice(&row), &m) ? message_tally_get(a->view, m.number, &t)
+                                                 : STORE_DAMAGED;
     }
     if (rc == STORE_OK && !is_kept(a, &m, &t)) {
         *out_more = true;

@@ -629,15 +629,15 @@ static void check_cursor(struct deliveries *d)
 static void check_letter(struct deliveries *d, struct store_view *view, const struct letter *l)
 {
     struct message m;
-    struct tally t;
+    struct message_tally t;
     struct message_delivery row;
     struct world *w = d->w;
     SIM_CHECK(w, message_find(view, APP, slice_str(l->id), &m) == STORE_OK, "%s was lost", l->id);
     SIM_CHECK(w,
-              tally_get(view, m.number, &t) == STORE_OK &&
+              message_tally_get(view, m.number, &t) == STORE_OK &&
                   delivery_get(view, delivery_number(m.number, 1), &row) == STORE_OK,
               "%s has no recipient", l->id);
-    SIM_CHECK(w, t.recipients == 1 && tally_is_settled(&t), "%s is %s in the end", l->id,
+    SIM_CHECK(w, t.recipients == 1 && message_tally_is_settled(&t), "%s is %s in the end", l->id,
               message_state_name(row.state));
     SIM_CHECK(w, !l->acked || row.state == MESSAGE_ACKED, "%s was acknowledged and is %s", l->id,
               message_state_name(row.state));

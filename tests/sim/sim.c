@@ -57,6 +57,8 @@ static void count(struct totals *t, const struct sim_counts *c)
     t->counts.replayed += c->replayed;
     t->counts.gaps += c->gaps;
     t->counts.agent_changes += c->agent_changes;
+    t->counts.rounds += c->rounds;
+    t->counts.ballots += c->ballots;
     t->counts.handed += c->handed;
     t->counts.messages += c->messages;
     t->counts.acks += c->acks;
@@ -93,6 +95,7 @@ static void run_kind(const struct options *o, struct totals *t, uint64_t seed,
 static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
 {
     run_kind(o, t, seed, world_run);
+    run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, deliveries_run);
 }
 
@@ -190,12 +193,14 @@ int main(int argc, char **argv)
     double seconds = (double)(now_us() - began) / 1e6;
     printf("%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
            "%llu gaps, %llu agent "
-           "changes, %llu handed out, %llu messages, %llu acks, %llu dead, %llu crashes, %llu disk "
-           "faults; %.1f s, %.0f commands a second\n",
+           "changes, %llu rounds, %llu ballots, %llu handed out, %llu messages, %llu acks, %llu "
+           "dead, %llu crashes, %llu disk faults; %.1f s, %.0f commands "
+           "a second\n",
            (unsigned long long)t.runs, (unsigned long long)t.failed,
            (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
            (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
            (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
+           (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
            (unsigned long long)t.counts.handed, (unsigned long long)t.counts.messages,
            (unsigned long long)t.counts.acks, (unsigned long long)t.counts.dead,
            (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,

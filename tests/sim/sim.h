@@ -14,10 +14,12 @@
 #include "channels/outbox.h"
 #include "channels/replay.h"
 #include "hub/agents/module.h"
+#include "hub/consensus/module.h"
 #include "hub/core/auth_commands.h"
 #include "hub/core/cursor_commands.h"
 #include "hub/core/io.h"
 #include "hub/messages/module.h"
+#include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
 
 #include <setjmp.h>
@@ -198,6 +200,7 @@ struct plan { /* drawn first */
 
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
+    uint64_t rounds, ballots;
     uint64_t handed, messages, acks, dead;
 };
 
@@ -285,6 +288,9 @@ void agents_batch_seen(struct world *w);
 void agents_check(struct world *w);
 void agents_check_silence(struct world *w);
 void agents_restarted(struct world *w);
+
+/* rounds.c: a run of its own, of rounds of voting */
+void rounds_run(struct world *w);
 
 /* deliveries.c: a run of its own, of named cursors and messages */
 void deliveries_run(struct world *w);

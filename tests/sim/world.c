@@ -2,6 +2,8 @@
  */
 #define _GNU_SOURCE
 #include "tests/sim/sim.h"
+#include "hub/audit/auditor.h"
+#include "hub/networks/module.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -132,6 +134,11 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .name = "nothing", .open = nothing_open, .close = nothing_close};
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &nothing,
+                                                   [MODULE_TASKS] = &nothing,
+                                                   [MODULE_SWARMS] = &nothing,
+                                                   [MODULE_NETWORKS] = &nothing,
+                                                   [MODULE_AUDIT] = &nothing,
+                                                   [MODULE_CONSENSUS] = &consensus_module,
                                                    [MODULE_CURSORS] = &cursors_module,
                                                    [MODULE_MESSAGES] = &messages_module};
     static const struct agent_watcher watchers[] = {{MODULE_MESSAGES, messages_agent_changed}};
@@ -140,8 +147,10 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
                                     .watchers = watchers,
                                     .watchers_n = sizeof watchers / sizeof *watchers};
     struct cursors_options cursors = {.hash_seed = w->hub.hash_seed};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents, [MODULE_CURSORS] = &cursors, [MODULE_MESSAGES] = NULL};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents,
+                                          [MODULE_CURSORS] = &cursors,
+                                          [MODULE_MESSAGES] = NULL,
+                                          [MODULE_CONSENSUS] = NULL};
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,

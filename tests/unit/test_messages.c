@@ -171,7 +171,8 @@ static void tally_and_deliveries_read_back(void **state)
 {
     struct store *store = opened(*state);
     struct store_txn *txn;
-    struct tally t = {.recipients = 3, .acked = 1, .expired = 1, .expiry = {.due_ms = 9, .id = 4}};
+    struct message_tally t = {
+        .recipients = 3, .acked = 1, .expired = 1, .expiry = {.due_ms = 9, .id = 4}};
     struct message_delivery d = {.app = 1,
                                  .recipient = slice_str("bee"),
                                  .owner = slice_str("own"),
@@ -183,13 +184,13 @@ static void tally_and_deliveries_read_back(void **state)
     uint64_t number;
     assert_int_equal(store_begin(store, &txn), STORE_OK);
     struct store_view *view = store_txn_view(txn);
-    assert_int_equal(tally_put(txn, 5, &t), STORE_OK);
+    assert_int_equal(message_tally_put(txn, 5, &t), STORE_OK);
     assert_int_equal(delivery_put(txn, delivery_number(5, 2), &d), STORE_OK);
     assert_int_equal(message_index_put(txn, MESSAGES_RECIPIENT, 1, d.recipient, 5, 2), STORE_OK);
     memset(&t, 0, sizeof t);
     memset(&d, 0, sizeof d);
-    assert_int_equal(tally_get(view, 5, &t), STORE_OK);
-    assert_true(t.recipients == 3 && t.expiry.id == 4 && !tally_is_settled(&t));
+    assert_int_equal(message_tally_get(view, 5, &t), STORE_OK);
+    assert_true(t.recipients == 3 && t.expiry.id == 4 && !message_tally_is_settled(&t));
     assert_int_equal(delivery_find(view, 1, 5, slice_str("bee"), &number), STORE_OK);
     assert_int_equal(number, delivery_number(5, 2));
     assert_int_equal(delivery_get(view, number, &d), STORE_OK);
