@@ -56,6 +56,11 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_ROUND_BALLOT] = "round_ballot",
     [TABLE_ROUND_INDEX]  = "round_index",
     [TABLE_AUDIT]        = "audit",
+    [TABLE_MESSAGE]      = "message",
+    [TABLE_DELIVERY]     = "delivery",
+    [TABLE_MAIL_INDEX]   = "mail_index",
+    [TABLE_LINK]         = "link",
+    [TABLE_CURSOR]       = "cursor",
 };
 /* clang-format on */
 

@@ -19,5 +19,8 @@ extern const struct operation_table network_operations;   /* network_operations.
 extern const struct operation_table swarm_operations;     /* swarm_operations.c */
 extern const struct operation_table consensus_operations; /* consensus_operations.c */
 extern const struct operation_table audit_operations;     /* audit_operations.c */
+extern const struct operation_table cursor_operations;    /* cursor_operations.c */
+extern const struct operation_table message_operations;   /* message_operations.c */
+extern const struct operation_table peer_operations; /* peer_operations.c: who may write to whom */
 
 #endif

@@ -21,6 +21,7 @@
 struct lws;
 struct http_exchange;
 struct subscribe_request;
+struct cursor_sub;
 
 /* A command to be given when the connection is gone. */
 struct bond {
@@ -84,6 +85,8 @@ struct conn {
     struct subscriber sub;
     struct subscribe_request *requests; /* presence joins under way */
     uint32_t requests_made;
+    struct cursor_sub *cursors; /* named cursors it is attached to */
+    uint32_t cursors_n;
     struct bond *bonds;
     struct bond *alive; /* to be given while the peer says anything */
     int64_t alive_ms;   /* when it was last */

@@ -447,14 +447,6 @@ static void presence_answer(struct conn *c, const struct tray *tray, const struc
     native_answer_end(c, &o);
 }
 
-/* ---- acks: named cursors come with messages; until then no name is known ---- */
-
-static void do_ack(struct conn *c, const struct client_frame *f)
-{
-    native_refuse(c, f->field[KEY_ID], HUB_NOT_FOUND, "there is no cursor of that name here",
-                  slice_of(NULL, 0));
-}
-
 /* ---- call ---- */
 
 static struct bond *bond_new(const struct call *call, const struct command_kind *kind,
@@ -631,8 +623,10 @@ static const struct {
     [FRAME_SUBSCRIBE]   = { native_do_subscribe,   false },
     [FRAME_UNSUBSCRIBE] = { native_do_unsubscribe, false },
     [FRAME_PUBLISH]     = { do_publish,            false },
-    [FRAME_ACK]         = { do_ack,                false },
-    [FRAME_NACK]        = { do_ack,                false },
+    [FRAME_ACK]         = { native_do_answer,      false },
+    [FRAME_NACK]        = { native_do_answer,      false },
+    [FRAME_PROGRESS]    = { native_do_answer,      false },
+    [FRAME_TERM]        = { native_do_answer,      false },
     [FRAME_PRESENCE]    = { do_presence,           false },
     [FRAME_HISTORY]     = { do_history,            false },
     [FRAME_CALL]        = { do_call,               false },
@@ -740,6 +734,12 @@ void native_answer(struct conn *c, const struct tray *tray, const struct command
     case TICKET_PRESENCE:
         presence_answer(c, tray, command);
         break;
+    case TICKET_CURSOR:
+        native_attached(c, ticket.extra, tray, command);
+        break;
+    case TICKET_ANSWER:
+        native_answered(c, tray, command);
+        break;
     case TICKET_LEAVE:
         break;
     }
@@ -833,6 +833,8 @@ void native_catch_up(struct conn *c)
         struct subscription *sub = first_behind(c);
         if (sub) {
             (void)page_of_sub(c, sub);
+        } else if (native_cursors_wait(c)) {
+            native_cursor_page(c);
         } else if (c->sub.patterns_state == SUB_CATCHING_UP) {
             (void)page_of_patterns(c);
         } else {
@@ -857,7 +859,7 @@ void native_behind(struct conn *c)
 
 void native_writable(struct conn *c)
 {
-    if (first_behind(c) || c->sub.patterns_state == SUB_CATCHING_UP) {
+    if (first_behind(c) || native_cursors_wait(c) || c->sub.patterns_state == SUB_CATCHING_UP) {
         native_behind(c);
     }
 }

@@ -434,6 +434,20 @@ static void kicks(struct net_thread *t, const struct tray *tray)
     }
 }
 
+static void handouts(struct net_thread *t, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->handouts_n; i++) {
+        const struct tray_handout *handout = &tray->handouts[i];
+        if (connection_thread(handout->connection) != t->index) {
+            continue;
+        }
+        struct conn *c = net_conn(t, handout->to);
+        if (c && c->id == handout->connection && c->wire == CONN_NATIVE) {
+            native_handout(c, handout);
+        }
+    }
+}
+
 static void hold(struct loop *loop, struct tray *tray)
 {
     loop->held[loop->held_n++] = tray;
@@ -458,6 +472,7 @@ static void drain_inbox(struct loop *loop)
             answers(t, tray);
         }
         deliver_tray(t, tray);
+        handouts(t, tray);
         kicks(t, tray);
         hold(loop, tray);
         if (monotonic_us() - t->io.now_us > TICK_US_MAX) {

@@ -62,6 +62,10 @@ static const struct {
     {"leases", offsetof(struct sim_counts, leases)},
     {"rounds", offsetof(struct sim_counts, rounds)},
     {"ballots", offsetof(struct sim_counts, ballots)},
+    {"handed out", offsetof(struct sim_counts, handed)},
+    {"messages", offsetof(struct sim_counts, messages)},
+    {"acks", offsetof(struct sim_counts, acks)},
+    {"dead", offsetof(struct sim_counts, dead)},
     {"crashes", offsetof(struct sim_counts, crashes)},
     {"disk faults", offsetof(struct sim_counts, faults)},
 };
@@ -119,6 +123,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, world_run);
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
+    run_kind(o, t, seed, deliveries_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)

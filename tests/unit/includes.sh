@@ -39,6 +39,8 @@ hub/net/utf8*       WIRE
 hub/cli             hub/cli hub/core/errors* hub/net/ws* hub/net/http1* PAPER
 hub/courier         hub/courier DOMAIN
 hub/main.c          *
+hub/modules.c       hub/modules* DOMAIN
+hub/modules.h       DOMAIN
 hub/config.c        *
 hub/config.h        *
 tests               *
