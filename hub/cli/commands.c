@@ -25,17 +25,25 @@ static const struct command *const tables[] = {
 };
 
 static const struct verb *const verb_tables[] = {
-    agent_verbs, hub_verbs, auth_verbs,
+    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, hub_verbs, auth_verbs,
 };
 
 const struct command_group command_groups[] = {
-    { "agent",   "agents: be one, see who is there" },
-    { "app",     "apps, the tenants of the hub" },
-    { "channel", "channels: list, members, history" },
-    { "context", "the hubs you use, by name" },
-    { "key",     "API keys, and the key that signs tokens" },
+    { "agent",     "agents: be one, see who is there" },
+    { "task",      "tasks: submit, follow, cancel" },
+    { "queue",     "the queues of tasks that wait" },
+    { "lb",        "load balancing: which agent gets a task" },
+    { "network",   "networks of agents, for work that is divided" },
+    { "swarm",     "swarms: join, coordinate, agree" },
+    { "consensus", "rounds of voting, and their certificates" },
+    { "msg",       "messages between agents" },
+    { "peer",      "who may write to whom" },
+    { "channel",   "channels: list, members, history" },
     { "namespace", "namespaces: the options of channels" },
-    { "token",   "tokens: mint, read, verify, revoke" },
+    { "token",     "tokens: mint, read, verify, revoke" },
+    { "key",       "API keys, and the key that signs tokens" },
+    { "app",       "apps, the tenants of the hub" },
+    { "context",   "the hubs you use, by name" },
     { 0 },
 };
 // clang-format on

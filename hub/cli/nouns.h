@@ -17,8 +17,12 @@ extern const struct command reference_commands[]; /* hub/cli/reference.c */
 extern const struct command self_commands[];      /* hub/cli/self.c */
 
 /* Those of which each is one request. */
-extern const struct verb agent_verbs[]; /* hub/cli/agent.c */
-extern const struct verb auth_verbs[];  /* hub/cli/auth.c */
-extern const struct verb hub_verbs[];   /* hub/cli/hub.c */
+extern const struct verb agent_verbs[];     /* hub/cli/agent.c */
+extern const struct verb task_verbs[];      /* hub/cli/task.c */
+extern const struct verb swarm_verbs[];     /* hub/cli/swarm.c */
+extern const struct verb consensus_verbs[]; /* hub/cli/consensus.c */
+extern const struct verb message_verbs[];   /* hub/cli/message.c */
+extern const struct verb auth_verbs[];      /* hub/cli/auth.c */
+extern const struct verb hub_verbs[];       /* hub/cli/hub.c */
 
 #endif
