@@ -49,6 +49,7 @@ clang
 clang-format
 clang-tidy
 chromium|chromium-browser
+tmux
 LIST
     # libFuzzer and the sanitizers of clang are a package of their own, named after clang's version.
     clang_version=$(clang_major)
