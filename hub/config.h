@@ -28,6 +28,8 @@ struct config {
     uint64_t message_bytes, body_bytes, head_bytes, queue_bytes, subscriptions, patterns;
     uint64_t connections, handshakes_per_tick, pending;
     uint64_t head_ms, body_ms, idle_ms, auth_ms, heartbeat_ms, drain_ms;
+    uint64_t tasks_lease_ms, tasks_accept_ms, tasks_aging_ms, tasks_cancel_grace_ms;
+    uint64_t tasks_retry_ms, tasks_retry_max_ms, tasks_attempts, tasks_redeliveries;
     uint64_t agents_interval_ms, agents_timeout_ms, agents_suspect_intervals, agents_beats_per_s;
     uint64_t agents_restart_grace_ms, agents_reconnect_ms;
     uint64_t token_ttl_max_ms, key_overlap_ms;

@@ -11,6 +11,7 @@
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
 #include "hub/net/server.h"
+#include "hub/tasks/module.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -213,13 +214,27 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
     static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module, [MODULE_AUTH] = &auth_module};
-    struct agents_options agents = {.pulses = hub->pulses, .settings = &hub->settings};
+        [MODULE_AGENTS] = &agents_module,
+        [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,
+    };
+    static const struct agent_watcher agent_watchers[] = {
+        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+    };
+    struct agents_options agents = {.pulses = hub->pulses,
+                                    .settings = &hub->settings,
+                                    .watchers = agent_watchers,
+                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
+    struct tasks_options tasks = {.pulses = hub->pulses, .settings = &hub->settings};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
                                 .draw = auth_random};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+    };
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,

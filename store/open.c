@@ -38,6 +38,9 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MEMBER]       = "member",
     [TABLE_AGENT]        = "agent",
     [TABLE_AGENT_INDEX]  = "agent_index",
+    [TABLE_TASK]         = "task",
+    [TABLE_TASK_BODY]    = "task_body",
+    [TABLE_TASK_INDEX]   = "task_index",
 };
 /* clang-format on */
 

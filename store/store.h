@@ -49,6 +49,9 @@ enum store_table {
     TABLE_MEMBER,       /* channels: channel, member -> info, connections */
     TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
     TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
+    TABLE_TASK,         /* hub/tasks: number -> task */
+    TABLE_TASK_BODY,    /* hub/tasks: number, kind -> what was submitted, what came out */
+    TABLE_TASK_INDEX,   /* hub/tasks: by app, owner, status, group, id; an app's totals */
     TABLE_COUNT
 };
 

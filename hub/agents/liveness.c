@@ -65,21 +65,31 @@ static bool metric(const struct metrics *metrics, const char *name, double *out)
     return false;
 }
 
+static double part(const struct metrics *metrics, const char *name, const char *other)
+{
+    double v;
+    return metric(metrics, name, &v) || metric(metrics, other, &v) ? v : -1;
+}
+
+struct load_parts liveness_parts(const struct metrics *metrics)
+{
+    return (struct load_parts){.cpu = part(metrics, "cpu", "cpu_usage"),
+                               .memory = part(metrics, "memory", "memory_usage"),
+                               .queue = part(metrics, "queue", "queue_size")};
+}
+
 double liveness_load(const struct metrics *metrics)
 {
-    static const struct {
-        const char *name, *other;
-        double weight;
-    } parts[] = {
-        {"cpu", "cpu_usage", 0.4}, {"memory", "memory_usage", 0.3}, {"queue", "queue_size", 0.3}};
+    struct load_parts parts = liveness_parts(metrics);
+    const double weighted[][2] = {{0.4, parts.cpu}, {0.3, parts.memory}, {0.3, parts.queue}};
     double v, sum = 0, weights = 0;
     if (metric(metrics, "load", &v)) {
         return v;
     }
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (metric(metrics, parts[i].name, &v) || metric(metrics, parts[i].other, &v)) {
-            sum += parts[i].weight * v;
-            weights += parts[i].weight;
+    for (size_t i = 0; i < sizeof weighted / sizeof *weighted; i++) {
+        if (weighted[i][1] >= 0) {
+            sum += weighted[i][0] * weighted[i][1];
+            weights += weighted[i][0];
         }
     }
     return weights > 0 ? sum / weights : 0;

@@ -30,6 +30,12 @@ struct health {
 };
 struct health liveness_health(const struct liveness_rules *rules, const struct agent *agent,
                               const struct metrics *metrics, int64_t silence_ms);
+/* What an agent reports of itself, each 0..1; below 0: it does not say. Values past 1 are taken as
+ * percent. */
+struct load_parts {
+    double cpu, memory, queue;
+};
+struct load_parts liveness_parts(const struct metrics *metrics);
 /* 0..1 from what an agent reports: `load`, else the seed's 0.4 cpu, 0.3 memory, 0.3 queue; values
  * past 1 are taken as percent. */
 double liveness_load(const struct metrics *metrics);

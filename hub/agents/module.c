@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { LATE_MS = 1000, LATE_FACTOR_MAX = 8, LEASE_MS = 30000 };
+enum { LATE_MS = 1000, LATE_FACTOR_MAX = 8 };
 
 struct watch {
     int64_t due_ms;    /* INT64_MAX: never */
@@ -398,7 +398,7 @@ static void reply_registered(struct apply *a, struct command *command, const str
     pack_u32(&b, agent->interval_ms);
     pack_u32(&b, agent->epoch);
     pack_u32(&b, agent->number);
-    pack_i64(&b, LEASE_MS);
+    pack_i64(&b, settings_of(a->state)->task_lease_ms);
     pack_slice(&b, agent->id);
     apply_reply(a, command, buf_slice(&b));
     buf_done(&b);
@@ -702,6 +702,7 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
         w->connection = 0;
         w->closed_ms = a->now_ms;
         if (held.agent.status != AGENT_STALE) {
+            held.agent.connection = 0;
             rc = change_to(a, &held, AGENT_STALE, "stale", "its connection closed");
         } else {
             look_again(agents, number, a->now_ms);

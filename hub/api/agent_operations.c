@@ -54,31 +54,10 @@ static enum hub_rc metrics_of(struct call *call, struct metrics *out)
     return HUB_OK;
 }
 
-/* Words without those that came before. */
 static enum hub_rc words_of(struct call *call, const char *field, struct buf *packed,
                             struct words *out)
 {
-    const json_t *list = call_json(call, field);
-    *out = (struct words){0};
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct slice word = slice_of(json_string_value(item), json_string_length(item));
-        out->packed = buf_slice(packed);
-        if (word.n == 0 || word.n > AGENT_WORD_BYTES_MAX) {
-            return call_fail_field(call, field, "value_error", "each has 1 to %d bytes",
-                                   AGENT_WORD_BYTES_MAX);
-        }
-        if (words_have(out, word)) {
-            continue;
-        }
-        if (out->n == AGENT_WORDS_MAX) {
-            return call_fail_field(call, field, "too_long", "at most %d", AGENT_WORDS_MAX);
-        }
-        pack_slice(packed, word);
-        out->n++;
-    }
-    out->packed = buf_slice(packed);
-    return HUB_OK;
+    return call_words(call, field, call_json(call, field), packed, out);
 }
 
 static enum hub_rc document_of(struct call *call, const char *field, struct buf *text,

@@ -50,6 +50,13 @@ static void now_of(const struct call *call, const struct agent *agent, struct no
     out->health = liveness_health(&rules, agent, &out->pulse.metrics, out->silence_ms);
 }
 
+double agent_health(const struct call *call, const struct agent *agent)
+{
+    struct now now;
+    now_of(call, agent, &now);
+    return now.health.total;
+}
+
 /* ---- JSON ---- */
 
 void metrics_json(struct json_out *o, const struct metrics *metrics)

@@ -89,6 +89,31 @@ enum hub_rc call_snapshot(struct call *call, struct store_view **out)
     return hub_rc_of_store(store_snapshot(call->io->reader, out));
 }
 
+enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
+                       struct words *out)
+{
+    *out = (struct words){0};
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct slice word = slice_of(json_string_value(item), json_string_length(item));
+        out->packed = buf_slice(packed);
+        if (word.n == 0 || word.n > AGENT_WORD_BYTES_MAX) {
+            return call_fail_field(call, field, "value_error", "each has 1 to %d bytes",
+                                   AGENT_WORD_BYTES_MAX);
+        }
+        if (words_have(out, word)) {
+            continue;
+        }
+        if (out->n == AGENT_WORDS_MAX) {
+            return call_fail_field(call, field, "too_long", "at most %d", AGENT_WORDS_MAX);
+        }
+        pack_slice(packed, word);
+        out->n++;
+    }
+    out->packed = buf_slice(packed);
+    return HUB_OK;
+}
+
 enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from)
 {
     struct slice cursor = call_text(call, "cursor");

@@ -6,6 +6,7 @@
 #ifndef WAGGLE_HUB_API_ANSWER_H
 #define WAGGLE_HUB_API_ANSWER_H
 
+#include "hub/agents/agent.h"
 #include "hub/api/operation.h"
 #include "hub/core/asker.h"
 
@@ -30,6 +31,11 @@ void put_message(struct json_out *o, const char *before, struct slice id, const 
 
 /* A view of the store as it is now; store_release(call->io->reader) ends it. */
 enum hub_rc call_snapshot(struct call *call, struct store_view **out);
+
+/* Words of a list, without those that came before, as rows hold them. Borrows from packed, which is
+ * the list's alone. */
+enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
+                       struct words *out);
 
 /* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
  * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 static const struct operation_table *const tables[] = {
-    &hub_operations, &auth_operations, &channel_operations, &agent_operations, &schema_operations,
+    &hub_operations,   &auth_operations,   &channel_operations,
+    &agent_operations, &schema_operations, &task_operations,
 };
 
 static bool compile(struct entry *entry, char *out_text, size_t text_n)

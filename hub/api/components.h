@@ -20,6 +20,8 @@ const struct component *component_at(size_t i);
 /* clang-format off */
 #define REF_AGENT {"$ref":"#/components/schemas/Agent"}
 #define REF_AGENTS {"type":"array","items":REF_AGENT}
+#define REF_TASK {"$ref":"#/components/schemas/Task"}
+#define REF_TASKS {"type":"array","items":REF_TASK}
 #define REF_API_KEY {"$ref":"#/components/schemas/ApiKey"}
 #define REF_APP {"$ref":"#/components/schemas/App"}
 #define REF_REVOCATION {"$ref":"#/components/schemas/Revocation"}

@@ -1,5 +1,5 @@
 #include "hub/api/metrics.h"
-#include "hub/agents/module.h"
+#include "hub/tasks/module.h"
 
 #include <stdio.h>
 
@@ -191,6 +191,38 @@ static void put_agents(const struct hub *hub, struct buf *out)
     }
 }
 
+static void put_tasks(const struct hub *hub, struct buf *out)
+{
+    static const char states[] = "waggle_tasks", queues[] = "waggle_tasks_queued";
+    static const char wait[] = "waggle_task_offer_seconds";
+    struct tasks_figures f;
+    uint64_t sum = 0;
+    tasks_figures(writer_module(hub->writer, MODULE_TASKS), 0, &f);
+    head(out, states, "Tasks by state.", "gauge");
+    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
+        buf_printf(out, "%s{state=\"%s\"} %llu\n", states, task_state_name((enum task_state)i),
+                   (unsigned long long)f.totals.in_state[i]);
+    }
+    head(out, queues, "Tasks that wait for an agent, by priority.", "gauge");
+    for (unsigned i = 0; i < TASK_PRIORITIES; i++) {
+        buf_printf(out, "%s{priority=\"%s\"} %llu\n", queues,
+                   task_priority_name((enum task_priority)i), (unsigned long long)f.queued[i]);
+    }
+    head(out, wait, "From being queued to being offered to an agent.", "histogram");
+    for (unsigned i = 0; i < TASK_WAIT_BUCKETS - 1; i++) {
+        sum += f.wait_ms[i];
+        buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", wait, (double)(1u << i) / 1000,
+                   (unsigned long long)sum);
+    }
+    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %g\n%s_count %llu\n", wait,
+               (unsigned long long)f.offers, wait, (double)f.offer_wait_ms / 1000, wait,
+               (unsigned long long)f.offers);
+    single(out, "waggle_task_redeliveries_total", "Tasks whose agent was lost.", "counter",
+           (double)f.totals.redelivered);
+    single(out, "waggle_task_rejections_total", "Offers that were refused or not answered.",
+           "counter", (double)f.totals.rejected);
+}
+
 void metrics_write(const struct io *io, struct buf *out)
 {
     const struct hub *hub = io->hub;
@@ -206,6 +238,7 @@ void metrics_write(const struct io *io, struct buf *out)
     put_log(hub, out);
     put_store(hub, out);
     put_agents(hub, out);
+    put_tasks(hub, out);
 }
 
 static uint64_t sum_n(const struct hub *hub, size_t offset, size_t n)

@@ -28,6 +28,7 @@ static const struct {
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
     { "schemas",    "The hub's own JSON Schema validator." },
+    { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };
 
 /* Which errors an operation can meet besides those of its own. */

@@ -10,6 +10,7 @@ extern const struct operation_table
 extern const struct operation_table auth_operations;    /* auth_operations.c: tokens, keys, apps */
 extern const struct operation_table channel_operations; /* channel_operations.c */
 extern const struct operation_table agent_operations;   /* agent_operations.c */
+extern const struct operation_table task_operations;    /* task_operations.c */
 extern const struct operation_table schema_operations;  /* schema_operations.c */
 
 #endif

@@ -17,6 +17,7 @@ static const struct hub_error errors[HUB_RC_COUNT] = {
     [HUB_EXISTS]             = { "exists",             409, "Already exists", "Choose another name, or change the one there is." },
     [HUB_KEY_CONFLICT]       = { "idempotency_conflict", 409, "Idempotency key reused", "Use a new key for another request." },
     [HUB_GONE]               = { "gone",               410, "Gone", "It came too late." },
+    [HUB_LEASE_LOST]         = { "lease_lost",         409, "Lease lost", "Stop working on the task: it is another's now, or over." },
     [HUB_LENGTH_REQUIRED]    = { "length_required",    411, "Length required", "Send Content-Length or chunked coding." },
     [HUB_TOO_LARGE]          = { "too_large",          413, "Too large", "Send less at a time." },
     [HUB_URI_TOO_LONG]       = { "uri_too_long",       414, "URI too long", "Shorten the path or the query." },

@@ -37,6 +37,13 @@ struct hub_settings {
     uint32_t beats_per_s_max;      /* agents: intervals grow past that */
     int64_t agent_grace_ms;        /* agents: all of them after a start */
     int64_t agent_reconnect_ms;    /* agents: after a clean close */
+    int64_t task_lease_ms;         /* tasks: without a renewal */
+    int64_t task_accept_ms;        /* tasks: an offer is answered within */
+    int64_t task_aging_ms;         /* tasks: waiting so long lifts one level */
+    int64_t task_cancel_grace_ms;  /* tasks: an agent stops within */
+    int64_t task_retry_ms;         /* tasks: the first retry waits so long at most */
+    int64_t task_retry_max_ms;
+    uint32_t task_attempts_max, task_redeliveries_max;
     int64_t token_ttl_max_ms;
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
 };

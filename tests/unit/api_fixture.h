@@ -10,6 +10,7 @@
 #include "hub/agents/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
+#include "hub/tasks/module.h"
 
 enum { FIXTURE_CONNECTION = 77 };
 
@@ -62,13 +63,27 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 static inline void fixture_writer(struct fixture *f)
 {
     static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module, [MODULE_AUTH] = &auth_module};
-    struct agents_options agents = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
+        [MODULE_AGENTS] = &agents_module,
+        [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,
+    };
+    static const struct agent_watcher agent_watchers[] = {
+        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+    };
+    struct agents_options agents = {.pulses = f->hub.pulses,
+                                    .settings = &f->hub.settings,
+                                    .watchers = agent_watchers,
+                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
+    struct tasks_options tasks = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_AUTH] = &auth};
+    const void *const module_options[] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+    };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
@@ -76,7 +91,7 @@ static inline void fixture_writer(struct fixture *f)
                                      .inbox_trays = IO_POOL_TRAYS,
                                      .modules = modules,
                                      .module_options = module_options,
-                                     .modules_n = 2,
+                                     .modules_n = sizeof modules / sizeof *modules,
                                      .now_ms = f->now_ms,
                                      .panic = fixture_panic,
                                      .note = fixture_note};
@@ -101,6 +116,14 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .beats_per_s_max = 100000,
                                         .agent_grace_ms = 60000,
                                         .agent_reconnect_ms = 15000,
+                                        .task_lease_ms = 30000,
+                                        .task_accept_ms = 5000,
+                                        .task_aging_ms = 60000,
+                                        .task_cancel_grace_ms = 10000,
+                                        .task_retry_ms = 1000,
+                                        .task_retry_max_ms = 300000,
+                                        .task_attempts_max = 3,
+                                        .task_redeliveries_max = 3,
                                         .token_ttl_max_ms = 86400000,
                                         .key_overlap_ms = 3600000};
     atomic_store(&f->hub.settings, &f->settings);

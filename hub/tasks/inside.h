@@ -1,0 +1,183 @@
+/* hub/tasks/inside.h: what the writer keeps of tasks and agents in memory, shared by the files of
+ * this room; included by these only.
+ *
+ * All of it follows from the store (memory.c, tasks_load) but for the leases' clocks, which begin
+ * anew at a start: an agent is not blamed for the time in which the hub was away.
+ * Threads  the writer; figures are read by any.
+ */
+#ifndef WAGGLE_HUB_TASKS_INSIDE_H
+#define WAGGLE_HUB_TASKS_INSIDE_H
+
+#include "hub/tasks/balance.h"
+#include "hub/tasks/module.h"
+#include "hub/tasks/queue.h"
+#include "store/hash.h"
+
+enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = UINT32_MAX };
+
+/* What many tasks ask alike of an agent: compared with the agents once, not once a task. */
+struct kind {
+    uint32_t id, app;
+    uint64_t hash;
+    struct buf packed; /* needs, prefer, region */
+    struct task_needs needs;
+    struct words prefer;
+    struct slice region;
+    uint32_t tasks;    /* that are not over */
+    bool blocked;      /* nobody who fits is ready; a fitting agent that gets ready ends it */
+    uint64_t *fits;    /* a bit an agent's number */
+    uint32_t fits_n;   /* words */
+    struct kind *next; /* of its bucket */
+};
+
+/* A task that is not over. */
+struct live {
+    struct queue_item item; /* first: a queue hands it back */
+    uint32_t app, lease, agent, last_agent;
+    enum task_state state;
+    int64_t fixed_ms;     /* the earliest deadline that its row tells */
+    int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
+    int64_t lease_ms;     /* span */
+    int64_t shun_ms;      /* queued: last_agent said no: not to it before */
+    int64_t due_ms;       /* what the heap goes by */
+    uint32_t heap_at;
+    bool picked;                          /* an offer is under way within this batch */
+    struct live *held_next, *held_before; /* of its agent */
+    struct kind *kind;
+    char *sticky; /* key of consistent_hash; NULL: none */
+    size_t sticky_n;
+};
+
+/* An agent as far as work goes. */
+struct worker {
+    struct buf row; /* what `agent` borrows from; empty: no such agent */
+    struct agent agent;
+    bool by_stream; /* it registered over a connection: without one it gets nothing new */
+    uint32_t held_n, picked_n;
+    struct live *held;
+    uint32_t ready_at;              /* place among its app's ready ones; NOT_READY */
+    double success, success_stored; /* moving average */
+    int64_t looked_ms;              /* when these were read of its pulse: */
+    double health, load;
+    struct load_parts use;
+    int64_t reported_ms;
+};
+
+struct figures {
+    _Atomic uint64_t in_state[TASK_STATES], distributed, distribution_ms, redelivered, rejected;
+    _Atomic uint64_t queued[TASK_PRIORITIES];
+    _Atomic uint64_t wait[TASK_WAIT_BUCKETS], offers, offer_wait_ms;
+};
+
+/* An app's share. */
+struct tasks_app {
+    uint32_t app;
+    struct queue *queue;
+    uint32_t *ready; /* numbers of agents with a free slot, in no order */
+    uint32_t ready_n, ready_cap;
+    uint32_t ready_from; /* candidates are looked for from here: all get their chance */
+    bool wanted;         /* there may be somebody for somebody */
+    int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
+    struct task_totals totals;
+};
+
+struct tasks {
+    struct tasks_options options;
+    bool started;
+    uint64_t newest;     /* number */
+    struct live **table; /* open addressing by number */
+    size_t table_cap, table_n;
+    struct live **heap; /* by due_ms */
+    size_t heap_n, heap_cap;
+    struct worker *workers; /* by number */
+    uint32_t workers_n, workers_cap;
+    struct kind **kinds; /* by id; NULL: free */
+    uint32_t kinds_n, kinds_cap;
+    struct kind *kind_buckets[KIND_BUCKETS];
+    struct tasks_app **apps; /* by number; NULL: none yet */
+    uint32_t apps_n;
+    struct balance *balance;
+    _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
+};
+
+static inline struct tasks *tasks_of(const struct apply *a)
+{
+    return writer_module(a->writer, MODULE_TASKS);
+}
+static inline const struct hub_settings *task_settings(const struct tasks *tasks)
+{
+    return atomic_load(tasks->options.settings);
+}
+
+/* memory.c */
+struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
+struct live *live_find(const struct tasks *tasks, uint64_t number);
+/* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
+ * is over. */
+void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
+void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
+void tasks_wanted(struct tasks *tasks, uint32_t app);
+struct figures *tasks_figure(struct tasks *tasks, uint32_t app); /* NULL: past the bound */
+void figures_set(struct tasks *tasks, struct tasks_app *app);
+void *tasks_open(const void *options);
+void tasks_close(void *state);
+enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms);
+
+/* workers.c */
+struct worker *worker_of(struct tasks *tasks, uint32_t number); /* NULL: no such agent */
+void worker_set(struct tasks *tasks, const struct agent *agent, bool by_stream);
+void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
+void worker_hold(struct tasks *tasks, struct live *live);
+void worker_release(struct tasks *tasks, struct live *live);
+/* Pulse and what follows from it, at most a moment old. */
+void worker_look(struct tasks *tasks, struct worker *worker, int64_t now_ms);
+void worker_forget_all(struct tasks *tasks);
+struct kind *kind_of(struct tasks *tasks, const struct task *task);
+void kind_unref(struct tasks *tasks, struct kind *kind);
+bool kind_fits(const struct kind *kind, uint32_t agent);
+void kinds_forget(struct tasks *tasks);
+
+/* change.c */
+struct held_task {
+    struct buf bytes;
+    struct task task;
+};
+/* A row of its own, as a write moves what the view lent. */
+enum hub_rc task_hold(struct held_task *out, const struct task *found);
+/* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
+ * document: goes with the event when it is small. */
+enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
+                        const char *event, struct slice document);
+/* The event allowed there? Then `after` has the next state. */
+bool task_move(struct task *after, enum task_event event);
+/* Its agent hears: task_offered, task_cancel. */
+enum hub_rc task_tell_agent(struct apply *a, const struct task *task, const char *event,
+                            int64_t until_ms);
+enum hub_rc task_failed(struct apply *a, const struct task *before, struct slice error,
+                        enum task_stop final, int64_t after_ms, const char *event);
+enum hub_rc task_lost(struct apply *a, const struct task *before, const char *event);
+enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop);
+enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t request_hash,
+                        const uint8_t *seed, struct task *out, struct buf *out_id);
+void task_outcome(struct apply *a, const struct task *before, bool ok);
+
+enum hub_rc task_tell_progress(struct apply *a, const struct task *task);
+
+/* lease.c */
+bool task_act_get(struct slice body, struct task_act *out);
+/* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
+enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
+                     struct held_task *out);
+enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
+enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
+
+/* submit.c */
+enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                        const char *before, struct slice id, const char *after);
+
+/* dispatch.c */
+int64_t tasks_next_due(void *state);
+bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
+
+#endif

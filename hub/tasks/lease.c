@@ -1,0 +1,446 @@
+/* What the agent that holds a task says of it, fenced by the lease: a report with an old one
+ * changes nothing. One exception: the lease lapsed, but nobody else has the task yet; then its work
+ * counts (semantics.md section 2). */
+#include "hub/tasks/inside.h"
+
+enum { PROGRESS_EVERY_MS = 250, RENEWALS_MAX = 100000 };
+
+/* ---- bodies and replies ---- */
+
+void task_act_put(struct buf *b, const struct task_act *act)
+{
+    asker_put(b, &act->asker);
+    pack_slice(b, act->id);
+    pack_u64(b, act->lease_number);
+    pack_u32(b, act->lease);
+    pack_u8(b, act->has_percent);
+    pack_u8(b, act->final);
+    pack_u8(b, act->percent);
+    pack_u64(b, act->seq);
+    pack_i64(b, act->after_ms);
+    pack_slice(b, act->text);
+    pack_slice(b, act->document);
+}
+
+bool task_act_get(struct slice body, struct task_act *out)
+{
+    struct unpack u = unpack_of(body);
+    out->asker = asker_get(&u);
+    out->id = unpack_slice(&u);
+    out->lease_number = unpack_u64(&u);
+    out->lease = unpack_u32(&u);
+    out->has_percent = unpack_u8(&u) != 0;
+    out->final = unpack_u8(&u) != 0;
+    out->percent = unpack_u8(&u);
+    out->seq = unpack_u64(&u);
+    out->after_ms = unpack_i64(&u);
+    out->text = unpack_slice(&u);
+    out->document = unpack_slice(&u);
+    return unpack_done(&u);
+}
+
+static enum hub_rc reply_acted(struct apply *a, struct command *command, uint64_t number,
+                               bool stored, bool with_data)
+{
+    struct tasks *t = tasks_of(a);
+    struct task k;
+    struct slice data = slice_of(NULL, 0), given = slice_of(NULL, 0);
+    struct buf b = {0};
+    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &k));
+    if (rc == HUB_OK && with_data) {
+        rc = hub_rc_of_store(task_document(a->view, number, TASK_DATA, &data));
+    }
+    if (rc == HUB_OK && with_data) {
+        enum store_rc got = task_document(a->view, number, TASK_GIVEN, &given);
+        rc = got == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(got);
+    }
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    const struct live *live = live_find(t, number);
+    int64_t until = k.state == TASK_RUNNING && live ? live->lease_due_ms
+                    : k.state == TASK_RETRY_WAIT    ? k.due_ms
+                                                    : 0;
+    pack_i64(&b, a->now_ms);
+    pack_i64(&b, until);
+    pack_u8(&b, (uint8_t)k.state);
+    pack_u16(&b, k.attempts);
+    pack_u16(&b, k.redeliveries);
+    pack_u32(&b, k.lease);
+    pack_u8(&b, stored);
+    pack_u64(&b, k.number);
+    pack_slice(&b, k.id);
+    pack_slice(&b, data);
+    pack_slice(&b, given);
+    apply_reply(a, command, buf_slice(&b));
+    buf_done(&b);
+    return HUB_OK;
+}
+
+enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number)
+{
+    return reply_acted(a, command, number, true, false);
+}
+
+bool task_acted_get(struct slice reply, struct task_acted *out)
+{
+    struct unpack u = unpack_of(reply);
+    out->at_ms = unpack_i64(&u);
+    out->until_ms = unpack_i64(&u);
+    out->state = (enum task_state)unpack_u8(&u);
+    out->attempts = unpack_u16(&u);
+    out->redeliveries = unpack_u16(&u);
+    out->lease = unpack_u32(&u);
+    out->stored = unpack_u8(&u) != 0;
+    out->number = unpack_u64(&u);
+    out->id = unpack_slice(&u);
+    out->data = unpack_slice(&u);
+    out->given = unpack_slice(&u);
+    return unpack_done(&u) && out->state < TASK_STATES;
+}
+
+/* ---- who may ---- */
+
+/* Its owner, and whoever owns the agent that has it, or had it last. */
+static bool sees(struct apply *a, const struct asker *asker, const struct task *task)
+{
+    const struct worker *w = worker_of(tasks_of(a), task->agent ? task->agent : task->last_agent);
+    return asker_sees(asker, task->owner) || (w && asker_sees(asker, w->agent.owner));
+}
+
+enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
+                     struct held_task *out)
+{
+    struct task found;
+    enum hub_rc rc = hub_rc_of_store(task_find(a->view, a->app, act->id, &found));
+    if (rc == HUB_OK && !sees(a, &act->asker, &found)) {
+        rc = HUB_NOT_FOUND;
+    }
+    if (rc == HUB_NOT_FOUND) {
+        return task_refuse(a, command, rc, "Task ", act->id, " not found");
+    }
+    return rc == HUB_OK ? task_hold(out, &found) : rc;
+}
+
+static enum hub_rc lease_lost(struct apply *a, struct command *command, const struct task_act *act)
+{
+    return task_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
+                       " is not held any more");
+}
+
+static bool same_lease(const struct task_act *act, const struct task *task)
+{
+    return act->lease_number == task->number && act->lease == task->lease;
+}
+
+/* Its lease lapsed while it ran, and it waits for another agent still. */
+static bool lapsed_only(const struct task *task)
+{
+    return task->state == TASK_QUEUED && task->started_ms && task->redeliveries;
+}
+
+/* A command of the agent that holds the task. Saying again what was done already (the answer was
+ * lost) is answered as the first time. */
+struct report {
+    enum task_state done, or ; /* this is what it looks like when it was done */
+    bool late;                 /* also when the lease lapsed only */
+    enum hub_rc (*change)(struct apply *a, struct command *command, const struct task_act *act,
+                          const struct task *task);
+};
+
+static enum hub_rc report(struct apply *a, struct command *command, struct slice body,
+                          const struct report *r)
+{
+    struct task_act act;
+    struct held_task held = {0};
+    if (!task_act_get(body, &act)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum hub_rc rc = task_see(a, command, &act, &held);
+    const struct task *k = &held.task;
+    if (rc == HUB_OK && !same_lease(&act, k)) {
+        rc = lease_lost(a, command, &act);
+    }
+    if (rc == HUB_OK && k->state != r->done && k->state != r->or) {
+        bool may = task_is_held(k->state) || (r->late && lapsed_only(k));
+        rc = may ? r->change(a, command, &act, k) : lease_lost(a, command, &act);
+    }
+    if (rc == HUB_OK) {
+        rc = reply_acted(a, command, k->number, true, r->done == TASK_RUNNING);
+    }
+    buf_done(&held.bytes);
+    return rc;
+}
+
+static enum hub_rc not_now(struct apply *a, struct command *command, const struct task *task)
+{
+    return task_refuse(a, command, HUB_CONFLICT, "not for a task that is ",
+                       slice_str(task_state_name(task->state)), "");
+}
+
+/* ---- accept, reject ---- */
+
+static enum hub_rc accept(struct apply *a, struct command *command, const struct task_act *act,
+                          const struct task *task)
+{
+    struct task after = *task;
+    (void)act;
+    if (!task_move(&after, TASK_ACCEPT)) {
+        return not_now(a, command, task);
+    }
+    after.started_ms = a->now_ms;
+    after.percent = TASK_PERCENT_NONE;
+    after.progress_seq = 0;
+    after.note = slice_of(NULL, 0);
+    return task_change(a, task, &after, "running", slice_of(NULL, 0));
+}
+
+static enum hub_rc accept_apply(struct apply *a, struct command *command, struct slice body)
+{
+    static const struct report r = {.done = TASK_RUNNING, .change = accept};
+    return report(a, command, body, &r);
+}
+
+const struct command_kind command_task_accept = {
+    .name = "tasks.accept", .apply = accept_apply, .module = MODULE_TASKS};
+
+enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event)
+{
+    struct tasks *t = tasks_of(a);
+    struct task after = *task;
+    if (!task_move(&after, TASK_REJECT)) {
+        return HUB_CONFLICT;
+    }
+    after.started_ms = 0;
+    enum hub_rc rc = task_change(a, task, &after, event, slice_of(NULL, 0));
+    struct live *live = live_find(t, task->number);
+    if (rc == HUB_OK && live && live->state == TASK_QUEUED) {
+        live->shun_ms = a->now_ms + task_settings(t)->task_accept_ms;
+        live_due(t, live);
+    }
+    return rc;
+}
+
+static enum hub_rc reject(struct apply *a, struct command *command, const struct task_act *act,
+                          const struct task *task)
+{
+    (void)act;
+    return task->state == TASK_LEASED ? task_rejected(a, task, "rejected")
+                                      : not_now(a, command, task);
+}
+
+static enum hub_rc reject_apply(struct apply *a, struct command *command, struct slice body)
+{
+    static const struct report r = {.done = TASK_NONE, .change = reject};
+    return report(a, command, body, &r);
+}
+
+const struct command_kind command_task_reject = {
+    .name = "tasks.reject", .apply = reject_apply, .module = MODULE_TASKS};
+
+/* ---- complete, fail, ask ---- */
+
+/* A result that comes after the cancelling is kept and changes nothing more. */
+static enum hub_rc complete(struct apply *a, struct command *command, const struct task_act *act,
+                            const struct task *task)
+{
+    struct task after = *task;
+    bool cancelled = task->state == TASK_CANCELLING;
+    if (!task_move(&after, cancelled ? TASK_CONFIRM : TASK_FINISH)) {
+        return not_now(a, command, task);
+    }
+    enum hub_rc rc =
+        hub_rc_of_store(task_document_put(a->txn, task->number, TASK_RESULT, act->document));
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    if (!cancelled) {
+        after.stop = STOP_COMPLETED;
+        after.percent = 100;
+        task_outcome(a, task, true);
+    }
+    return task_change(a, task, &after, cancelled ? "cancelled" : "completed", act->document);
+}
+
+static enum hub_rc complete_apply(struct apply *a, struct command *command, struct slice body)
+{
+    static const struct report r = {.done = TASK_COMPLETED, .late = true, .change = complete};
+    return report(a, command, body, &r);
+}
+
+const struct command_kind command_task_complete = {
+    .name = "tasks.complete", .apply = complete_apply, .module = MODULE_TASKS};
+
+static enum hub_rc fail(struct apply *a, struct command *command, const struct task_act *act,
+                        const struct task *task)
+{
+    struct task after = *task;
+    if (task->state == TASK_CANCELLING) {
+        return task_move(&after, TASK_CONFIRM)
+                   ? task_change(a, task, &after, "cancelled", slice_of(NULL, 0))
+                   : HUB_CONFLICT;
+    }
+    if (!task_move(&after, TASK_FAIL)) {
+        return not_now(a, command, task);
+    }
+    return task_failed(a, task, act->text, act->final ? STOP_NON_RETRYABLE : STOP_NONE,
+                       act->after_ms, "failed");
+}
+
+static enum hub_rc fail_apply(struct apply *a, struct command *command, struct slice body)
+{
+    static const struct report r = {
+        .done = TASK_RETRY_WAIT, .or = TASK_DEAD, .late = true, .change = fail};
+    return report(a, command, body, &r);
+}
+
+const struct command_kind command_task_fail = {
+    .name = "tasks.fail", .apply = fail_apply, .module = MODULE_TASKS};
+
+static enum hub_rc ask(struct apply *a, struct command *command, const struct task_act *act,
+                       const struct task *task)
+{
+    struct task after = *task;
+    if (!task_move(&after, TASK_ASK)) {
+        return not_now(a, command, task);
+    }
+    after.note = act->text;
+    return task_change(a, task, &after, "input_required", slice_of(NULL, 0));
+}
+
+static enum hub_rc ask_apply(struct apply *a, struct command *command, struct slice body)
+{
+    static const struct report r = {.done = TASK_INPUT_REQUIRED, .change = ask};
+    return report(a, command, body, &r);
+}
+
+const struct command_kind command_task_ask = {
+    .name = "tasks.ask", .apply = ask_apply, .module = MODULE_TASKS};
+
+/* ---- progress ---- */
+
+/* Four a second are kept and told; of what comes between, the newest is all that is missed. It
+ * renews the lease each time. */
+static enum hub_rc progress(struct apply *a, const struct task_act *act, const struct task *task,
+                            bool *out_stored)
+{
+    struct tasks *t = tasks_of(a);
+    struct live *live = live_find(t, task->number);
+    uint64_t seq = act->seq ? act->seq : task->progress_seq + 1;
+    live->lease_due_ms = a->now_ms + live->lease_ms;
+    live_due(t, live);
+    *out_stored = seq > task->progress_seq && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
+    if (!*out_stored) {
+        return HUB_OK;
+    }
+    struct task after = *task;
+    after.progress_seq = seq;
+    after.progress_ms = a->now_ms;
+    after.percent = act->has_percent ? act->percent : after.percent;
+    after.note = act->text.n ? act->text : after.note;
+    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, &after, task));
+    return rc == HUB_OK ? task_tell_progress(a, &after) : rc;
+}
+
+static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct task_act act;
+    struct held_task held = {0};
+    bool stored = false;
+    if (!task_act_get(body, &act)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum hub_rc rc = task_see(a, command, &act, &held);
+    if (rc == HUB_OK && (!same_lease(&act, &held.task) || held.task.state != TASK_RUNNING)) {
+        rc = lease_lost(a, command, &act);
+    }
+    if (rc == HUB_OK) {
+        rc = progress(a, &act, &held.task, &stored);
+    }
+    if (rc == HUB_OK) {
+        rc = reply_acted(a, command, held.task.number, stored, false);
+    }
+    buf_done(&held.bytes);
+    return rc;
+}
+
+const struct command_kind command_task_progress = {
+    .name = "tasks.progress", .apply = progress_apply, .module = MODULE_TASKS};
+
+/* ---- renew: moves clocks in memory, writes nothing ---- */
+
+void task_renew_put(struct buf *b, const struct asker *asker, const struct task_lease *leases,
+                    uint32_t n)
+{
+    asker_put(b, asker);
+    pack_u32(b, n);
+    for (uint32_t i = 0; i < n; i++) {
+        pack_u64(b, leases[i].number);
+        pack_u32(b, leases[i].lease);
+    }
+}
+
+static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker, uint64_t number,
+                     uint32_t lease)
+{
+    struct live *live = live_find(t, number);
+    if (!live || live->app != a->app || live->lease != lease || live->state != TASK_RUNNING) {
+        return 0;
+    }
+    const struct worker *w = worker_of(t, live->agent);
+    if (!w || !asker_sees(asker, w->agent.owner)) {
+        return 0;
+    }
+    /* Later than before: the heap finds out when the earlier moment comes. */
+    live->lease_due_ms = a->now_ms + live->lease_ms;
+    return live->lease_due_ms < live->fixed_ms ? live->lease_due_ms : live->fixed_ms;
+}
+
+static enum hub_rc renew_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct tasks *t = tasks_of(a);
+    struct unpack u = unpack_of(body);
+    struct asker asker = asker_get(&u);
+    uint32_t n = unpack_u32(&u);
+    struct buf b = {0};
+    if (n > RENEWALS_MAX) {
+        return HUB_TOO_LARGE;
+    }
+    pack_i64(&b, a->now_ms);
+    pack_u32(&b, n);
+    for (uint32_t i = 0; i < n && !u.bad; i++) {
+        uint64_t number = unpack_u64(&u);
+        uint32_t lease = unpack_u32(&u);
+        pack_u64(&b, number);
+        pack_u32(&b, lease);
+        pack_i64(&b, renew(a, t, &asker, number, lease));
+    }
+    bool whole = unpack_done(&u);
+    if (whole) {
+        apply_reply(a, command, buf_slice(&b));
+    }
+    buf_done(&b);
+    return whole ? HUB_OK : HUB_BAD_REQUEST;
+}
+
+const struct command_kind command_task_renew = {
+    .name = "tasks.renew", .apply = renew_apply, .module = MODULE_TASKS, .flags = KIND_VOLATILE};
+
+bool task_renewed_get(struct slice reply, struct task_renewed *out)
+{
+    struct unpack u = unpack_of(reply);
+    out->at_ms = unpack_i64(&u);
+    out->n = unpack_u32(&u);
+    out->rest = slice_of(u.p, (size_t)(u.end - u.p));
+    return !u.bad;
+}
+
+bool task_renewed_next(struct task_renewed *renewed, struct task_lease *out, int64_t *out_until_ms)
+{
+    struct unpack u = unpack_of(renewed->rest);
+    out->number = unpack_u64(&u);
+    out->lease = unpack_u32(&u);
+    *out_until_ms = unpack_i64(&u);
+    renewed->rest = slice_of(u.p, (size_t)(u.end - u.p));
+    return !u.bad;
+}

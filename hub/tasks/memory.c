@@ -1,0 +1,505 @@
+/* Tasks that are not over, on the writer: found by number, waiting in their app's queue or held by
+ * an agent, and in a heap by the next deadline. A renewal only moves the lease's clock: the heap is
+ * put right when the deadline that it goes by comes. */
+#include "hub/tasks/inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- the table by number: open addressing, dense numbers spread by a multiplication ---- */
+
+static size_t slot_of(const struct tasks *t, uint64_t number)
+{
+    size_t at = (size_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (t->table_cap - 1);
+    while (t->table[at] && t->table[at]->item.number != number) {
+        at = (at + 1) & (t->table_cap - 1);
+    }
+    return at;
+}
+
+struct live *live_find(const struct tasks *t, uint64_t number)
+{
+    return t->table_cap ? t->table[slot_of(t, number)] : NULL;
+}
+
+static void table_grow(struct tasks *t)
+{
+    struct live **before = t->table;
+    size_t before_cap = t->table_cap;
+    t->table_cap = before_cap ? before_cap * 2 : 1024;
+    t->table = xcalloc(t->table_cap, sizeof(struct live *));
+    for (size_t i = 0; i < before_cap; i++) {
+        if (before[i]) {
+            t->table[slot_of(t, before[i]->item.number)] = before[i];
+        }
+    }
+    free(before);
+}
+
+static void table_add(struct tasks *t, struct live *live)
+{
+    if ((t->table_n + 1) * 2 > t->table_cap) {
+        table_grow(t);
+    }
+    t->table[slot_of(t, live->item.number)] = live;
+    t->table_n++;
+}
+
+static void table_drop(struct tasks *t, uint64_t number)
+{
+    size_t at = slot_of(t, number);
+    t->table[at] = NULL;
+    t->table_n--;
+    /* Whoever stood behind it may have been turned away from here. */
+    for (at = (at + 1) & (t->table_cap - 1); t->table[at]; at = (at + 1) & (t->table_cap - 1)) {
+        struct live *moved = t->table[at];
+        t->table[at] = NULL;
+        t->table[slot_of(t, moved->item.number)] = moved;
+    }
+}
+
+/* ---- the heap of deadlines ---- */
+
+static void heap_place(struct tasks *t, size_t at, struct live *live)
+{
+    t->heap[at] = live;
+    live->heap_at = (uint32_t)at;
+}
+
+static void heap_sift(struct tasks *t, size_t at)
+{
+    struct live *live = t->heap[at];
+    for (; at > 0 && t->heap[(at - 1) / 2]->due_ms > live->due_ms; at = (at - 1) / 2) {
+        heap_place(t, at, t->heap[(at - 1) / 2]);
+    }
+    for (size_t child; (child = 2 * at + 1) < t->heap_n; at = child) {
+        if (child + 1 < t->heap_n && t->heap[child + 1]->due_ms < t->heap[child]->due_ms) {
+            child++;
+        }
+        if (t->heap[child]->due_ms >= live->due_ms) {
+            break;
+        }
+        heap_place(t, at, t->heap[child]);
+    }
+    heap_place(t, at, live);
+}
+
+static void heap_add(struct tasks *t, struct live *live)
+{
+    if (t->heap_n == t->heap_cap) {
+        t->heap_cap = t->heap_cap ? t->heap_cap * 2 : 1024;
+        t->heap = xrealloc(t->heap, t->heap_cap * sizeof(struct live *));
+    }
+    heap_place(t, t->heap_n++, live);
+    heap_sift(t, t->heap_n - 1);
+}
+
+static void heap_drop(struct tasks *t, struct live *live)
+{
+    size_t at = live->heap_at;
+    struct live *last = t->heap[--t->heap_n];
+    if (last != live) {
+        heap_place(t, at, last);
+        heap_sift(t, at);
+    }
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void live_due(struct tasks *t, struct live *live)
+{
+    live->due_ms = least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
+    heap_sift(t, live->heap_at);
+}
+
+/* ---- apps ---- */
+
+struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
+{
+    if (app >= t->apps_n) {
+        t->apps = xrealloc(t->apps, ((size_t)app + 1) * sizeof(struct tasks_app *));
+        while (t->apps_n <= app) {
+            t->apps[t->apps_n++] = NULL;
+        }
+    }
+    if (!t->apps[app]) {
+        t->apps[app] = xcalloc(1, sizeof(struct tasks_app));
+        t->apps[app]->app = app;
+        t->apps[app]->recheck_ms = INT64_MAX;
+        t->apps[app]->queue = queue_new(task_settings(t)->task_aging_ms);
+    }
+    return t->apps[app];
+}
+
+void tasks_wanted(struct tasks *t, uint32_t app)
+{
+    tasks_app(t, app)->wanted = true;
+}
+
+struct figures *tasks_figure(struct tasks *t, uint32_t app)
+{
+    if (app >= APPS_FIGURED_MAX) {
+        return NULL;
+    }
+    struct figures *f = atomic_load_explicit(&t->figures[app], memory_order_relaxed);
+    if (!f) {
+        f = xcalloc(1, sizeof *f);
+        atomic_store(&t->figures[app], f);
+    }
+    return f;
+}
+
+static void set(_Atomic uint64_t *figure, uint64_t value)
+{
+    atomic_store_explicit(figure, value, memory_order_relaxed);
+}
+
+void figures_set(struct tasks *t, struct tasks_app *app)
+{
+    struct figures *f = tasks_figure(t, app->app);
+    if (!f) {
+        return;
+    }
+    for (unsigned i = 0; i < TASK_STATES; i++) {
+        set(&f->in_state[i], app->totals.in_state[i]);
+    }
+    for (unsigned i = 0; i < TASK_PRIORITIES; i++) {
+        set(&f->queued[i], queue_waiting(app->queue, i));
+    }
+    set(&f->distributed, app->totals.distributed);
+    set(&f->distribution_ms, app->totals.distribution_ms);
+    set(&f->redelivered, app->totals.redelivered);
+    set(&f->rejected, app->totals.rejected);
+}
+
+static uint64_t get(const _Atomic uint64_t *figure)
+{
+    return atomic_load_explicit(figure, memory_order_relaxed);
+}
+
+static void figures_add(const struct figures *f, struct tasks_figures *out)
+{
+    for (unsigned i = 0; i < TASK_STATES; i++) {
+        out->totals.in_state[i] += get(&f->in_state[i]);
+    }
+    for (unsigned i = 0; i < TASK_PRIORITIES; i++) {
+        out->queued[i] += get(&f->queued[i]);
+    }
+    for (unsigned i = 0; i < TASK_WAIT_BUCKETS; i++) {
+        out->wait_ms[i] += get(&f->wait[i]);
+    }
+    out->totals.distributed += get(&f->distributed);
+    out->totals.distribution_ms += get(&f->distribution_ms);
+    out->totals.redelivered += get(&f->redelivered);
+    out->totals.rejected += get(&f->rejected);
+    out->offers += get(&f->offers);
+    out->offer_wait_ms += get(&f->offer_wait_ms);
+}
+
+void tasks_figures(void *module_state, uint32_t app, struct tasks_figures *out)
+{
+    struct tasks *t = module_state;
+    *out = (struct tasks_figures){0};
+    for (uint32_t i = app ? app : 1; i < (app ? app + 1 : APPS_FIGURED_MAX); i++) {
+        const struct figures *f = i < APPS_FIGURED_MAX ? atomic_load(&t->figures[i]) : NULL;
+        if (f) {
+            figures_add(f, out);
+        }
+    }
+}
+
+/* ---- a task ---- */
+
+/* The earliest moment at which its row asks to be looked at. */
+static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
+{
+    const struct hub_settings *s = task_settings(t);
+    int64_t total = k->total_within_ms ? k->submitted_ms + k->total_within_ms : INT64_MAX;
+    switch (k->state) {
+    case TASK_SCHEDULED:
+    case TASK_RETRY_WAIT:
+        return least(k->due_ms, total);
+    case TASK_QUEUED:
+        return k->start_within_ms ? least(k->changed_ms + k->start_within_ms, total) : total;
+    case TASK_LEASED:
+        return k->leased_ms + s->task_accept_ms;
+    case TASK_RUNNING:
+        return k->close_within_ms ? least(k->started_ms + k->close_within_ms, total) : total;
+    case TASK_INPUT_REQUIRED:
+        return k->input_within_ms ? least(k->changed_ms + k->input_within_ms, total) : total;
+    case TASK_CANCELLING:
+        return k->changed_ms + s->task_cancel_grace_ms;
+    case TASK_NONE:
+    case TASK_COMPLETED:
+    case TASK_DEAD:
+    case TASK_CANCELLED:
+    case TASK_EXPIRED:
+    case TASK_STATES:
+        break;
+    }
+    return INT64_MAX;
+}
+
+static struct live *live_new(struct tasks *t, const struct task *k)
+{
+    struct live *live = xcalloc(1, sizeof *live);
+    live->item = (struct queue_item){
+        .number = k->number,
+        .fairness = k->fairness.n ? hash64(0, k->fairness) : 0,
+        .priority = (uint8_t)k->priority,
+    };
+    live->app = k->app;
+    live->lease_due_ms = live->shun_ms = live->due_ms = live->fixed_ms = INT64_MAX;
+    live->kind = kind_of(t, k);
+    live->item.kind = live->kind->id;
+    if (k->sticky.n) {
+        live->sticky = xstrndup(k->sticky.p, k->sticky.n);
+        live->sticky_n = k->sticky.n;
+    }
+    table_add(t, live);
+    heap_add(t, live);
+    return live;
+}
+
+static void live_free(struct live *live)
+{
+    free(live->sticky);
+    free(live);
+}
+
+static void live_drop(struct tasks *t, struct live *live)
+{
+    heap_drop(t, live);
+    table_drop(t, live->item.number);
+    kind_unref(t, live->kind);
+    live_free(live);
+}
+
+/* Out of the queue, out of its agent's hands. */
+static void live_detach(struct tasks *t, struct live *live)
+{
+    if (live->item.waits) {
+        queue_remove(tasks_app(t, live->app)->queue, &live->item);
+    }
+    if (live->agent) {
+        worker_release(t, live);
+    }
+}
+
+void live_wait(struct tasks *t, struct live *live, int64_t now_ms)
+{
+    live->picked = false;
+    live->kind->blocked = false;
+    queue_add(tasks_app(t, live->app)->queue, &live->item, now_ms);
+    tasks_wanted(t, live->app);
+}
+
+static void live_attach(struct tasks *t, struct live *live, int64_t now_ms)
+{
+    if (live->state == TASK_QUEUED && !live->picked) {
+        live_wait(t, live, now_ms);
+    }
+    if (live->agent) {
+        worker_hold(t, live);
+    }
+}
+
+void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
+{
+    struct live *live = live_find(t, k->number);
+    if (!live && !task_is_over(k->state)) {
+        live = live_new(t, k);
+    }
+    if (!live) {
+        return;
+    }
+    live_detach(t, live);
+    if (task_is_over(k->state)) {
+        live_drop(t, live);
+        return;
+    }
+    bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
+    live->picked = false;
+    live->state = k->state;
+    live->lease = k->lease;
+    live->agent = task_is_held(k->state) ? k->agent : 0;
+    live->last_agent = k->last_agent;
+    live->lease_ms = k->lease_ms;
+    live->item.queued_ms = k->queued_ms;
+    live->fixed_ms = fixed_deadline(t, k);
+    live->shun_ms = INT64_MAX;
+    if (k->state != TASK_RUNNING) {
+        live->lease_due_ms = INT64_MAX;
+    } else if (!runs_on) {
+        live->lease_due_ms = now_ms + k->lease_ms;
+    }
+    live_attach(t, live, now_ms);
+    live_due(t, live);
+}
+
+/* ---- start and end ---- */
+
+void *tasks_open(const void *options)
+{
+    struct tasks *t = xcalloc(1, sizeof *t);
+    t->options = *(const struct tasks_options *)options;
+    t->balance = balance_new();
+    return t;
+}
+
+/* Lives, queues, kinds and workers go; apps' figures stay, as others look at them. */
+static void forget(struct tasks *t)
+{
+    for (size_t i = 0; i < t->heap_n; i++) {
+        live_free(t->heap[i]);
+    }
+    t->heap_n = t->table_n = 0;
+    if (t->table_cap) {
+        memset(t->table, 0, t->table_cap * sizeof(struct live *));
+    }
+    for (uint32_t i = 0; i < t->apps_n; i++) {
+        if (t->apps[i]) {
+            queue_free(t->apps[i]->queue);
+            free(t->apps[i]->ready);
+            free(t->apps[i]);
+            t->apps[i] = NULL;
+        }
+    }
+    kinds_forget(t);
+}
+
+void tasks_close(void *state)
+{
+    struct tasks *t = state;
+    forget(t);
+    worker_forget_all(t);
+    for (uint32_t i = 0; i < APPS_FIGURED_MAX; i++) {
+        free(atomic_load(&t->figures[i]));
+    }
+    balance_free(t->balance);
+    free(t->workers);
+    free(t->kinds);
+    free(t->apps);
+    free(t->table);
+    free(t->heap);
+    free(t);
+}
+
+/* After an aborted batch a lease goes on where its clock stood. */
+struct clock {
+    uint64_t number;
+    uint32_t lease;
+    int64_t due_ms;
+};
+
+struct loading {
+    struct tasks *tasks;
+    int64_t now_ms;
+    struct clock *clocks; /* by number */
+    size_t clocks_n;
+};
+
+static int by_number(const void *a, const void *b)
+{
+    const struct clock *x = a, *y = b;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void clocks_keep(struct loading *l)
+{
+    struct tasks *t = l->tasks;
+    l->clocks = xcalloc(t->heap_n + 1, sizeof *l->clocks);
+    for (size_t i = 0; i < t->heap_n; i++) {
+        const struct live *live = t->heap[i];
+        if (live->state == TASK_RUNNING) {
+            l->clocks[l->clocks_n++] = (struct clock){
+                .number = live->item.number, .lease = live->lease, .due_ms = live->lease_due_ms};
+        }
+    }
+    qsort(l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
+}
+
+static bool load_task(void *ctx, const struct task *task)
+{
+    struct loading *l = ctx;
+    live_set(l->tasks, task, l->now_ms);
+    struct clock key = {.number = task->number};
+    const struct clock *clock = bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
+    struct live *live = live_find(l->tasks, task->number);
+    if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
+        live->lease_due_ms = clock->due_ms;
+        live_due(l->tasks, live);
+    }
+    return true;
+}
+
+static void load_totals(void *ctx, uint32_t app, const struct task_totals *totals)
+{
+    tasks_app(((struct loading *)ctx)->tasks, app)->totals = *totals;
+}
+
+static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool start)
+{
+    struct store_cursor *cursor;
+    struct slice key, value;
+    enum store_rc rc = store_cursor_open(view, TABLE_AGENT, &cursor);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value); rc == STORE_OK;
+         rc = store_cursor_next(cursor, &key, &value)) {
+        struct agent agent;
+        if (!agent_unpack(value, &agent)) {
+            rc = STORE_DAMAGED;
+            break;
+        }
+        const struct worker *known = worker_of(t, agent.number);
+        bool by_stream = known ? known->by_stream : agent.connection != 0;
+        if (start) {
+            agent.connection = 0; /* no connection outlives a hub */
+        }
+        worker_set(t, &agent, by_stream);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
+{
+    struct tasks *t = state;
+    struct loading l = {.tasks = t, .now_ms = now_ms};
+    bool start = !t->started;
+    t->started = true;
+    clocks_keep(&l);
+    forget(t);
+    for (uint32_t i = 1; i <= t->workers_n; i++) {
+        t->workers[i].held = NULL;
+        t->workers[i].held_n = t->workers[i].picked_n = 0;
+        t->workers[i].ready_at = NOT_READY;
+    }
+    enum hub_rc rc = hub_rc_of_store(task_newest(view, &t->newest));
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(task_totals_each(view, load_totals, &l));
+    }
+    if (rc == HUB_OK) {
+        rc = load_workers(t, view, start);
+    }
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(tasks_each_open(view, load_task, &l));
+    }
+    for (uint32_t i = 0; rc == HUB_OK && i < t->apps_n; i++) {
+        if (t->apps[i]) {
+            figures_set(t, t->apps[i]);
+        }
+    }
+    free(l.clocks);
+    return rc;
+}
+
+struct balance *tasks_balance(void *module_state)
+{
+    return ((struct tasks *)module_state)->balance;
+}

@@ -1,0 +1,45 @@
+#include "hub/tasks/module.h"
+#include "hub/tasks/inside.h"
+
+#include <stdlib.h>
+
+/* The tasks of an agent that is gone for good go to others. */
+static enum hub_rc revoke(struct apply *a, struct tasks *t, struct worker *w)
+{
+    enum hub_rc rc = HUB_OK;
+    while (rc == HUB_OK && w->held) {
+        uint64_t number = w->held->item.number;
+        struct held_task held = {0};
+        struct task found;
+        rc = hub_rc_of_store(task_get(a->view, number, &found));
+        rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
+        rc = rc == HUB_OK ? task_lost(a, &held.task, "lease_lost") : rc;
+        buf_done(&held.bytes);
+        w = worker_of(t, w->agent.number);
+    }
+    return rc;
+}
+
+enum hub_rc tasks_agent_changed(struct apply *a, const struct agent *agent,
+                                enum agent_status before)
+{
+    struct tasks *t = tasks_of(a);
+    const struct worker *known = worker_of(t, agent->number);
+    bool registered = !known || known->agent.epoch != agent->epoch;
+    bool by_stream = registered ? agent->connection != 0 : known->by_stream;
+    (void)before;
+    worker_set(t, agent, by_stream);
+    if (agent->status == AGENT_INACTIVE || agent->status == AGENT_DEREGISTERED) {
+        return revoke(a, t, worker_of(t, agent->number));
+    }
+    return HUB_OK;
+}
+
+const struct module tasks_module = {
+    .name = "tasks",
+    .open = tasks_open,
+    .close = tasks_close,
+    .load = tasks_load,
+    .next_due = tasks_next_due,
+    .expire = tasks_expire,
+};

@@ -1,0 +1,669 @@
+#include "hub/tasks/task.h"
+#include "store/hash.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum {
+    ROW_VERSION = 1,
+    INDEX_ID = 'n',
+    INDEX_TOTALS = 't',
+    INDEX_BYTES_MAX = 1 + 4 + 1 + 16 + 8,
+    NUMBER_BITS = 40, /* of a minted id; what is left of it is random */
+    UUID_BYTES = 36,
+    MINTED_BYTES = 5 + 16
+};
+static const uint64_t INDEX_SEED = UINT64_C(0x7461736b);
+static const uint64_t NUMBER_MASK = (UINT64_C(1) << NUMBER_BITS) - 1;
+
+/* clang-format off */
+static const char *const priority_names[TASK_PRIORITIES] = {
+    [TASK_URGENT] = "urgent", [TASK_CRITICAL] = "critical", [TASK_HIGH] = "high", [TASK_NORMAL] = "normal", [TASK_LOW] = "low",
+};
+static const char *const state_names[TASK_STATES] = {
+    [TASK_NONE] = "none", [TASK_SCHEDULED] = "scheduled", [TASK_QUEUED] = "queued", [TASK_LEASED] = "leased",
+    [TASK_RUNNING] = "running", [TASK_RETRY_WAIT] = "retry_wait", [TASK_INPUT_REQUIRED] = "input_required",
+    [TASK_CANCELLING] = "cancelling", [TASK_COMPLETED] = "completed", [TASK_DEAD] = "dead",
+    [TASK_CANCELLED] = "cancelled", [TASK_EXPIRED] = "expired",
+};
+static const char *const status_names[TASK_STATUSES] = {
+    [TASK_IS_PENDING] = "pending", [TASK_IS_RUNNING] = "running", [TASK_IS_COMPLETED] = "completed",
+    [TASK_IS_FAILED] = "failed", [TASK_IS_CANCELLED] = "cancelled",
+};
+static const char *const stop_names[TASK_STOPS] = {
+    [STOP_NONE] = "", [STOP_COMPLETED] = "completed", [STOP_NON_RETRYABLE] = "non_retryable", [STOP_ATTEMPTS] = "max_attempts",
+    [STOP_POISON] = "poison", [STOP_START_TIMEOUT] = "schedule_to_start_timeout", [STOP_CLOSE_TIMEOUT] = "start_to_close_timeout",
+    [STOP_TOTAL_TIMEOUT] = "total_timeout", [STOP_INPUT_TIMEOUT] = "input_timeout", [STOP_CANCELLED] = "cancelled",
+    [STOP_CLEARED] = "queue_cleared", [STOP_GRACE] = "cancel_grace", [STOP_GROUP] = "group_ended",
+};
+static const enum task_status statuses[TASK_STATES] = {
+    [TASK_SCHEDULED] = TASK_IS_PENDING, [TASK_QUEUED] = TASK_IS_PENDING, [TASK_RETRY_WAIT] = TASK_IS_PENDING,
+    [TASK_LEASED] = TASK_IS_RUNNING, [TASK_RUNNING] = TASK_IS_RUNNING, [TASK_INPUT_REQUIRED] = TASK_IS_RUNNING,
+    [TASK_CANCELLING] = TASK_IS_RUNNING, [TASK_COMPLETED] = TASK_IS_COMPLETED, [TASK_DEAD] = TASK_IS_FAILED,
+    [TASK_EXPIRED] = TASK_IS_FAILED, [TASK_CANCELLED] = TASK_IS_CANCELLED,
+};
+
+/* semantics.md section 2. What is over has no way out; an empty cell is TASK_NONE: not allowed. */
+static const enum task_state next_state[TASK_STATES][TASK_EVENTS] = {
+    [TASK_SCHEDULED] = { [TASK_DUE] = TASK_QUEUED, [TASK_LAPSE] = TASK_EXPIRED, [TASK_CANCEL] = TASK_CANCELLED },
+    /* FINISH, RETRY, FAIL: its lease lapsed, and its agent reports before another one has it. */
+    [TASK_QUEUED] = { [TASK_PICK] = TASK_LEASED, [TASK_LAPSE] = TASK_EXPIRED, [TASK_CANCEL] = TASK_CANCELLED,
+                      [TASK_FINISH] = TASK_COMPLETED, [TASK_RETRY] = TASK_RETRY_WAIT, [TASK_FAIL] = TASK_DEAD },
+    /* Nobody has begun: there is nobody to wait for when it is cancelled. */
+    [TASK_LEASED] = { [TASK_ACCEPT] = TASK_RUNNING, [TASK_REJECT] = TASK_QUEUED, [TASK_LOSE] = TASK_QUEUED,
+                      [TASK_CANCEL] = TASK_CANCELLED },
+    [TASK_RUNNING] = { [TASK_FINISH] = TASK_COMPLETED, [TASK_RETRY] = TASK_RETRY_WAIT, [TASK_FAIL] = TASK_DEAD,
+                       [TASK_LOSE] = TASK_QUEUED, [TASK_ASK] = TASK_INPUT_REQUIRED, [TASK_CANCEL] = TASK_CANCELLING },
+    [TASK_RETRY_WAIT] = { [TASK_DUE] = TASK_QUEUED, [TASK_FAIL] = TASK_DEAD, [TASK_CANCEL] = TASK_CANCELLED },
+    [TASK_INPUT_REQUIRED] = { [TASK_INPUT] = TASK_QUEUED, [TASK_LAPSE] = TASK_EXPIRED, [TASK_CANCEL] = TASK_CANCELLED },
+    [TASK_CANCELLING] = { [TASK_CONFIRM] = TASK_CANCELLED },
+};
+/* clang-format on */
+
+enum task_state task_next(enum task_state state, enum task_event event)
+{
+    return next_state[state][event];
+}
+
+const char *task_priority_name(enum task_priority priority)
+{
+    return priority_names[priority];
+}
+
+const char *task_state_name(enum task_state state)
+{
+    return state_names[state];
+}
+
+const char *task_status_name(enum task_status status)
+{
+    return status_names[status];
+}
+
+const char *task_stop_name(enum task_stop stop)
+{
+    return stop_names[stop];
+}
+
+static bool same_word(struct slice a, const char *b)
+{
+    size_t n = strlen(b);
+    for (size_t i = 0; a.n == n && i < n; i++) {
+        if (tolower(a.p[i]) != b[i]) {
+            return false;
+        }
+    }
+    return a.n == n;
+}
+
+static bool word_among(struct slice word, const char *const *names, unsigned n, unsigned *out)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (same_word(word, names[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool task_priority_of(struct slice name, enum task_priority *out)
+{
+    unsigned i;
+    bool is = word_among(name, priority_names, TASK_PRIORITIES, &i);
+    *out = is ? (enum task_priority)i : *out;
+    return is;
+}
+
+bool task_state_of(struct slice name, enum task_state *out)
+{
+    unsigned i;
+    bool is = word_among(name, state_names, TASK_STATES, &i) && i != TASK_NONE;
+    *out = is ? (enum task_state)i : *out;
+    return is;
+}
+
+bool task_status_of(struct slice name, enum task_status *out)
+{
+    unsigned i;
+    bool is = word_among(name, status_names, TASK_STATUSES, &i);
+    *out = is ? (enum task_status)i : *out;
+    return is;
+}
+
+enum task_status task_status_in(enum task_state state)
+{
+    return statuses[state];
+}
+
+bool task_is_over(enum task_state state)
+{
+    return state >= TASK_COMPLETED;
+}
+
+bool task_is_held(enum task_state state)
+{
+    return state == TASK_LEASED || state == TASK_RUNNING || state == TASK_CANCELLING;
+}
+
+/* ---- the row ---- */
+
+static void pack_words(struct buf *b, const struct words *words)
+{
+    pack_u16(b, (uint16_t)words->n);
+    pack_slice(b, words->packed);
+}
+
+static struct words unpack_words(struct unpack *u)
+{
+    uint16_t n = unpack_u16(u);
+    return (struct words){.n = n, .packed = unpack_slice(u)};
+}
+
+void task_needs_pack(struct buf *b, const struct task_needs *needs)
+{
+    pack_u8(b, needs->by_type);
+    pack_u8(b, (uint8_t)needs->type);
+    pack_f64(b, needs->health_least);
+    pack_words(b, &needs->capabilities);
+    pack_words(b, &needs->services);
+    pack_words(b, &needs->agents);
+    pack_words(b, &needs->avoid);
+}
+
+bool task_needs_unpack(struct unpack *u, struct task_needs *out)
+{
+    out->by_type = unpack_u8(u) != 0;
+    uint8_t type = unpack_u8(u);
+    out->type = (enum agent_type)type;
+    out->health_least = unpack_f64(u);
+    out->capabilities = unpack_words(u);
+    out->services = unpack_words(u);
+    out->agents = unpack_words(u);
+    out->avoid = unpack_words(u);
+    return !u->bad && type < AGENT_TYPES;
+}
+
+void task_pack(struct buf *b, const struct task *t)
+{
+    pack_u8(b, ROW_VERSION);
+    pack_u64(b, t->number);
+    pack_u32(b, t->app);
+    pack_slice(b, t->id);
+    pack_slice(b, t->owner);
+    pack_u8(b, (uint8_t)t->priority);
+    pack_u8(b, (uint8_t)t->state);
+    pack_u8(b, (uint8_t)t->stop);
+    pack_u16(b, t->attempts);
+    pack_u16(b, t->attempts_max);
+    pack_u16(b, t->redeliveries);
+    pack_u32(b, t->lease);
+    pack_u32(b, t->agent);
+    pack_u32(b, t->agent_epoch);
+    pack_u32(b, t->last_agent);
+    const int64_t times[] = {t->submitted_ms,    t->queued_ms,       t->changed_ms,
+                             t->due_ms,          t->leased_ms,       t->started_ms,
+                             t->finished_ms,     t->start_within_ms, t->close_within_ms,
+                             t->total_within_ms, t->input_within_ms, t->lease_ms};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        pack_i64(b, times[i]);
+    }
+    task_needs_pack(b, &t->needs);
+    pack_words(b, &t->prefer);
+    pack_slice(b, t->region);
+    pack_slice(b, t->fairness);
+    pack_slice(b, t->sticky);
+    pack_u8(b, t->group.module);
+    pack_u64(b, t->group.id);
+    pack_u32(b, t->group.item);
+    pack_u64(b, t->replay_of);
+    pack_u64(b, t->replayed_as);
+    pack_u8(b, t->percent);
+    pack_u64(b, t->progress_seq);
+    pack_i64(b, t->progress_ms);
+    pack_slice(b, t->note);
+    pack_slice(b, t->error);
+    pack_u64(b, t->request_hash);
+}
+
+static void unpack_times(struct unpack *u, struct task *t)
+{
+    int64_t *const times[] = {&t->submitted_ms,    &t->queued_ms,       &t->changed_ms,
+                              &t->due_ms,          &t->leased_ms,       &t->started_ms,
+                              &t->finished_ms,     &t->start_within_ms, &t->close_within_ms,
+                              &t->total_within_ms, &t->input_within_ms, &t->lease_ms};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        *times[i] = unpack_i64(u);
+    }
+}
+
+bool task_unpack(struct slice row, struct task *t)
+{
+    struct unpack u = unpack_of(row);
+    if (unpack_u8(&u) != ROW_VERSION) {
+        return false;
+    }
+    t->number = unpack_u64(&u);
+    t->app = unpack_u32(&u);
+    t->id = unpack_slice(&u);
+    t->owner = unpack_slice(&u);
+    uint8_t priority = unpack_u8(&u), state = unpack_u8(&u), stop = unpack_u8(&u);
+    t->priority = (enum task_priority)priority;
+    t->state = (enum task_state)state;
+    t->stop = (enum task_stop)stop;
+    t->attempts = unpack_u16(&u);
+    t->attempts_max = unpack_u16(&u);
+    t->redeliveries = unpack_u16(&u);
+    t->lease = unpack_u32(&u);
+    t->agent = unpack_u32(&u);
+    t->agent_epoch = unpack_u32(&u);
+    t->last_agent = unpack_u32(&u);
+    unpack_times(&u, t);
+    if (!task_needs_unpack(&u, &t->needs)) {
+        return false;
+    }
+    t->prefer = unpack_words(&u);
+    t->region = unpack_slice(&u);
+    t->fairness = unpack_slice(&u);
+    t->sticky = unpack_slice(&u);
+    t->group.module = unpack_u8(&u);
+    t->group.id = unpack_u64(&u);
+    t->group.item = unpack_u32(&u);
+    t->replay_of = unpack_u64(&u);
+    t->replayed_as = unpack_u64(&u);
+    t->percent = unpack_u8(&u);
+    t->progress_seq = unpack_u64(&u);
+    t->progress_ms = unpack_i64(&u);
+    t->note = unpack_slice(&u);
+    t->error = unpack_slice(&u);
+    t->request_hash = unpack_u64(&u);
+    return unpack_done(&u) && priority < TASK_PRIORITIES && state > TASK_NONE &&
+           state < TASK_STATES && stop < TASK_STOPS;
+}
+
+/* ---- ids ---- */
+
+static bool hex_of(struct slice text, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+        if (digit == 16) {
+            return false;
+        }
+        v = v << 4 | (uint64_t)digit;
+    }
+    *out = v;
+    return true;
+}
+
+void task_id_mint(struct buf *out, uint64_t number, const uint8_t *seed)
+{
+    uint64_t salt = be32_get(seed) >> 8;
+    buf_printf(out, "task_%016llx",
+               (unsigned long long)((salt << NUMBER_BITS) | (number & NUMBER_MASK)));
+}
+
+void task_uuid_mint(struct buf *out, uint64_t number, int64_t now_ms, const uint8_t *seed)
+{
+    uint64_t ms = (uint64_t)now_ms, salt = be64_get(seed);
+    buf_printf(out, "%08llx-%04llx-7%03llx-%04llx-%02llx%010llx",
+               (unsigned long long)(ms >> 16 & 0xffffffff), (unsigned long long)(ms & 0xffff),
+               (unsigned long long)(salt & 0xfff),
+               (unsigned long long)(0x8000 | (salt >> 12 & 0x3fff)),
+               (unsigned long long)(salt >> 26 & 0xff), (unsigned long long)(number & NUMBER_MASK));
+}
+
+/* The number within an id of the hub's own form; 0: it has another form. */
+static uint64_t number_within(struct slice id)
+{
+    uint64_t v = 0;
+    if (id.n == MINTED_BYTES && slice_starts(id, "task_")) {
+        return hex_of(slice_of(id.p + 5, 16), &v) ? v & NUMBER_MASK : 0;
+    }
+    if (id.n == UUID_BYTES && id.p[14] == '7' && id.p[23] == '-') {
+        return hex_of(slice_of(id.p + 26, 10), &v) ? v : 0;
+    }
+    return 0;
+}
+
+void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], uint64_t number, uint32_t lease)
+{
+    (void)snprintf(out, TASK_LEASE_ID_BYTES + 1, "lease_%016llx%08lx", (unsigned long long)number,
+                   (unsigned long)lease);
+}
+
+bool task_lease_of(struct slice text, uint64_t *out_number, uint32_t *out_lease)
+{
+    uint64_t lease;
+    if (text.n != TASK_LEASE_ID_BYTES || !slice_starts(text, "lease_") ||
+        !hex_of(slice_of(text.p + 6, 16), out_number) ||
+        !hex_of(slice_of(text.p + 22, 8), &lease)) {
+        return false;
+    }
+    *out_lease = (uint32_t)lease;
+    return true;
+}
+
+/* ---- look-ups ---- */
+
+static struct slice number_key(uint8_t key[8], uint64_t number)
+{
+    be64_put(key, number);
+    return slice_of(key, 8);
+}
+
+enum store_rc task_get(struct store_view *view, uint64_t number, struct task *out)
+{
+    uint8_t key[8];
+    struct slice row;
+    enum store_rc rc = store_get(view, TABLE_TASK, number_key(key, number), &row);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    return task_unpack(row, out) ? STORE_OK : STORE_DAMAGED;
+}
+
+static size_t id_key(uint8_t key[INDEX_BYTES_MAX], uint32_t app, struct slice id)
+{
+    struct hash128 h = hash128_named(INDEX_SEED, app, id);
+    key[0] = INDEX_ID;
+    be32_put(key + 1, app);
+    be64_put(key + 5, h.hi);
+    be64_put(key + 13, h.lo);
+    return 21;
+}
+
+static enum store_rc get_named(struct store_view *view, uint64_t number, uint32_t app,
+                               struct slice id, struct task *out)
+{
+    enum store_rc rc = task_get(view, number, out);
+    return rc == STORE_OK && (out->app != app || !slice_equal(out->id, id)) ? STORE_NOT_FOUND : rc;
+}
+
+enum store_rc task_find(struct store_view *view, uint32_t app, struct slice id, struct task *out)
+{
+    uint8_t key[INDEX_BYTES_MAX];
+    struct slice value;
+    uint64_t number = number_within(id);
+    if (number) {
+        enum store_rc rc = get_named(view, number, app, id, out);
+        if (rc != STORE_NOT_FOUND) {
+            return rc;
+        }
+    }
+    enum store_rc rc =
+        store_get(view, TABLE_TASK_INDEX, slice_of(key, id_key(key, app, id)), &value);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    return value.n == 8 ? get_named(view, be64_get(value.p), app, id, out) : STORE_DAMAGED;
+}
+
+enum store_rc task_newest(struct store_view *view, uint64_t *out)
+{
+    struct store_cursor *cursor;
+    struct slice key;
+    enum store_rc rc = store_cursor_open(view, TABLE_TASK, &cursor);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    rc = store_cursor_last(cursor, &key, NULL);
+    store_cursor_close(cursor);
+    if (rc == STORE_OK && key.n != 8) {
+        return STORE_DAMAGED;
+    }
+    *out = rc == STORE_OK ? be64_get(key.p) : 0;
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+/* ---- indexes ---- */
+
+/* All of the key but the number. */
+static size_t list_key(uint8_t key[INDEX_BYTES_MAX], const struct task_list *list)
+{
+    key[0] = (uint8_t)list->index;
+    be32_put(key + 1, list->app);
+    switch (list->index) {
+    case TASKS_OF_APP:
+        return 5;
+    case TASKS_OF_OWNER:
+        be64_put(key + 5, hash64(INDEX_SEED, list->owner));
+        return 13;
+    case TASKS_IN_STATUS:
+        key[5] = (uint8_t)list->status;
+        return 6;
+    case TASKS_OF_GROUP:
+        key[5] = list->group.module;
+        be64_put(key + 6, list->group.id);
+        return 14;
+    }
+    return 5;
+}
+
+static enum store_rc index_set(struct store_txn *txn, const struct task *t, enum task_index index,
+                               bool there)
+{
+    uint8_t key[INDEX_BYTES_MAX];
+    struct task_list list = {.index = index,
+                             .app = t->app,
+                             .owner = t->owner,
+                             .status = task_status_in(t->state),
+                             .group = t->group};
+    size_t n = list_key(key, &list);
+    be64_put(key + n, t->number);
+    return there ? store_put(txn, TABLE_TASK_INDEX, slice_of(key, n + 8), slice_str("1"))
+                 : store_del(txn, TABLE_TASK_INDEX, slice_of(key, n + 8));
+}
+
+static enum store_rc index_new(struct store_txn *txn, const struct task *t)
+{
+    uint8_t key[INDEX_BYTES_MAX], number[8];
+    enum store_rc rc = STORE_OK;
+    if (number_within(t->id) != t->number) {
+        rc = store_put(txn, TABLE_TASK_INDEX, slice_of(key, id_key(key, t->app, t->id)),
+                       number_key(number, t->number));
+    }
+    if (rc == STORE_OK) {
+        rc = index_set(txn, t, TASKS_OF_APP, true);
+    }
+    if (rc == STORE_OK) {
+        rc = index_set(txn, t, TASKS_OF_OWNER, true);
+    }
+    if (rc == STORE_OK && t->group.module) {
+        rc = index_set(txn, t, TASKS_OF_GROUP, true);
+    }
+    return rc;
+}
+
+enum store_rc task_put(struct store_txn *txn, const struct task *t, const struct task *before)
+{
+    bool moves = before && task_status_in(before->state) != task_status_in(t->state);
+    enum store_rc rc = before ? STORE_OK : index_new(txn, t);
+    if (rc == STORE_OK && moves) {
+        rc = index_set(txn, before, TASKS_IN_STATUS, false);
+    }
+    if (rc == STORE_OK && (moves || !before)) {
+        rc = index_set(txn, t, TASKS_IN_STATUS, true);
+    }
+    if (rc == STORE_OK) {
+        struct buf row = {0};
+        uint8_t key[8];
+        task_pack(&row, t);
+        rc = store_put(txn, TABLE_TASK, number_key(key, t->number), buf_slice(&row));
+        buf_done(&row);
+    }
+    return rc;
+}
+
+/* ---- documents ---- */
+
+static struct slice document_key(uint8_t key[9], uint64_t number, enum task_document kind)
+{
+    be64_put(key, number);
+    key[8] = (uint8_t)kind;
+    return slice_of(key, 9);
+}
+
+enum store_rc task_document_put(struct store_txn *txn, uint64_t number, enum task_document kind,
+                                struct slice json)
+{
+    uint8_t key[9];
+    return store_put(txn, TABLE_TASK_BODY, document_key(key, number, kind), json);
+}
+
+enum store_rc task_document(struct store_view *view, uint64_t number, enum task_document kind,
+                            struct slice *out)
+{
+    uint8_t key[9];
+    return store_get(view, TABLE_TASK_BODY, document_key(key, number, kind), out);
+}
+
+/* ---- lists ---- */
+
+/* The last key that is at most `key`. */
+static enum store_rc seek_back(struct store_cursor *cursor, struct slice key, struct slice *out)
+{
+    enum store_rc rc = store_cursor_seek(cursor, key, out, NULL);
+    if (rc == STORE_NOT_FOUND) {
+        return store_cursor_last(cursor, out, NULL);
+    }
+    return rc == STORE_OK && !slice_equal(*out, key) ? store_cursor_prev(cursor, out, NULL) : rc;
+}
+
+enum store_rc tasks_each(struct store_view *view, const struct task_list *list, uint64_t from,
+                         uint32_t looked_max, task_visit *visit, void *ctx, uint64_t *out_next)
+{
+    uint8_t prefix[INDEX_BYTES_MAX];
+    size_t n = list_key(prefix, list);
+    struct store_cursor *cursor;
+    struct slice key;
+    *out_next = 0;
+    be64_put(prefix + n, from ? from : UINT64_MAX);
+    enum store_rc rc = store_cursor_open(view, TABLE_TASK_INDEX, &cursor);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    rc = seek_back(cursor, slice_of(prefix, n + 8), &key);
+    for (uint32_t looked = 0; rc == STORE_OK; looked++) {
+        struct task task;
+        if (key.n != n + 8 || memcmp(key.p, prefix, n) != 0) {
+            break;
+        }
+        uint64_t number = be64_get(key.p + n);
+        rc = looked < looked_max ? task_get(view, number, &task) : STORE_OK;
+        if (rc == STORE_NOT_FOUND) {
+            rc = STORE_DAMAGED; /* an index of nothing */
+        }
+        if (rc == STORE_OK && (looked == looked_max || !visit(ctx, &task))) {
+            *out_next = number;
+            break;
+        }
+        if (rc == STORE_OK) {
+            rc = store_cursor_prev(cursor, &key, NULL);
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+struct open_visit {
+    struct store_view *view;
+    task_visit *visit;
+    void *ctx;
+    enum store_rc rc;
+};
+
+static void open_of_app(void *ctx, uint32_t app, const struct task_totals *totals)
+{
+    struct open_visit *v = ctx;
+    static const enum task_status open[] = {TASK_IS_RUNNING, TASK_IS_PENDING};
+    (void)totals;
+    for (size_t i = 0; i < 2 && v->rc == STORE_OK; i++) {
+        struct task_list list = {.index = TASKS_IN_STATUS, .app = app, .status = open[i]};
+        uint64_t next;
+        v->rc = tasks_each(v->view, &list, 0, UINT32_MAX, v->visit, v->ctx, &next);
+    }
+}
+
+enum store_rc tasks_each_open(struct store_view *view, task_visit *visit, void *ctx)
+{
+    struct open_visit v = {.view = view, .visit = visit, .ctx = ctx, .rc = STORE_OK};
+    enum store_rc rc = task_totals_each(view, open_of_app, &v);
+    return rc == STORE_OK ? v.rc : rc;
+}
+
+/* ---- totals ---- */
+
+enum { TOTALS_BYTES = 8 * (TASK_STATES + 4) };
+
+static struct slice totals_key(uint8_t key[5], uint32_t app)
+{
+    key[0] = INDEX_TOTALS;
+    be32_put(key + 1, app);
+    return slice_of(key, 5);
+}
+
+static bool totals_unpack(struct slice row, struct task_totals *out)
+{
+    struct unpack u = unpack_of(row);
+    for (unsigned i = 0; i < TASK_STATES; i++) {
+        out->in_state[i] = unpack_u64(&u);
+    }
+    out->distributed = unpack_u64(&u);
+    out->distribution_ms = unpack_u64(&u);
+    out->redelivered = unpack_u64(&u);
+    out->rejected = unpack_u64(&u);
+    return unpack_done(&u);
+}
+
+enum store_rc task_totals_get(struct store_view *view, uint32_t app, struct task_totals *out)
+{
+    uint8_t key[5];
+    struct slice row;
+    *out = (struct task_totals){0};
+    enum store_rc rc = store_get(view, TABLE_TASK_INDEX, totals_key(key, app), &row);
+    if (rc != STORE_OK) {
+        return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    }
+    return totals_unpack(row, out) ? STORE_OK : STORE_DAMAGED;
+}
+
+enum store_rc task_totals_put(struct store_txn *txn, uint32_t app, const struct task_totals *totals)
+{
+    uint8_t key[5], row[TOTALS_BYTES];
+    uint8_t *p = row;
+    for (unsigned i = 0; i < TASK_STATES; i++, p += 8) {
+        be64_put(p, totals->in_state[i]);
+    }
+    const uint64_t rest[] = {totals->distributed, totals->distribution_ms, totals->redelivered,
+                             totals->rejected};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++, p += 8) {
+        be64_put(p, rest[i]);
+    }
+    return store_put(txn, TABLE_TASK_INDEX, totals_key(key, app), slice_of(row, sizeof row));
+}
+
+enum store_rc task_totals_each(struct store_view *view, task_totals_visit *visit, void *ctx)
+{
+    uint8_t first[5];
+    struct store_cursor *cursor;
+    struct slice key, value;
+    enum store_rc rc = store_cursor_open(view, TABLE_TASK_INDEX, &cursor);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    rc = store_cursor_seek(cursor, totals_key(first, 0), &key, &value);
+    for (; rc == STORE_OK && key.p[0] == INDEX_TOTALS;
+         rc = store_cursor_next(cursor, &key, &value)) {
+        struct task_totals totals;
+        if (key.n != 5 || !totals_unpack(value, &totals)) {
+            rc = STORE_DAMAGED;
+            break;
+        }
+        visit(ctx, be32_get(key.p + 1), &totals);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
