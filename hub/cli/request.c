@@ -477,13 +477,17 @@ static enum cli_exit show_once(void *ctx)
 static enum cli_exit send_and_follow(struct cli *cli, const struct request *request)
 {
     struct reply reply;
-    struct buf id = {0};
+    struct buf id = {0}, owner = {0};
+    const struct follow *follow = request->follow;
     enum cli_exit rc = request_send(cli, request, &reply);
     if (rc == CLI_OK && !is_dry(cli)) {
-        json_add_human(&id, json_at(buf_slice(&reply.body), request->follow->id));
+        struct slice answer = buf_slice(&reply.body);
+        json_add_human(&id, json_at(answer, follow->id));
+        json_add_human(&owner, follow->owner ? json_at(answer, follow->owner) : (struct slice){0});
         cli_note(cli, "%s", buf_text(&id));
-        rc = follow_run(cli, request->follow, buf_text(&id));
+        rc = follow_run(cli, follow, buf_text(&id), follow->owner ? buf_text(&owner) : NULL);
     }
+    buf_done(&owner);
     buf_done(&id);
     reply_done(&reply);
     return rc;
@@ -504,8 +508,9 @@ enum cli_exit request_run(struct cli *cli)
         return request_watch(cli);
     }
     if (request->follow && (!request->method || given(cli, "follow"))) {
-        return request->method ? send_and_follow(cli, request)
-                               : follow_run(cli, request->follow, args_operand(&cli->args, 0));
+        return request->method
+                   ? send_and_follow(cli, request)
+                   : follow_run(cli, request->follow, args_operand(&cli->args, 0), NULL);
     }
     return show_once(cli);
 }

@@ -27,7 +27,7 @@ static const struct column swarm_columns[] = {
     { "SWARM",   "swarm_id",            COLUMN_TEXT,   false },
     { "STATUS",  "coordination_status", COLUMN_STATUS, false },
     { "CREATED", "created_at",          COLUMN_AGE,    false },
-    { "MEMBERS", "members",             COLUMN_TEXT,   false },
+    { "MEMBERS", "members.*.member_id", COLUMN_TEXT,   false },
     { 0 },
 };
 static const struct column swarm_status_columns[] = {
@@ -44,6 +44,8 @@ static const struct column swarm_status_columns[] = {
 #define NETWORK "/api/v1/agents/networks/{NETWORK}"
 static const struct operand one_network[] = { { "NETWORK", OPTION_REQUIRED, "its id" }, { 0 } };
 static const struct operand a_network[] = { { "NETWORK", 0, "its id; your newest when left out" }, { 0 } };
+static const struct operand network_and_execution[] = {
+    { "NETWORK", OPTION_REQUIRED, "its id" }, { "EXECUTION", OPTION_REQUIRED, "the execution's id" }, { 0 } };
 static const struct newest newest_network = { "/api/v1/agents/networks?limit=1", "networks.0.id", "network" };
 
 static const struct option page_options[] = { REQUEST_OPTION_WATCH, PAGE_OPTIONS, { 0 } };
@@ -63,6 +65,7 @@ static const struct field create_fields[] = {
 static const struct option execute_options[] = {
     { 0, "task", OPTION_TEXT, OPTION_REQUIRED, "JSON", "what is to be done; a file's name, @FILE, or - for stdin", NULL },
     { 'p', "priority", OPTION_TEXT, 0, "PRIORITY", "how soon (normal)", NULL },
+    FOLLOW_OPTIONS,
     REQUEST_OPTIONS_CREATE,
     { 0 },
 };
@@ -74,6 +77,11 @@ static const struct option status_options[] = {
     { 0, "metrics", OPTION_TEXT, OPTION_MANY, "A,B", "only these figures", NULL }, REQUEST_OPTION_WATCH, { 0 } };
 static const struct field status_fields[] = { { "metrics", "metrics", FIELD_LIST }, { 0 } };
 
+static const struct follow follow_work = {
+    .id = "task_id", .channel = "swarm.%s", .method = "swarm.task", .param = "task_id", .show_id = "task_id", .owner = "swarm_id" };
+static const struct follow follow_execution = {
+    .id = "execution_id", .channel = "network.%s", .method = "networks.execution", .param = "execution_id", .show_id = "execution_id", .owner = "network_id" };
+
 #define NETWORK_VERBS(noun) \
     { { noun " create", "make a network of agents", NULL, NULL, create_options, request_run, \
         "waggle " noun " create --name resizers --agents bee-1,bee-2" }, \
@@ -84,9 +92,11 @@ static const struct field status_fields[] = { { "metrics", "metrics", FIELD_LIST
       { .method = "GET", .path = NETWORK, .id = "id" } }, \
     { { noun " execute", "have a network do something", NULL, a_network, execute_options, request_run, \
         "waggle " noun " execute --task task.json" }, \
-      { .method = "POST", .path = NETWORK "/execute", .fields = execute_fields, .id = "execution_id", .newest = &newest_network } }, \
+      { .method = "POST", .path = NETWORK "/execute", .fields = execute_fields, .id = "execution_id", .newest = &newest_network, .follow = &follow_execution } }, \
     { { noun " executions", "what a network was given to do", NULL, a_network, page_options, request_run, NULL }, \
       { .method = "GET", .path = NETWORK "/executions", .fields = page_fields, .member = "executions", .columns = execution_columns, .how = REQUEST_PAGES, .channels = "network.>", .newest = &newest_network } }, \
+    { { noun " execution", "one of these: progress and results", NULL, network_and_execution, show_options, request_run, NULL }, \
+      { .method = "GET", .path = NETWORK "/executions/{EXECUTION}", .id = "execution_id", .channels = "network.>" } }, \
     { { noun " optimize", "what would make a network better, with the figures it rests on", NULL, a_network, optimize_options, request_run, NULL }, \
       { .method = "POST", .path = NETWORK "/optimize", .fields = optimize_fields, .id = "network_id", .newest = &newest_network } }, \
     { { noun " status", "how a network does", NULL, a_network, status_options, request_run, NULL }, \
@@ -157,9 +167,6 @@ static const struct operand one_work[] = { { "TASK", OPTION_REQUIRED, "the id th
 static const struct operand one_swarm[] = { { "SWARM", OPTION_REQUIRED, "its id" }, { 0 } };
 static const struct field show_fields[] = { { "SWARM", "swarm_id", FIELD_TEXT }, { 0 } };
 
-static const struct follow follow_work = {
-    .id = "task_id", .channel = "task.%s", .method = "swarms.task_status", .param = "task_id", .show_id = "task_id" };
-
 const struct verb swarm_verbs[] = {
     NETWORK_VERBS("network"),
     NETWORK_VERBS("agent network"),
@@ -181,6 +188,8 @@ const struct verb swarm_verbs[] = {
       { .method = "POST", .path = "/api/v1/swarm/coordinate", .fields = coordinate_fields, .id = "task_id", .follow = &follow_work } },
     { { "swarm task", "how far such work is", NULL, one_work, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/tasks/{TASK}/status", .id = "task_id", .channels = "swarm.> task.>" } },
+    { { "swarm cancel", "cancel such work", NULL, one_work, destroy_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/swarm/tasks/{TASK}/cancel", .id = "task_id", .how = REQUEST_DESTROYS } },
     { { "swarm consensus", "have a swarm agree on the result of its work", NULL, NULL, swarm_consensus_options, request_run,
         "waggle swarm consensus --task-id task123 --wait" },
       { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id" } },

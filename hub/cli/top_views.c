@@ -39,7 +39,7 @@ static const struct column swarms[] = {
     { "SWARM",   "swarm_id",            COLUMN_TEXT,   false },
     { "STATUS",  "coordination_status", COLUMN_STATUS, false },
     { "CREATED", "created_at",          COLUMN_AGE,    false },
-    { "MEMBERS", "members",             COLUMN_TEXT,   false },
+    { "MEMBERS", "members.*.member_id", COLUMN_TEXT,   false },
     { 0 },
 };
 static const struct column rounds[] = {
@@ -92,7 +92,7 @@ const struct top_view top_views[TOP_VIEWS] = {
     { "queues",    "Queues",    "tasks.queues",     "{}",               "queue_sizes", queues,   NULL,     "tasks",       queue_actions },
     { "tasks",     "Tasks",     "tasks.list",       "{\"limit\":1000}", "tasks",       tasks,    "status", "tasks",       task_actions },
     { "networks",  "Networks",  "networks.list",    "{\"limit\":1000}", "networks",    networks, "status", "network.>",   no_actions },
-    { "swarms",    "Swarms",    "swarms.list",      "{\"limit\":1000}", "swarms",      swarms,   "coordination_status", "swarm.>", no_actions },
+    { "swarms",    "Swarms",    "swarm.list",       "{\"limit\":1000}", "swarms",      swarms,   "coordination_status", "swarm.>", no_actions },
     { "consensus", "Consensus", "consensus.list",   "{\"limit\":1000}", "rounds",      rounds,   "status", "consensus.>", round_actions },
     { "messages",  "Messages",  "messages.history", "{\"limit\":1000}", "messages",    messages, "state",  "messages",    no_actions },
     { "log",       "Log",       NULL,               NULL,               NULL,          events,   NULL,     "task.> agent.>", no_actions },

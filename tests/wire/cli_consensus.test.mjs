@@ -1,0 +1,49 @@
+// Rounds of voting from the command line.
+
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { startHub, until } from './lib/hub.mjs';
+import { Cli, offers } from './lib/cli.mjs';
+import { story } from './lib/story.mjs';
+
+let hub;
+let cli;
+let offered;
+
+before(async () => {
+  hub = await startHub();
+  cli = new Cli(hub);
+  offered = await offers(hub, '/api/v1/consensus');
+});
+after(() => hub.stop());
+
+const told = (claim, fn) => story(claim, async (t) => (offered ? fn() : t.skip('this hub has no rounds')));
+
+told('a round is opened, voted in, followed to its close and certified', async () => {
+  const round = await cli.ask("consensus open 'Ship version 2?' --electorate a,b,c --for 5m --reference v2");
+  const run = cli.start(['consensus', 'watch', round.round_id, '--within', '30', '-o', 'ndjson']);
+  await until(() => run.lines.length > 0, { what: 'the first event' });
+  assert.equal((await cli.ask(`consensus vote ${round.round_id} yes --voter a --confidence 0.9`)).ballot, 'taken');
+  assert.equal((await cli.run(`consensus vote ${round.round_id} no --voter a`)).code, 4, 'one ballot a voter');
+  assert.equal((await cli.run(`consensus vote ${round.round_id} yes --voter stranger`)).code, 5);
+  await cli.ask(`consensus vote ${round.round_id} yes --voter b`);
+  await cli.ask(`consensus vote ${round.round_id} no --voter c`);
+  const end = await run.end;
+  assert.equal(end.code, 0, end.err);
+  const closed = JSON.parse(end.lines.at(-1));
+  assert.equal(closed.status, 'decided');
+  assert.equal(closed.winner, 'yes');
+  assert.ok((await cli.run('consensus ls --status decided -o id')).lines.includes(round.round_id));
+  assert.ok((await cli.ask(`consensus certificate ${round.round_id}`)).signature);
+  assert.ok((await cli.ask(`trace ${round.round_id}`)).length >= 4);
+});
+
+told('a cancelled round ends its followers with 1, and has no certificate', async () => {
+  const { round_id } = await cli.ask('consensus open Which? --electorate a,b --option red,blue --rule plurality');
+  const run = cli.start(['consensus', 'watch', round_id]);
+  await until(() => run.out !== '', { what: 'the first event' });
+  assert.equal((await cli.ask(`consensus show ${round_id}`)).status, 'open');
+  assert.equal((await cli.run(`consensus cancel ${round_id} --yes`)).code, 0);
+  assert.equal((await run.end).code, 1);
+  assert.notEqual((await cli.run(`consensus show no-such-round`)).code, 0);
+});
