@@ -13,6 +13,7 @@ extern const struct command context_commands[];   /* hub/cli/context.c */
 extern const struct command hub_commands[];       /* hub/cli/hub.c */
 extern const struct command top_commands[];       /* hub/cli/top.c */
 extern const struct command trace_commands[];     /* hub/cli/trace.c */
+extern const struct command bench_commands[];     /* hub/cli/bench.c */
 extern const struct command doctor_commands[];    /* hub/cli/doctor.c */
 extern const struct command call_commands[];      /* hub/cli/call.c */
 extern const struct command reference_commands[]; /* hub/cli/reference.c */

@@ -47,3 +47,12 @@ told('a cancelled round ends its followers with 1, and has no certificate', asyn
   assert.equal((await run.end).code, 1);
   assert.notEqual((await cli.run(`consensus show no-such-round`)).code, 0);
 });
+
+told('bench measures rounds', async () => {
+  for (const load of ['consensus']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+});

@@ -60,3 +60,12 @@ told('peers are linked, listed and parted', async () => {
   assert.equal((await cli.run(`peer rm ${a} ${b}`)).code, 0);
   assert.deepEqual((await cli.ask(`peer ls ${a}`)).peers, []);
 });
+
+told('bench measures messages', async () => {
+  for (const load of ['msg']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+});

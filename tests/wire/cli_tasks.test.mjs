@@ -117,3 +117,12 @@ story('completion offers the tasks that there are', async () => {
   const { lines } = await cli.run(['__complete', '--', 'task', 'cancel', task_id.slice(0, 8)]);
   assert.ok(lines.includes(`${task_id}\tpending`));
 });
+
+story('bench measures tasks from the submit to the offer and to the end', async () => {
+  for (const load of ['dispatch', 'task']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+});
