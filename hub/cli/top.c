@@ -178,7 +178,7 @@ static void paint(struct top *t)
         for (size_t k = 0; k < t->screen.lines[i].n; k++) {
             struct top_segment *s = &t->screen.lines[i].segments[k];
             (void)attrset((int)attributes_of(s->look, t->cli->out.colour));
-            (void)addnstr((const char *)s->text.p, (int)s->text.n);
+            (void)addstr(buf_text(&s->text)); /* it looks at the byte after the last */
         }
     }
     (void)attrset(A_NORMAL);

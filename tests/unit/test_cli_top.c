@@ -65,6 +65,24 @@ static void expect_ids(const struct top_model *m, const char *want)
     free(got);
 }
 
+/* Every line exactly as wide as the screen, whatever is shown on it. */
+static void expect_fit(struct top_model *m, size_t rows, size_t columns)
+{
+    struct top_screen s = {0};
+    top_draw(&s, m, rows, columns);
+    assert_int_equal(s.rows, rows);
+    for (size_t i = 0; i < rows; i++) {
+        size_t all = 0;
+        for (size_t k = 0; k < s.lines[i].n; k++) {
+            all += text_columns(buf_slice(&s.lines[i].segments[k].text));
+        }
+        if (all != columns && columns > 0) {
+            fail_msg("line %zu of %zux%zu is %zu wide", i, columns, rows, all);
+        }
+    }
+    top_screen_done(&s);
+}
+
 static void rows_sort_by_each_column_and_the_other_way(void **state)
 {
     struct top_model *m = *state;
@@ -142,6 +160,27 @@ static void a_log_has_the_newest_first_and_an_end(void **state)
     assert_non_null(memmem(newest.p, newest.n, "c1009", 5));
 }
 
+static void the_log_is_drawn_and_narrowed_to_one_thing(void **state)
+{
+    struct top_model *m = *state;
+    static const char event[] = "{\"type\":\"event\",\"offset\":2,\"channel\":\"agents\",\"event\":"
+                                "\"registered\",\"data\":{\"agent_id\":"
+                                "\"bee-2\"},\"time\":\"2026-11-20T10:00:00.000Z\"}";
+    m->now_ms = 1795168890000;
+    top_table_push(&m->tables[LOG], slice_str(event), m->now_ms);
+    top_table_push(&m->tables[LOG], slice_str("{\"channel\":\"x\"}"), m->now_ms);
+    expect_fit(m, 24, 80);
+    type(m, ":lo");
+    (void)top_key(m, TOP_KEY_TAB);
+    (void)top_key(m, TOP_KEY_ENTER);
+    expect_fit(m, 24, 80);
+    expect_ids(m, "x agents ");
+    (void)top_key(m, TOP_KEY_ESCAPE);
+    type(m, "l");
+    expect_ids(m, "agents ");
+    expect_fit(m, 24, 80);
+}
+
 static void a_command_names_a_view_and_tab_completes_it(void **state)
 {
     struct top_model *m = *state;
@@ -181,24 +220,6 @@ static void readonly_and_a_lost_hub_allow_no_action(void **state)
     m->connected = false;
     type(m, "D");
     assert_int_equal(m->mode, TOP_TABLE);
-}
-
-/* Every line exactly as wide as the screen, whatever is shown on it. */
-static void expect_fit(struct top_model *m, size_t rows, size_t columns)
-{
-    struct top_screen s = {0};
-    top_draw(&s, m, rows, columns);
-    assert_int_equal(s.rows, rows);
-    for (size_t i = 0; i < rows; i++) {
-        size_t all = 0;
-        for (size_t k = 0; k < s.lines[i].n; k++) {
-            all += text_columns(buf_slice(&s.lines[i].segments[k].text));
-        }
-        if (all != columns && columns > 0) {
-            fail_msg("line %zu of %zux%zu is %zu wide", i, columns, rows, all);
-        }
-    }
-    top_screen_done(&s);
 }
 
 static void screens_of_every_size_are_full_and_not_more(void **state)
@@ -308,6 +329,7 @@ int main(void)
         TEST(what_is_selected_stays_so_when_rows_move),
         TEST(members_of_an_object_are_rows),
         TEST(a_log_has_the_newest_first_and_an_end),
+        TEST(the_log_is_drawn_and_narrowed_to_one_thing),
         TEST(a_command_names_a_view_and_tab_completes_it),
         TEST(an_action_asks_first),
         TEST(readonly_and_a_lost_hub_allow_no_action),
