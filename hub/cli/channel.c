@@ -99,6 +99,7 @@ const struct command channel_commands[] = {
     { "channel ls", "the channels you may see", NULL, NULL, ls_options, channel_ls_run, NULL },
     { "channel show", "one channel: options, position, subscribers", NULL, one_channel, NULL, channel_show_run, NULL },
     { "channel members", "who is present", NULL, one_channel, members_options, channel_members_run, NULL },
+    { "channel presence", "the same as members", NULL, one_channel, members_options, channel_members_run, NULL },
     { "channel history", "what its log has kept", NULL, one_channel, history_options, channel_history_run,
       "waggle channel history orders --reverse --limit 10" },
     { 0 },

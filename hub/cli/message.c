@@ -28,6 +28,9 @@ static const struct operand send_operands[] = {
 static const struct operand broadcast_operands[] = { { "PAYLOAD", OPTION_REQUIRED, "a JSON object; @FILE, or - for stdin" }, { 0 } };
 static const struct operand one_message[] = { { "MESSAGE", OPTION_REQUIRED, "its id" }, { 0 } };
 static const struct operand pair[] = { { "AGENT", OPTION_REQUIRED, "who writes" }, { "PEER", OPTION_REQUIRED, "to whom" }, { 0 } };
+static const struct operand master_and_sub[] = { { "MASTER", OPTION_REQUIRED, "who leads" }, { "AGENT", OPTION_REQUIRED, "who is led" }, { 0 } };
+static const struct field sub_fields[] = { { "MASTER", "master_id", FIELD_TEXT }, { "AGENT", "sub_id", FIELD_TEXT }, { 0 } };
+static const struct operand one_agent[] = { { "AGENT", OPTION_REQUIRED, "the agent" }, { 0 } };
 static const struct operand some_agent[] = { { "AGENT", 0, "only the peers of this one" }, { 0 } };
 
 #define MESSAGE_OPTIONS(default_type) \
@@ -110,6 +113,12 @@ const struct verb message_verbs[] = {
       { .method = "POST", .path = "/api/v1/peers/remove", .fields = link_fields, .id = "peer_id", .how = REQUEST_QUERY } },
     { { "peer ls", "who may write to whom", NULL, some_agent, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/peers/{AGENT?}", .id = "agent_id" } },
+    { { "peer master", "put an agent under a master: either may write to the other", NULL, master_and_sub, link_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/hierarchy/add", .fields = sub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
+    { { "peer unmaster", "take it away from that master", NULL, master_and_sub, link_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/hierarchy/remove", .fields = sub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
+    { { "peer tree", "masters and subordinates of an agent", NULL, one_agent, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/hierarchy/{AGENT}", .id = "agent_id" } },
     { { 0 }, { 0 } },
 };
 // clang-format on

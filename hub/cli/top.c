@@ -27,7 +27,8 @@ enum {
     RELOAD_LEAST_MS = 500,
     RELOAD_MS = 3000, /* ages, loads and what no event tells of */
     TICK_MS = 1000,
-    ESCAPE_MS = 25, /* a key's sequence comes in one piece */
+    PAINT_LEAST_MS = 50, /* however many events come */
+    ESCAPE_MS = 25,      /* a key's sequence comes in one piece */
 };
 
 struct top {
@@ -38,7 +39,9 @@ struct top {
     int64_t loaded_ms[TOP_VIEWS], due_ms[TOP_VIEWS]; /* steady clock */
     bool loading[TOP_VIEWS];
     bool started, quit; /* the terminal is ours */
-    int stderr_kept;    /* the real one, while ours stands in */
+    bool keyed;         /* a key is answered at once */
+    int64_t painted_ms;
+    int stderr_kept; /* the real one, while ours stands in */
 };
 
 static volatile sig_atomic_t stop_signal;
@@ -328,7 +331,7 @@ static bool belongs(struct slice channel, const char *channels)
 static void on_event(struct top *t, const struct hub_frame *frame)
 {
     struct buf channel = {0};
-    top_table_push(&t->model.tables[TOP_VIEWS - 1], frame->text, clock_wall_ms());
+    top_table_push(&t->model.tables[TOP_VIEWS - 1], frame->text);
     (void)json_to_text(frame->field[HUB_CHANNEL], &channel);
     for (size_t i = 0; i < TOP_VIEWS; i++) {
         int64_t soon = t->loaded_ms[i] + RELOAD_LEAST_MS;
@@ -413,6 +416,7 @@ static void take_keys(struct top *t)
 {
     int key;
     while (!t->quit && (key = getch()) != ERR) {
+        t->keyed = true;
         if (key == KEY_RESIZE || key == 12) { /* ctrl-L */
             (void)clearok(stdscr, TRUE);
             continue;
@@ -450,9 +454,16 @@ static enum cli_exit run(struct top *t)
     while (rc == CLI_OK && !t->quit && !stop_signal) {
         struct pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN};
         load_what_is_due(t);
-        paint(t);
-        int64_t next = clock_steady_ms() + (t->model.connected ? TICK_MS : TICK_MS / 4);
-        int64_t due = t->due_ms[t->model.view];
+        int64_t now = clock_steady_ms(), due = t->due_ms[t->model.view];
+        bool painting = t->keyed || now - t->painted_ms >= PAINT_LEAST_MS;
+        if (painting) {
+            paint(t);
+            t->painted_ms = now;
+            t->keyed = false;
+        }
+        int64_t next = now + (!painting            ? PAINT_LEAST_MS
+                              : t->model.connected ? TICK_MS
+                                                   : TICK_MS / 4);
         rc = socket_wait(t->socket, due < next && !t->loading[t->model.view] ? due : next,
                          &keyboard, 1);
         if (keyboard.revents & (POLLHUP | POLLERR | POLLNVAL)) {

@@ -309,6 +309,9 @@ void top_draw(struct top_screen *s, struct top_model *m, size_t rows, size_t col
         return;
     }
     struct top_table *t = &m->tables[m->view];
+    if (t->pushed) {
+        top_table_arrange(t, m->now_ms);
+    }
     size_t frame = HEADER_ROWS + FOOTER_ROWS + 1; /* and the caption */
     size_t main_rows = rows > frame ? rows - frame : 0;
     size_t list_rows = main_rows > 1 ? main_rows - 1 : 1; /* without the titles */

@@ -415,6 +415,9 @@ static enum top_effect key_in_table(struct top_model *m, int key)
 enum top_effect top_key(struct top_model *m, int key)
 {
     m->message[0] = '\0';
+    if (m->tables[m->view].pushed) {
+        top_table_arrange(&m->tables[m->view], m->now_ms);
+    }
     switch (m->mode) {
     case TOP_TABLE:
         return key_in_table(m, key);

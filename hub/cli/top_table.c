@@ -152,6 +152,7 @@ void top_table_arrange(struct top_table *t, int64_t now_ms)
 {
     t->order = xrealloc(t->order, (t->n + 1) * sizeof *t->order);
     t->shown = 0;
+    t->pushed = false;
     for (size_t i = 0; i < t->n; i++) {
         if (passes(t, buf_slice(&t->rows[i]), now_ms)) {
             t->order[t->shown++] = i;
@@ -199,7 +200,7 @@ void top_table_load(struct top_table *t, struct slice list, int64_t now_ms)
     top_table_arrange(t, now_ms);
 }
 
-void top_table_push(struct top_table *t, struct slice item, int64_t now_ms)
+void top_table_push(struct top_table *t, struct slice item)
 {
     if (t->n == TOP_ROWS_MAX) {
         buf_done(&t->rows[--t->n]);
@@ -208,7 +209,8 @@ void top_table_push(struct top_table *t, struct slice item, int64_t now_ms)
     struct buf newest = t->rows[t->n - 1];
     memmove(t->rows + 1, t->rows, (t->n - 1) * sizeof *t->rows);
     t->rows[0] = newest;
-    top_table_arrange(t, now_ms);
+    t->shown = 0; /* its order speaks of places that are no more */
+    t->pushed = true;
 }
 
 /* --- walking -----------------------------------------------------------------------------------

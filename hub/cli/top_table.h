@@ -21,14 +21,15 @@ struct top_table {
     char *selected_id;
     int sort; /* a column; -1: as they came */
     bool descending, faults;
+    bool pushed;                       /* rows have come since it was arranged */
     char filter[TOP_FILTER_BYTES_MAX]; /* "!x": without; "-f x": the letters in that order */
 };
 
 void top_table_done(struct top_table *t);
 /* list: a checked array of items, or an object, whose members become {"name", "value"}. */
 void top_table_load(struct top_table *t, struct slice list, int64_t now_ms);
-/* A log's newest event, first of all. */
-void top_table_push(struct top_table *t, struct slice item, int64_t now_ms);
+/* A log's newest event, first of all once the table is arranged again: many may come in between. */
+void top_table_push(struct top_table *t, struct slice item);
 /* After filter, sort or faults changed. */
 void top_table_arrange(struct top_table *t, int64_t now_ms);
 void top_table_move(struct top_table *t, long by); /* stops at both ends */

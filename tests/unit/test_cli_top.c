@@ -153,8 +153,9 @@ static void a_log_has_the_newest_first_and_an_end(void **state)
     for (int i = 0; i < TOP_ROWS_MAX + 10; i++) {
         char item[64];
         snprintf(item, sizeof item, "{\"channel\":\"c%d\",\"event\":\"x\"}", i);
-        top_table_push(&m->tables[LOG], slice_str(item), 0);
+        top_table_push(&m->tables[LOG], slice_str(item));
     }
+    top_table_arrange(&m->tables[LOG], 0);
     assert_int_equal(m->tables[LOG].n, TOP_ROWS_MAX);
     struct slice newest = top_table_item(&m->tables[LOG], 0);
     assert_non_null(memmem(newest.p, newest.n, "c1009", 5));
@@ -167,8 +168,8 @@ static void the_log_is_drawn_and_narrowed_to_one_thing(void **state)
                                 "\"registered\",\"data\":{\"agent_id\":"
                                 "\"bee-2\"},\"time\":\"2026-11-20T10:00:00.000Z\"}";
     m->now_ms = 1795168890000;
-    top_table_push(&m->tables[LOG], slice_str(event), m->now_ms);
-    top_table_push(&m->tables[LOG], slice_str("{\"channel\":\"x\"}"), m->now_ms);
+    top_table_push(&m->tables[LOG], slice_str(event));
+    top_table_push(&m->tables[LOG], slice_str("{\"channel\":\"x\"}"));
     expect_fit(m, 24, 80);
     type(m, ":lo");
     (void)top_key(m, TOP_KEY_TAB);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { startHub } from './lib/hub.mjs';
+import { startHub, until } from './lib/hub.mjs';
 import { Cli, offers } from './lib/cli.mjs';
 import { fresh, story } from './lib/story.mjs';
 
@@ -34,6 +34,26 @@ told('a message is sent, shown, acknowledged and found again', async () => {
   assert.equal((await cli.run(`msg ack ${message_id} --agent ${to}`)).code, 0);
   assert.equal((await cli.run('msg show no-such-message')).code, 3);
   assert.equal((await cli.run(`trace ${message_id}`)).code, 0);
+});
+
+told('a master and its subordinates are a tree', async () => {
+  const [master, sub] = [fresh('master'), fresh('sub')];
+  await register(master);
+  await register(sub);
+  assert.equal((await cli.run(`peer master ${master} ${sub}`)).code, 0);
+  assert.deepEqual((await cli.ask(`peer tree ${master}`)).subs, [sub]);
+  assert.equal((await cli.run(`peer unmaster ${master} ${sub}`)).code, 0);
+  assert.deepEqual((await cli.ask(`peer tree ${master}`)).subs, []);
+});
+
+told('messages are seen as they are sent', async () => {
+  const to = fresh('to');
+  const run = cli.start(['msg', 'tail', '--filter', `data.receiver_id=${to}`, '-n', '1', '-o', 'json']);
+  await until(async () => {
+    await cli.run(`msg send ${to} {}`);
+    return run.out !== '';
+  }, { what: 'an event' });
+  assert.equal(JSON.parse((await run.end).out).data.receiver_id, to);
 });
 
 told('a broadcast says who gets it', async () => {
