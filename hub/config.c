@@ -23,6 +23,8 @@ struct key {
 
 #define AT(field) offsetof(struct config, field)
 #define ANY UINT64_MAX
+#define FOREVER                                                                                    \
+    (UINT64_C(366000) * 86400000) /* a thousand years: added to now it is still a time */
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -37,8 +39,8 @@ static const struct key keys[] = {
     { "auth", "admin_key", TEXT, AT(admin_key), "", "admin-key", 0, 0, "a text that is an admin API key of app main while the hub runs with it" },
     { "auth", "app", LIST, AT(apps), "", "app", 0, 0, "ID:KEY:SECRET: an app and its Pusher key and secret" },
     { "auth", "trust_jwks", TEXT, AT(trust_jwks), "", "trust-jwks", 0, 0, "JWK set whose Ed25519 keys may sign tokens" },
-    { "auth", "token_ttl_max", TIME, AT(token_ttl_max_ms), "30d", NULL, 1000, ANY, "longest life of a token that the hub mints" },
-    { "auth", "key_overlap", TIME, AT(key_overlap_ms), "30d", NULL, 1000, ANY, "how long a rotated signing key still verifies" },
+    { "auth", "token_ttl_max", TIME, AT(token_ttl_max_ms), "30d", NULL, 1000, FOREVER, "longest life of a token that the hub mints" },
+    { "auth", "key_overlap", TIME, AT(key_overlap_ms), "30d", NULL, 1000, FOREVER, "how long a rotated signing key still verifies" },
 
     { "tls", "cert", TEXT, AT(tls_cert), "", "tls-cert", 0, 0, "certificate chain, PEM: TLS on every TCP address" },
     { "tls", "key", TEXT, AT(tls_key), "", "tls-key", 0, 0, "its private key, PEM" },
@@ -46,9 +48,9 @@ static const struct key keys[] = {
     { "store", "map_bytes", SIZE, AT(map_bytes), "64GiB", NULL, 1 << 20, ANY, "address space of the store" },
     { "store", "quota_bytes", SIZE, AT(quota_bytes), "0", NULL, 0, ANY, "ordinary writes are refused past it; 0: the map less a reserve" },
     { "store", "journal_records", COUNT, AT(journal_records), "65536", NULL, 1024, ANY, "records kept in the journal whatever else" },
-    { "store", "key_window", TIME, AT(key_window_ms), "2m", NULL, 1000, ANY, "how long the key of a publish is known" },
+    { "store", "key_window", TIME, AT(key_window_ms), "2m", NULL, 1000, FOREVER, "how long the key of a publish is known" },
     { "store", "keys_max", COUNT, AT(keys_max), "5000000", NULL, 1024, 50000000, "… and at most so many keys" },
-    { "store", "reply_window", TIME, AT(reply_window_ms), "24h", NULL, 1000, ANY, "how long answers to an Idempotency-Key are kept" },
+    { "store", "reply_window", TIME, AT(reply_window_ms), "24h", NULL, 1000, FOREVER, "how long answers to an Idempotency-Key are kept" },
     { "store", "replies_max", COUNT, AT(replies_max), "1000000", NULL, 1024, 50000000, "… and at most so many" },
 
     { "limits", "message_bytes", SIZE, AT(message_bytes), "1MiB", NULL, 1024, 64 << 20, "a WebSocket message" },
@@ -74,11 +76,11 @@ static const struct key keys[] = {
     { "presence", "restart_grace", TIME, AT(presence_restart_grace_ms), "10s", NULL, 0, 3600000, "members have so long to come back after a start" },
 
     { "agents", "heartbeat_interval", TIME, AT(agents_interval_ms), "10s", NULL, 10, 3600000, "smallest interval between beats that is handed out" },
-    { "agents", "heartbeat_timeout", TIME, AT(agents_timeout_ms), "300s", NULL, 20, ANY, "silent for so long: inactive" },
+    { "agents", "heartbeat_timeout", TIME, AT(agents_timeout_ms), "300s", NULL, 20, FOREVER, "silent for so long: inactive" },
     { "agents", "suspect_intervals", COUNT, AT(agents_suspect_intervals), "3", NULL, 1, 1000, "silent for so many intervals: stale" },
     { "agents", "beats_per_second", COUNT, AT(agents_beats_per_s), "50000", NULL, 1, 10000000, "intervals grow when all agents together would beat more often" },
-    { "agents", "restart_grace", TIME, AT(agents_restart_grace_ms), "300s", NULL, 0, ANY, "nobody is found stale for so long after a start" },
-    { "agents", "reconnect_grace", TIME, AT(agents_reconnect_ms), "15s", NULL, 0, ANY, "after its connection closed: inactive" },
+    { "agents", "restart_grace", TIME, AT(agents_restart_grace_ms), "300s", NULL, 0, FOREVER, "nobody is found stale for so long after a start" },
+    { "agents", "reconnect_grace", TIME, AT(agents_reconnect_ms), "15s", NULL, 0, FOREVER, "after its connection closed: inactive" },
 
     { "tasks", "lease", TIME, AT(tasks_lease_ms), "30s", NULL, 50, 86400000, "a task is the agent's for so long without a renewal" },
     { "tasks", "accept_within", TIME, AT(tasks_accept_ms), "5s", NULL, 10, 3600000, "an offer that is not accepted in time goes to another agent" },
@@ -88,6 +90,8 @@ static const struct key keys[] = {
     { "tasks", "retry_delay_max", TIME, AT(tasks_retry_max_ms), "300s", NULL, 1, ANY, "but never longer" },
     { "tasks", "attempts", COUNT, AT(tasks_attempts), "3", NULL, 1, 1000, "failures after which a task is dead" },
     { "tasks", "redeliveries", COUNT, AT(tasks_redeliveries), "3", NULL, 0, 1000, "agents that may be lost over a task before it is dead" },
+    { "audit", "seal_interval", TIME, AT(audit_seal_ms), "10s", NULL, 100, 86400000, "what system channels told is hashed and signed so often" },
+    { "audit", "keep", TIME, AT(audit_keep_ms), "30d", NULL, 1000, ANY, "how long seals are kept" },
 
     { "log", "format", TEXT, AT(log_format), "logfmt", "log-format", 0, 0, "logfmt or json, one line an event, to stderr" },
     { "log", "level", TEXT, AT(log_level), "info", "log-level", 0, 0, "error, warn or info" },
@@ -591,6 +595,8 @@ struct hub_settings *config_settings(const struct config *c)
         .task_attempts_max = (uint32_t)c->tasks_attempts,
         .task_redeliveries_max = (uint32_t)c->tasks_redeliveries,
         .token_ttl_max_ms = (int64_t)c->token_ttl_max_ms,
+        .audit_seal_ms = (int64_t)c->audit_seal_ms,
+        .audit_keep_ms = (int64_t)c->audit_keep_ms,
         .key_overlap_ms = (int64_t)c->key_overlap_ms,
     };
     /* An agent that beats as it was told must have three beats within the timeout. */

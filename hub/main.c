@@ -8,15 +8,19 @@
 #include "auth/keyfile.h"
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
+#include "hub/consensus/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
 #include "hub/net/server.h"
+#include "hub/networks/module.h"
 #include "hub/tasks/module.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -29,6 +33,7 @@
 #include <unistd.h>
 
 enum { EXIT_OPEN = 1, EXIT_USAGE = 2, SETTINGS_MAX = 1024 };
+enum { IDLE_BYTES_MAX = 8 << 20, IDLE_LOOK_S = 3 };
 
 struct program {
     struct config config;
@@ -51,11 +56,24 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t now_ms(void)
+static int64_t wall_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int64_t hub_ms(void *ctx)
+{
+    const struct hub *hub = ctx;
+    return clock_now(&hub->clock, monotonic_us());
 }
 
 static const char *level_name(char level)
@@ -77,7 +95,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, now_ms());
+    json_time_put(time, wall_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -184,7 +202,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = now_ms(),
+                                         .now_ms = wall_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -214,26 +232,36 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
     static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,
-        [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,
+        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
+        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
+        [MODULE_AUDIT] = &audit_module,
     };
     static const struct agent_watcher agent_watchers[] = {
         {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
+    };
+    static const struct task_watcher task_watchers[] = {
+        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
     };
     struct agents_options agents = {.pulses = hub->pulses,
                                     .settings = &hub->settings,
                                     .watchers = agent_watchers,
                                     .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = hub->pulses, .settings = &hub->settings};
+    struct tasks_options tasks = {.pulses = hub->pulses,
+                                  .settings = &hub->settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
     struct auth_options auth = {.signing = &hub->signing,
                                 .signing_changes = &hub->signing_changes,
                                 .settings = &hub->settings,
-                                .draw = auth_random};
+                                .draw = auth_random,
+                                .clock = &hub->clock};
+    struct consensus_options consensus = {.watchers = NULL};
     const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
+                                                                      swarms and audit */
     };
     struct writer_options options = {
         .store = hub->store,
@@ -250,7 +278,7 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .module_options = module_options,
         .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
-        .now_ms = now_ms(),
+        .now_ms = hub_ms(&p->hub),
         .panic = panic,
         .note = note};
     enum hub_rc rc = writer_new(&options, &hub->writer, text, text_n);
@@ -264,7 +292,7 @@ static void *run_writer(void *arg)
 {
     struct program *p = arg;
     pthread_setname_np(pthread_self(), "waggle-writer");
-    writer_run(p->hub.writer, now_ms);
+    writer_run(p->hub.writer, hub_ms, &p->hub);
     return NULL;
 }
 
@@ -274,7 +302,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = now_ms();
+    hub->started_ms = wall_ms();
+    clock_set(&hub->clock, hub->started_ms, monotonic_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);
@@ -422,11 +451,31 @@ static void stop(struct program *p)
     config_done(&p->config);
 }
 
+/* Memory that a crowd needed and nobody has needed since goes back to the machine: free() keeps it
+ * for a next time that may not come. Two looks, so that a busy hub is not made to ask for it again
+ * and again. */
+static void give_back(size_t *idle_before)
+{
+#ifdef __GLIBC__
+    size_t idle = mallinfo2().fordblks;
+    if (idle > IDLE_BYTES_MAX && *idle_before > IDLE_BYTES_MAX) {
+        (void)malloc_trim(0);
+        idle = 0;
+    }
+    *idle_before = idle;
+#else
+    (void)idle_before;
+#endif
+}
+
 static void wait_for_end(struct program *p, const sigset_t *signals)
 {
+    const struct timespec look = {.tv_sec = IDLE_LOOK_S};
+    size_t idle = 0;
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0) {
+        int signal = sigtimedwait(signals, NULL, &look);
+        if (signal < 0) {
+            give_back(&idle);
             continue;
         }
         if (signal == SIGHUP) {

@@ -150,6 +150,10 @@ enum store_rc log_get(struct store_view *view, const struct log_head *head, uint
 enum store_rc log_read_journal(struct store_view *view, uint64_t from, size_t records_max,
                                log_visit *visit, void *ctx, uint64_t *out_first,
                                uint64_t *out_next);
+/* Calls visit for each copy of a record that is stored: in the journal, in a block. *out_kept: the
+ * limits still keep it, so STORE_NOT_FOUND is a fault and not its age. */
+enum store_rc log_copies(struct store_view *view, uint64_t channel, uint64_t offset, uint64_t seq,
+                         log_visit *visit, void *ctx, bool *out_kept);
 /* Newest committed sequence, from any thread. */
 uint64_t log_newest_seq(const struct log *log);
 

@@ -22,11 +22,15 @@ static const struct {
     const char *name, *description;
 } groups[] = {
     { "agents",     "The registry of agents: who is there, how healthy, and what they can do." },
+    { "networks",   "Agents that do tasks together by one strategy, and what became of it." },
+    { "swarm",      "Members that come and go, and work that is shared out among them." },
+    { "load_balancer", "How agents are chosen for tasks." },
     { "apps",       "Apps are tenants: what is in one is invisible to the others." },
     { "auth",       "Tokens, API keys, revocations and the keys that tokens are signed with." },
     { "channels",   "Channels: publish, read back, and see who is present." },
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
+    { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
     { "schemas",    "The hub's own JSON Schema validator." },
     { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };

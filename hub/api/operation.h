@@ -82,6 +82,18 @@ struct operation_table {
     size_t n;
 };
 
+/* An answer over REST that may wait: until that channel moves past the offset, or for so long. Then
+ * the channel's history since is the answer; or, with `again`, what that writes about `about`,
+ * which may set `ms` once more to say that it is not what was waited for. */
+enum { WAIT_ABOUT_BYTES_MAX = 64 };
+struct call_wait {
+    int64_t ms; /* 0: no */
+    char channel[CHANNEL_NAME_BYTES_MAX + 1];
+    uint64_t since;
+    enum hub_rc (*again)(struct call *call, struct slice about);
+    char about[WAIT_ABOUT_BYTES_MAX + 1];
+};
+
 /* One operation asked for. Lives on the stack of whoever serves it. */
 struct call {
     struct io *io;
@@ -103,13 +115,7 @@ struct call {
     struct buf *message; /* sentence; empty: the error's title */
     struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
     uint32_t retry_after_s;
-    /* A query over REST may ask to be asked again: when that channel moves past the offset, or
-     * after so long. */
-    struct {
-        int64_t ms; /* 0: no */
-        char channel[CHANNEL_NAME_BYTES_MAX + 1];
-        uint64_t since;
-    } wait;
+    struct call_wait wait; /* queries and answers of commands may set it; not over a socket */
 };
 
 /* Says why, in a sentence, and returns rc. */

@@ -15,11 +15,13 @@ extern const struct command top_commands[];       /* hub/cli/top.c */
 extern const struct command trace_commands[];     /* hub/cli/trace.c */
 extern const struct command bench_commands[];     /* hub/cli/bench.c */
 extern const struct command doctor_commands[];    /* hub/cli/doctor.c */
+extern const struct command verify_commands[];    /* hub/cli/verify.c */
 extern const struct command call_commands[];      /* hub/cli/call.c */
 extern const struct command reference_commands[]; /* hub/cli/reference.c */
 extern const struct command self_commands[];      /* hub/cli/self.c */
 
 /* Those of which each is one request. */
+extern const struct verb channel_verbs[];   /* hub/cli/channel.c */
 extern const struct verb agent_verbs[];     /* hub/cli/agent.c */
 extern const struct verb task_verbs[];      /* hub/cli/task.c */
 extern const struct verb swarm_verbs[];     /* hub/cli/swarm.c */

@@ -34,6 +34,9 @@ static const struct hub_error errors[HUB_RC_COUNT] = {
     [HUB_HTTP_VERSION]       = { "http_version",       505, "HTTP version not supported", "Speak HTTP/1.1." },
     [HUB_STORE_FULL]         = { "store_full",         507, "Store full", "Nothing was changed; reads go on. Make room or raise the quota." },
     [HUB_STORE_DAMAGED]      = { "store_damaged",      500, "Stored data damaged", "Restore from a backup; the log names the range." },
+    [HUB_NOT_ELIGIBLE]       = { "not_eligible",       403, "Not eligible", "Only members named when the round opened vote in it." },
+    [HUB_ALREADY_VOTED]      = { "already_voted",      409, "Already voted", "The ballot stands; a round with revote takes another." },
+    [HUB_ROUND_CLOSED]       = { "round_closed",       410, "Round closed", "It came too late: read the outcome, or open another round." },
 };
 /* clang-format on */
 

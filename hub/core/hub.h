@@ -8,6 +8,7 @@
 
 #include "auth/admission.h"
 #include "auth/rate.h"
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 
 /* Limits and manners of the hub, from the configuration (hub/config.c); a SIGHUP replaces them
@@ -46,11 +47,14 @@ struct hub_settings {
     uint32_t task_attempts_max, task_redeliveries_max;
     int64_t token_ttl_max_ms;
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
+    int64_t audit_seal_ms;  /* events of system channels are sealed so often */
+    int64_t audit_keep_ms;  /* seals are kept so long */
 };
 
 struct pulses; /* hub/agents/pulses.h */
 
 struct hub {
+    struct clock clock; /* followed by the first I/O thread */
     struct store *store;
     struct writer *writer;
     struct log *log;
@@ -66,6 +70,7 @@ struct hub {
     const char *data_dir;
     int64_t started_ms;
     unsigned threads_n;
+    uint32_t descriptors_max;                      /* RLIMIT_NOFILE */
     _Atomic(const struct hub_settings *) settings; /* the newest; old ones are kept until the end */
     _Atomic(struct signing *) signing;             /* the ring in force; old ones likewise */
     _Atomic uint64_t signing_changes;

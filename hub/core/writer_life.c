@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "hub/core/writer_parts.h"
 
+#include <assert.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum { SLEEP_MAX_MS = 1000, SLEEP_MIN_MS = 1 };
 static void timers_register(struct writer *w, const struct timer_kind *timers)
 {
     for (; timers && timers->id; timers++) {
+        assert(timers->id < TIMER_KINDS_MAX);
         w->timer_kinds[timers->id] = timers->kind;
     }
 }
@@ -200,11 +202,11 @@ static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
     atomic_store(&w->sleeping, 0);
 }
 
-void writer_run(struct writer *w, int64_t (*clock_ms)(void))
+void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
-        int64_t due, now = clock_ms();
+        int64_t due, now = clock_ms(ctx);
         if (!writer_step(w, now, &due)) {
             if (stopping) {
                 return;

@@ -8,7 +8,7 @@
 
 enum {
     BATCH_TRAYS_MAX = 1024,
-    TIMER_KINDS_MAX = 64,
+    TIMER_KINDS_MAX = 128,
     TEND_EVERY_MS = 1000,
     RETIRED_MAX = 64,
     RERUNS_MAX = 8

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256 };
+enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256, CROWDED_RETRY_S = 5 };
 
 /* What must outlive the parser's view of the request. */
 struct http_exchange {
@@ -28,6 +28,8 @@ struct http_exchange {
     bool polling, poked;  /* a long poll */
     struct buf poll_path; /* its channel */
     uint64_t poll_since;
+    struct call_wait poll_wait; /* what is asked again, when it is not the channel's history */
+    unsigned poll_status;
 };
 
 struct reply {
@@ -41,6 +43,7 @@ struct reply {
     const char *etag, *encoding, *location, *policy;
     char range[64]; /* Content-Range */
     bool challenge; /* WWW-Authenticate */
+    bool upgrade;   /* says which protocol is spoken here */
 };
 
 /* ---- answering ---- */
@@ -123,7 +126,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
-    http1_date_put(date, c->thread->io.now_ms / 1000);
+    http1_date_put(date, io_wall_ms(&c->thread->io) / 1000);
     (void)http1_answer_add(b, "Date", slice_of(date, sizeof date));
     if (r->type) {
         http1_answer_add_str(b, "Content-Type", r->type);
@@ -171,6 +174,20 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     }
 }
 
+static void add_connection(struct buf *b, const struct http_exchange *x, const struct reply *r,
+                           bool keep)
+{
+    if (r->upgrade) { /* RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4 */
+        http1_answer_add_str(b, "Upgrade", "websocket");
+        http1_answer_add_str(b, "Sec-WebSocket-Version", "13");
+        http1_answer_add_str(b, "Connection", keep ? "Upgrade" : "Upgrade, close");
+    } else if (!keep) {
+        http1_answer_add_str(b, "Connection", "close");
+    } else if (x->http10) {
+        http1_answer_add_str(b, "Connection", "keep-alive"); /* or its client closes */
+    }
+}
+
 static void reply(struct conn *c, const struct reply *r)
 {
     struct http_exchange *x = exchange(c);
@@ -178,11 +195,7 @@ static void reply(struct conn *c, const struct reply *r)
     bool keep = x->keep_alive && !r->closes && !c->thread->draining;
     http1_answer_begin(&head, r->status);
     add_fields(c, &head, x, r);
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    } else if (x->http10) {
-        http1_answer_add_str(&head, "Connection", "keep-alive");
-    }
+    add_connection(&head, x, r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     if (!x->head_only) {
@@ -302,7 +315,7 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, credential, t->io.now_ms, &who, &why);
+        rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
         store_release(t->io.reader);
     }
     if (rc != ADMIT_OK) {
@@ -471,7 +484,9 @@ static void upgrade(struct conn *c, const struct http1_request *req)
 {
     struct ws_handshake hs = ws_handshake_check(req);
     if (hs.status != 101) {
-        struct reply r = {.status = hs.status, .allow = hs.status == 405 ? 1U << METHOD_GET : 0};
+        struct reply r = {.status = hs.status,
+                          .allow = hs.status == 405 ? 1U << METHOD_GET : 0,
+                          .upgrade = hs.status == 426};
         refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
         return;
     }
@@ -529,7 +544,8 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
     struct http_exchange *x = exchange(c);
     struct buf head = {0};
     http1_answer_begin(&head, 204);
-    add_fields(c, &head, x, &(struct reply){.status = 204, .allow = allow ? allow : ~0U});
+    struct reply r = {.status = 204, .allow = allow ? allow : ~0U};
+    add_fields(c, &head, x, &r);
     if (http1_header(req, "access-control-request-method") && x->origin.n &&
         origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
         add_allow(&head, "Access-Control-Allow-Methods", allow ? allow : ~0U);
@@ -539,9 +555,7 @@ static void preflight(struct conn *c, const struct http1_request *req, unsigned 
         http1_answer_add_str(&head, "Access-Control-Max-Age", "600");
     }
     bool keep = x->keep_alive && !c->thread->draining;
-    if (!keep) {
-        http1_answer_add_str(&head, "Connection", "close");
-    }
+    add_connection(&head, x, &r, keep);
     http1_answer_end(&head);
     conn_send(c, buf_slice(&head));
     buf_done(&head);
@@ -585,43 +599,33 @@ static bool is_json(const struct http1_request *req)
            (type.n > 5 && http1_same(slice_of(type.p + type.n - 5, 5), "+json"));
 }
 
-/* ---- long polls: a subscription that is answered with the next page ---- */
+/* ---- long polls: a subscription that is answered with the next page, or by asking again ---- */
 
-static void poll_end(struct conn *c)
+static enum hub_rc poll_history(struct conn *c, struct call *call)
 {
-    struct net_thread *t = c->thread;
     struct http_exchange *x = c->exchange;
-    struct call call = call_begin(c);
     struct history_query q = {
         .channel = buf_slice(&x->poll_path), .since = x->poll_since, .limit = 100};
-    struct json_out o = json_out_to(call.out);
-    subscriber_done(t->io.topics, &c->sub);
-    x->polling = x->waiting = false;
+    struct json_out o = json_out_to(call->out);
     json_begin(&o, '{');
-    enum hub_rc rc = channel_history(&t->io, x->who->app, &q, &o);
+    enum hub_rc rc = channel_history(&c->thread->io, x->who->app, &q, &o);
     json_end(&o, '}');
-    reply_call(c, &call, rc, 200, false);
-    conn_resume(c);
+    return rc;
 }
 
 /* Interest first, then one more look: what came in between is seen by one of the two. */
-static void poll_begin(struct conn *c, const struct call *call)
+static void poll_listen(struct conn *c)
 {
     struct net_thread *t = c->thread;
     struct http_exchange *x = c->exchange;
-    bool fresh;
-    buf_add_str(&x->poll_path, call->wait.channel);
-    x->poll_since = call->wait.since;
-    x->polling = x->waiting = true;
     struct slice name = buf_slice(&x->poll_path);
+    bool fresh;
     subscriber_init(&c->sub, x->who->app, c->id);
     struct subscription *sub =
         topics_subscribe(t->io.topics, &c->sub, io_channel_hash(&t->io, x->who->app, name), name,
                          io_options(&t->io, x->who->app, name), &fresh);
     sub->next = x->poll_since + 1;
     sub->state = SUB_LIVE;
-    conn_pause(c);
-    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
     struct replay_span span;
     enum store_rc rc = replay_span(t->hub->log, t->io.reader, x->who->app, name,
                                    io_options(&t->io, x->who->app, name), t->io.now_ms, &span);
@@ -629,6 +633,38 @@ static void poll_begin(struct conn *c, const struct call *call)
     if (rc != STORE_OK || span.head.last > x->poll_since) {
         http_poked(c);
     }
+}
+
+/* over: the time is up, and what there is must do. */
+static void poll_end(struct conn *c, bool over)
+{
+    struct http_exchange *x = c->exchange;
+    struct call call = call_begin(c);
+    subscriber_done(c->thread->io.topics, &c->sub);
+    x->poked = false;
+    enum hub_rc rc = x->poll_wait.again ? x->poll_wait.again(&call, slice_str(x->poll_wait.about))
+                                        : poll_history(c, &call);
+    if (rc == HUB_OK && call.wait.ms > 0 && !over && !c->thread->draining) {
+        x->poll_since = call.wait.since;
+        poll_listen(c); /* not yet; the deadline stands */
+        return;
+    }
+    x->polling = x->waiting = false;
+    reply_call(c, &call, rc, x->poll_status, false);
+    conn_resume(c);
+}
+
+static void poll_begin(struct conn *c, const struct call *call, unsigned status)
+{
+    struct http_exchange *x = c->exchange;
+    buf_add_str(&x->poll_path, call->wait.channel);
+    x->poll_wait = call->wait;
+    x->poll_since = call->wait.since;
+    x->poll_status = status;
+    x->polling = x->waiting = true;
+    conn_pause(c);
+    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
+    poll_listen(c);
 }
 
 void http_poked(struct conn *c)
@@ -639,12 +675,13 @@ void http_poked(struct conn *c)
     }
 }
 
-void http_poll_due(struct conn *c)
+bool http_poll_due(struct conn *c)
 {
-    struct http_exchange *x = c->exchange;
+    const struct http_exchange *x = c->exchange;
     if (x && x->polling && (x->poked || c->thread->draining)) {
-        poll_end(c);
+        poll_end(c, false);
     }
+    return c->exchange && c->exchange->polling;
 }
 
 static void operate(struct conn *c, const struct http1_request *req, const struct api_match *match)
@@ -677,7 +714,7 @@ static void operate(struct conn *c, const struct http1_request *req, const struc
         return;
     }
     if (result == API_ANSWERED && rc == HUB_OK && call.wait.ms > 0 && !t->draining) {
-        poll_begin(c, &call);
+        poll_begin(c, &call, match->route->status);
         return;
     }
     reply_call(c, &call, result == API_BUSY ? HUB_UNAVAILABLE : rc, match->route->status, false);
@@ -723,7 +760,7 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
 {
     struct http_exchange *x = exchange(c);
     const struct http1_header *h = http1_header(req, "request-id");
-    x->keep_alive = req->keep_alive;
+    x->keep_alive = req->keep_alive && !c->crowded;
     x->http10 = req->minor == 0;
     x->head_only = req->method == HTTP1_METHOD_HEAD;
     x->style = STYLE_PROBLEM;
@@ -740,6 +777,12 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
     if (h) {
         buf_add_slice(&x->origin, h->value);
     }
+}
+
+/* What is answered also by a hub that has no room for another connection. */
+static bool is_vital(struct slice path)
+{
+    return slice_is(path, "/health") || slice_is(path, "/ready") || slice_is(path, "/metrics");
 }
 
 static void serve(struct conn *c, const struct http1_request *req)
@@ -761,6 +804,9 @@ static void serve(struct conn *c, const struct http1_request *req)
     buf_add_slice(&x->path, path);
     if (req->method == HTTP1_METHOD_OTHER) {
         refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
+    } else if (c->crowded && !is_vital(path)) {
+        refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
+               (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
     } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
     } else if (method_of(req) != METHOD_GET || !serve_file(c, req, path)) {
@@ -807,6 +853,12 @@ static void deadline_of_phase(struct conn *c)
     }
 }
 
+/* Whoever announces too much is not asked for it. */
+static bool body_fits(const struct net_thread *t)
+{
+    return t->request.content_length <= t->io.settings->body_bytes_max;
+}
+
 static void say_continue(struct conn *c)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -845,7 +897,7 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
             http1_body_limit(&c->in.http, t->io.settings->body_bytes_max);
-            if (t->request.expect_continue) {
+            if (t->request.expect_continue && body_fits(t)) {
                 say_continue(c);
             }
             break;
@@ -874,9 +926,13 @@ void http_answer(struct conn *c, const struct tray *tray, const struct command *
     struct api_ticket ticket = api_ticket_unpack(command->ticket);
     struct call call = call_begin(c);
     enum hub_rc rc = api_answer(c->thread->api, &call, tray, command);
+    unsigned status = call.operation->routes[ticket.route].status;
     x->waiting = false;
-    reply_call(c, &call, rc, call.operation->routes[ticket.route].status,
-               command->flags & COMMAND_REPLAYED);
+    if (rc == HUB_OK && call.wait.ms > 0 && !c->thread->draining) {
+        poll_begin(c, &call, status);
+        return;
+    }
+    reply_call(c, &call, rc, status, command->flags & COMMAND_REPLAYED);
     conn_resume(c);
 }
 
@@ -890,7 +946,7 @@ void http_flushed(struct conn *c)
 void http_expired(struct conn *c, enum deadline what)
 {
     if (what == DEADLINE_POLL) {
-        poll_end(c);
+        poll_end(c, true);
         return;
     }
     if (what == DEADLINE_IDLE ||
@@ -902,6 +958,12 @@ void http_expired(struct conn *c, enum deadline what)
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
     refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
+}
+
+bool http_idle(const struct conn *c)
+{
+    enum http1_phase phase = http1_phase(&c->in.http);
+    return !c->exchange && (phase == HTTP1_IDLE || phase == HTTP1_ANSWERING);
 }
 
 void http_gone(struct conn *c)

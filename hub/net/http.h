@@ -13,9 +13,10 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n);
 void http_answer(struct conn *c, const struct tray *tray, const struct command *command);
 void http_flushed(struct conn *c);
 void http_poked(struct conn *c);    /* the channel that a long poll waits for moved */
-void http_poll_due(struct conn *c); /* answers a long poll that was poked */
+bool http_poll_due(struct conn *c); /* answers a long poll that was poked; true: one still waits */
 void http_expired(struct conn *c, enum deadline what);
 void http_gone(struct conn *c);
+bool http_idle(const struct conn *c); /* all that was asked is answered */
 
 /* Who presents these headers or this query: a reference, or NULL with *out_bad set when what is
  * presented is not valid; anonymous when nothing is. */

@@ -98,6 +98,22 @@ static void welcome(struct conn *c)
     native_answer_end(c, &o);
 }
 
+/* How long a credential is good for is read off the wall when it is shown, and counted from there:
+ * a connection has what it was promised whatever is done to the clock. */
+static void know(struct conn *c, struct principal *who)
+{
+    struct io *io = &c->thread->io;
+    c->who = who;
+    c->who_ends_ms = who && who->expires_ms ? io->now_ms + (who->expires_ms - io_wall_ms(io)) : 0;
+}
+
+/* The time at which the credential's end is as far off as it is for this connection. */
+static int64_t credential_now_ms(const struct conn *c)
+{
+    return c->who_ends_ms ? c->who->expires_ms - (c->who_ends_ms - c->thread->io.now_ms)
+                          : c->thread->io.now_ms;
+}
+
 void native_begin(struct conn *c, struct principal *who)
 {
     struct net_thread *t = c->thread;
@@ -107,7 +123,7 @@ void native_begin(struct conn *c, struct principal *who)
     io_gauge(&t->io.counters.connections[WIRE_REST], -1);
     io_gauge(&t->io.counters.connections[WIRE_NATIVE], 1);
     io_count(&t->io.counters.handshakes, 1);
-    c->who = who;
+    know(c, who);
     subscriber_init(&c->sub, who ? who->app : 0, c->id);
     welcome(c);
     conn_deadline(c, who ? DEADLINE_PING : DEADLINE_AUTH,
@@ -138,8 +154,8 @@ static void do_auth(struct conn *c, const struct client_frame *f)
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, buf_slice(&t->scratch), t->io.now_ms, &who,
-                             &why);
+        rc = admission_admit(t->io.admission, view, buf_slice(&t->scratch), io_wall_ms(&t->io),
+                             &who, &why);
         store_release(t->io.reader);
     }
     digest_wipe(t->scratch.p, t->scratch.n);
@@ -157,7 +173,7 @@ static void do_auth(struct conn *c, const struct client_frame *f)
         return;
     }
     principal_unref(c->who);
-    c->who = who;
+    know(c, who);
     c->sub.app = who->app;
     c->expiring_told = false;
     if (c->deadline == DEADLINE_AUTH) {
@@ -823,8 +839,7 @@ void native_behind(struct conn *c)
     }
     if (!c->behind && !c->dead) {
         c->behind = true;
-        c->next_behind = c->thread->behind;
-        c->thread->behind = c;
+        net_behind(c);
     }
 }
 
@@ -866,17 +881,17 @@ void native_gone(struct conn *c)
 void native_recheck(struct conn *c)
 {
     if (c->who &&
-        admission_recheck(c->thread->io.admission, c->who, c->thread->io.now_ms) != ADMIT_OK) {
+        admission_recheck(c->thread->io.admission, c->who, credential_now_ms(c)) != ADMIT_OK) {
         conn_close(c, CLOSE_UNAUTHORISED, "the credential was revoked or has expired");
     }
 }
 
 void native_expiry(struct conn *c)
 {
-    int64_t now_ms = c->thread->io.now_ms;
     if (!c->who || !c->who->expires_ms || c->closing) {
         return;
     }
+    int64_t now_ms = credential_now_ms(c);
     if (principal_expired(c->who, now_ms)) {
         conn_close(c, CLOSE_UNAUTHORISED, "the token has expired");
     } else if (!c->expiring_told && c->who->expires_ms - EXPIRING_MS <= now_ms) {

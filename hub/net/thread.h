@@ -10,6 +10,7 @@
 #define WAGGLE_HUB_NET_THREAD_H
 
 #include "channels/outbox.h"
+#include "hub/audit/auditor.h"
 #include "hub/core/io.h"
 #include "hub/net/http1.h"
 #include "hub/net/server.h"
@@ -19,6 +20,11 @@ struct net_thread;
 struct files;
 
 enum { GATHER_BYTES = 65536, WHEEL_SLOTS = 1024, WHEEL_MS = 100 };
+
+/* The first come is the first served. */
+struct conn_queue {
+    struct conn *first, *last;
+};
 
 /* What the rest of hub/net uses of a thread; the loop itself is thread.c's. */
 struct net_thread {
@@ -34,7 +40,8 @@ struct net_thread {
     uint32_t *slot_next, *generations;
 
     struct turn turn;
-    struct conn *dirty, *behind, *resume, *dead;
+    struct conn_queue answers, dirty; /* to be flushed: with bytes of their own, with events only */
+    struct conn *behind, *behind_last, *resume, *dead;
     struct bond *farewells;       /* said at the next turn: no tray was to be had */
     struct http1_request request; /* scratch for the request being read */
     struct http1_limits http_limits;
@@ -44,6 +51,8 @@ struct net_thread {
     struct conn *wheel[WHEEL_SLOTS];
     int64_t wheel_ms;  /* the wheel has turned up to here */
     int64_t expiry_ms; /* next look at tokens' ends */
+
+    struct auditor auditor; /* of thread 0 */
 
     bool draining;
     uint32_t drain_at; /* slot */
@@ -68,6 +77,7 @@ void net_read_flow(struct conn *c, bool on);
 void net_shut(struct conn *c); /* FIN */
 void net_kill(struct conn *c);
 bool net_buffered(struct conn *c); /* the library holds bytes that the socket did not take */
+void net_behind(struct conn *c);   /* into the list of those that read on from the log */
 struct conn *net_conn(struct net_thread *t, struct return_address from); /* NULL: gone */
 /* A command that nobody waits for and that must not be lost while the hub runs. */
 void net_farewell(struct net_thread *t, const struct command_kind *kind, uint32_t app,

@@ -1,6 +1,7 @@
 /* Tasks that are not over, on the writer: found by number, waiting in their app's queue or held by
  * an agent, and in a heap by the next deadline. A renewal only moves the lease's clock: the heap is
  * put right when the deadline that it goes by comes. */
+#include "hub/tasks/balance_module.h"
 #include "hub/tasks/inside.h"
 
 #include <assert.h>
@@ -389,7 +390,7 @@ void tasks_close(void *state)
 }
 
 /* After an aborted batch a lease goes on where its clock stood. */
-struct clock {
+struct task_clock {
     uint64_t number;
     uint32_t lease;
     int64_t due_ms;
@@ -398,13 +399,13 @@ struct clock {
 struct loading {
     struct tasks *tasks;
     int64_t now_ms;
-    struct clock *clocks; /* by number */
+    struct task_clock *clocks; /* by number */
     size_t clocks_n;
 };
 
 static int by_number(const void *a, const void *b)
 {
-    const struct clock *x = a, *y = b;
+    const struct task_clock *x = a, *y = b;
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -415,7 +416,7 @@ static void clocks_keep(struct loading *l)
     for (size_t i = 0; i < t->heap_n; i++) {
         const struct live *live = t->heap[i];
         if (live->state == TASK_RUNNING) {
-            l->clocks[l->clocks_n++] = (struct clock){
+            l->clocks[l->clocks_n++] = (struct task_clock){
                 .number = live->item.number, .lease = live->lease, .due_ms = live->lease_due_ms};
         }
     }
@@ -426,8 +427,9 @@ static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
     live_set(l->tasks, task, l->now_ms);
-    struct clock key = {.number = task->number};
-    const struct clock *clock = bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
+    struct task_clock key = {.number = task->number};
+    const struct task_clock *clock =
+        bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
     struct live *live = live_find(l->tasks, task->number);
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;
@@ -483,6 +485,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     enum hub_rc rc = hub_rc_of_store(task_newest(view, &t->newest));
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(task_totals_each(view, load_totals, &l));
+    }
+    if (rc == HUB_OK) {
+        rc = balance_load(t->balance, view);
     }
     if (rc == HUB_OK) {
         rc = load_workers(t, view, start);

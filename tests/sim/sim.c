@@ -31,12 +31,13 @@ static uint64_t now_us(void)
 }
 
 /* The run's state survives a sim_fail() and is closed after it. */
-static bool run_once(struct world *w, const struct options *o, uint64_t seed)
+static bool run_once(struct world *w, const struct options *o, uint64_t seed,
+                     void (*run)(struct world *))
 {
     world_open(w, folder, seed);
     w->verbose = o->verbose;
     if (setjmp(w->failed) == 0) {
-        world_run(w);
+        run(w);
         world_close(w);
         return true;
     }
@@ -56,20 +57,23 @@ static void count(struct totals *t, const struct sim_counts *c)
     t->counts.replayed += c->replayed;
     t->counts.gaps += c->gaps;
     t->counts.agent_changes += c->agent_changes;
+    t->counts.rounds += c->rounds;
+    t->counts.ballots += c->ballots;
 }
 
-static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
+static void run_kind(const struct options *o, struct totals *t, uint64_t seed,
+                     void (*run)(struct world *))
 {
     struct world *w = xcalloc(1, sizeof *w);
-    bool good = run_once(w, o, seed);
+    bool good = run_once(w, o, seed, run);
     uint64_t digest = w->digest;
-    t->runs++;
+    t->runs += run == world_run;
     count(t, &w->counts);
     if (good && o->digests) {
         printf("seed %llu digest %016llx\n", (unsigned long long)seed, (unsigned long long)digest);
     }
     if (good && o->twice) {
-        good = run_once(w, o, seed);
+        good = run_once(w, o, seed, run);
         if (good && w->digest != digest) {
             printf("seed %llu failed: two runs, two histories\n", (unsigned long long)seed);
             good = false;
@@ -82,6 +86,12 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
         w->failed_before = failed;
         failed = w;
     }
+}
+
+static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
+{
+    run_kind(o, t, seed, world_run);
+    run_kind(o, t, seed, rounds_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)
@@ -176,14 +186,17 @@ int main(int argc, char **argv)
         run_seed(&o, &t, s);
     }
     double seconds = (double)(now_us() - began) / 1e6;
-    printf("%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
-           "%llu gaps, %llu agent "
-           "changes, %llu crashes, %llu disk faults; %.1f s, %.0f commands a second\n",
-           (unsigned long long)t.runs, (unsigned long long)t.failed,
-           (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
-           (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
-           (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
-           (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,
-           (double)t.counts.commands / seconds);
+    printf(
+        "%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
+        "%llu gaps, %llu agent "
+        "changes, %llu rounds, %llu ballots, %llu crashes, %llu disk faults; %.1f s, %.0f commands "
+        "a second\n",
+        (unsigned long long)t.runs, (unsigned long long)t.failed,
+        (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
+        (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
+        (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
+        (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
+        (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,
+        (double)t.counts.commands / seconds);
     return t.failed ? 1 : 0;
 }

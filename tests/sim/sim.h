@@ -14,7 +14,10 @@
 #include "channels/outbox.h"
 #include "channels/replay.h"
 #include "hub/agents/module.h"
+#include "hub/consensus/module.h"
+#include "hub/core/auth_commands.h"
 #include "hub/core/io.h"
+#include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
 
 #include <setjmp.h>
@@ -195,6 +198,7 @@ struct plan { /* drawn first */
 
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
+    uint64_t rounds, ballots;
 };
 
 struct world {
@@ -237,6 +241,9 @@ void world_open_bare(struct world *w, const char *dir);
 void world_close(struct world *w);
 void world_clear(const char *dir);
 void world_run(struct world *w);
+void world_start(struct world *w);
+void world_arm(struct world *w); /* perhaps a fault for the step that follows */
+void world_cut(struct world *w); /* power goes and comes back; the model hears nothing */
 void world_crash(struct world *w);
 void world_step(struct world *w); /* one batch of the writer, compared with the model */
 
@@ -278,6 +285,9 @@ void agents_batch_seen(struct world *w);
 void agents_check(struct world *w);
 void agents_check_silence(struct world *w);
 void agents_restarted(struct world *w);
+
+/* rounds.c: a run of its own, of rounds of voting */
+void rounds_run(struct world *w);
 
 /* throughput.c: an exit code */
 int throughput(const char *dir);

@@ -108,11 +108,28 @@ static struct namespaces *namespaces_of_run(const struct world *w)
     return set;
 }
 
+/* Keys and tokens have no part in a run, but their place is taken. */
+static void *nothing_open(const void *options)
+{
+    (void)options;
+    return NULL;
+}
+
+static void nothing_close(void *state)
+{
+    (void)state;
+}
+
 static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
 {
-    static const struct module *const modules[] = {&agents_module};
+    static const struct module nothing = {
+        .name = "nothing", .open = nothing_open, .close = nothing_close};
+    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
+                                                   [MODULE_AUTH] = &nothing,
+                                                   [MODULE_TASKS] = &nothing,
+                                                   [MODULE_CONSENSUS] = &consensus_module};
     struct agents_options agents = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
-    const void *const module_options[] = {&agents};
+    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_CONSENSUS] = NULL};
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,
@@ -125,7 +142,7 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .inbox_trays = (size_t)w->plan.threads * IO_POOL_TRAYS,
         .modules = modules,
         .module_options = module_options,
-        .modules_n = 1,
+        .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = 5000,
         .now_ms = w->now_ms,
         .panic = on_panic,
@@ -192,7 +209,7 @@ static void hub_close(struct world *w)
 }
 
 /* Power may go again while the hub starts. */
-static void hub_start(struct world *w)
+void world_start(struct world *w)
 {
     char text[300] = "";
     w->lives++;
@@ -215,7 +232,7 @@ static void hub_start(struct world *w)
     threads_open(w);
 }
 
-void world_crash(struct world *w)
+void world_cut(struct world *w)
 {
     w->counts.crashes++;
     sim_note(w, w->counts.crashes);
@@ -225,7 +242,12 @@ void world_crash(struct world *w)
     hub_close(w);
     disk_crash(&w->rng);
     w->now_ms += rng_below(&w->rng, 4000);
-    hub_start(w);
+    world_start(w);
+}
+
+void world_crash(struct world *w)
+{
+    world_cut(w);
     model_restarted(w);
     check_log(w);
 }
@@ -307,7 +329,7 @@ void world_open_bare(struct world *w, const char *dir)
     w->plan = (struct plan){.threads = 1, .wide = true};
     w->bare = true;
     disk_reset(NULL);
-    hub_start(w);
+    world_start(w);
 }
 
 void world_close(struct world *w)
@@ -327,7 +349,7 @@ void world_close(struct world *w)
 
 /* ---- the run ---- */
 
-static void arm(struct world *w)
+void world_arm(struct world *w)
 {
     struct rng *r = &w->rng;
     if (disk_failing() && rng_percent(r, 30)) {
@@ -347,7 +369,7 @@ static void arm(struct world *w)
 void world_step(struct world *w)
 {
     int64_t next;
-    arm(w);
+    world_arm(w);
     model_expect(w, false);
     (void)writer_step(w->hub.writer, w->now_ms, &next);
     if (disk_stopped() || w->panicked) {
@@ -435,7 +457,7 @@ static void long_wait(struct world *w)
 void world_run(struct world *w)
 {
     struct rng *r = &w->rng;
-    hub_start(w);
+    world_start(w);
     model_restarted(w);
     for (unsigned i = 0; i < w->plan.clients; i++) {
         w->clients[i].n = i;

@@ -8,8 +8,11 @@
 
 #include "auth/start.h"
 #include "hub/agents/module.h"
+#include "hub/audit/auditor.h"
+#include "hub/consensus/module.h"
 #include "hub/api/api.h"
 #include "hub/core/auth_commands.h"
+#include "hub/networks/module.h"
 #include "hub/tasks/module.h"
 
 enum { FIXTURE_CONNECTION = 77 };
@@ -63,26 +66,35 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 static inline void fixture_writer(struct fixture *f)
 {
     static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,
-        [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,
+        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
+        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
+        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
+        [MODULE_AUDIT] = &audit_module,
     };
     static const struct agent_watcher agent_watchers[] = {
         {.module = MODULE_TASKS, .changed = tasks_agent_changed},
+        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
+    };
+    static const struct task_watcher task_watchers[] = {
+        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
     };
     struct agents_options agents = {.pulses = f->hub.pulses,
                                     .settings = &f->hub.settings,
                                     .watchers = agent_watchers,
                                     .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = f->hub.pulses, .settings = &f->hub.settings};
+    struct tasks_options tasks = {.pulses = f->hub.pulses,
+                                  .settings = &f->hub.settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
     struct auth_options auth = {.signing = &f->hub.signing,
                                 .signing_changes = &f->hub.signing_changes,
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
+    struct consensus_options consensus = {.watchers = NULL};
     const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
+                                                                      swarms and audit */
     };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
@@ -125,7 +137,9 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .task_attempts_max = 3,
                                         .task_redeliveries_max = 3,
                                         .token_ttl_max_ms = 86400000,
-                                        .key_overlap_ms = 3600000};
+                                        .key_overlap_ms = 3600000,
+                                        .audit_seal_ms = 10000,
+                                        .audit_keep_ms = 86400000};
     atomic_store(&f->hub.settings, &f->settings);
     assert_int_equal(store_open(&store, &f->hub.store, text, sizeof text), STORE_OK);
     struct auth_start_random random;

@@ -48,6 +48,8 @@ const typed = [
     { receiver_id: 'bee-2', payload: {}, message_type: 'discovery', ttl: 120, sender_id: 'bee-1', ack: 'none' }],
   ["msg broadcast '{}' --agent-type worker --capability x", 'POST /messages/broadcast', { payload: {}, message_type: 'broadcast', agent_type: 'worker', capabilities: ['x'] }],
   ['msg nack m1 --delay 5 --agent b', 'POST /messages/m1/nack', { agent_id: 'b', delay: 5 }],
+  ['channel forget orders c1', 'DELETE /channels/orders/cursors/c1', null],
+  ['backup create before', 'POST /admin/backups', { name: 'before' }],
   ["peer add bee-1 'bee 2'", 'POST /peers/add?agent_id=bee-1&peer_id=bee%202', null],
 ];
 

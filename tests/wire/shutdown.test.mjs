@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { runBinary, startHub, until } from './lib/hub.mjs';
+import { Raw } from './lib/raw.mjs';
 import { numbers, story } from './lib/story.mjs';
 
 const scratch = mkdtempSync(join(tmpdir(), 'waggle-wire-'));
@@ -62,6 +63,27 @@ story('a request under way at SIGTERM is answered', async () => {
   hub.signal('SIGTERM');
   assert.ok([200, 503].includes((await waiting).status));
   assert.equal((await hub.exited()).code, 0);
+  await hub.stop();
+});
+
+story('whoever keeps a connection alive does not keep the hub: idle ones go with the drain, stuck ones soon after', async () => {
+  const hub = await startHub({ config: { hub: { drain: '200ms' } } });
+  const idle = new Raw(hub);
+  await idle.send('GET /health HTTP/1.1\r\nHost: hub\r\n\r\n');
+  await idle.until((bytes) => bytes.includes('healthy'));
+  const ended = async (raw, timeout) => {
+    const started = Date.now();
+    hub.signal('SIGTERM');
+    assert.equal((await hub.exited()).code, 0);
+    assert.ok(Date.now() - started < timeout, `${Date.now() - started} ms`);
+    await raw.destroy();
+  };
+  await ended(idle, 3_000); // its peer answers the end with its own
+  await hub.restart();
+  const stuck = new Raw(hub);
+  await stuck.send('GET /health HTTP/1.1\r\nHost'); // has ten seconds for its head
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await ended(stuck, 7_000);
   await hub.stop();
 });
 

@@ -154,6 +154,10 @@ class Hub {
       if (!existsSync(this.configFile)) this.writeConfig(config);
       argv.push('--config', this.configFile);
     }
+    if (config?.hub?.drain === undefined) argv.push('--hub-drain', '200ms'); // stories end often
+    // A round of all stories with several I/O threads, whatever the machine has (deploy/test.sh).
+    const threads = process.env.WAGGLE_IO_THREADS;
+    if (threads && config?.hub?.threads === undefined) argv.push('--threads', threads);
     argv.push(...args);
 
     const child = spawn(binary, argv, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,0 +1,215 @@
+#include "hub/api/work_view.h"
+#include "hub/api/answer.h"
+
+double mean_of(double sum, double n)
+{
+    return n > 0 ? sum / n : 0;
+}
+
+double work_progress(const struct work *w)
+{
+    if (w->state == WORK_COMPLETED || w->state == WORK_PARTIAL) {
+        return 100;
+    }
+    return 100 * mean_of(w->done_n + w->failed_n, w->division.parts_n);
+}
+
+uint32_t work_active(struct store_view *view, const struct work *w)
+{
+    uint8_t seen[WORK_MEMBERS_MAX] = {0};
+    uint32_t n = 0;
+    for (uint32_t i = 0; !work_is_over(w->state) && i < w->division.parts_n; i++) {
+        struct work_part part;
+        if (work_part_get(view, w->number, i, &part) == STORE_OK && part.state == PART_OPEN &&
+            part.member < WORK_MEMBERS_MAX && !seen[part.member]) {
+            seen[part.member] = 1;
+            n++;
+        }
+    }
+    return n;
+}
+
+void work_members_json(struct json_out *o, struct store_view *view, const struct work *w)
+{
+    struct slice rest = slice_of(NULL, 0);
+    struct work_member m;
+    (void)work_document(view, w->number, WORK_MEMBERS, &rest);
+    json_begin(o, '[');
+    while (work_member_next(&rest, &m)) {
+        json_text(o, m.id);
+    }
+    json_end(o, ']');
+}
+
+/* The task whose result counts, else the one in hand. */
+static void put_part_task(struct json_out *o, struct store_view *view, const struct work_part *part)
+{
+    struct task task;
+    struct agent agent;
+    struct slice result;
+    uint64_t number = part->won ? part->won : part->task;
+    bool has = number && task_get(view, number, &task) == STORE_OK;
+    uint32_t by = part->agent ? part->agent : has ? task.agent : 0;
+    put_text_or_null(o, "agent_id",
+                     by && agent_get(view, by, &agent) == STORE_OK ? agent.id : slice_of(NULL, 0));
+    put_text_or_null(o, "task_id", has ? task.id : slice_of(NULL, 0));
+    put_count(o, "attempt", has ? (uint64_t)task.attempts + task.redeliveries + 1 : 0);
+    put_text_or_null(o, "error",
+                     has && part->state == PART_FAILED ? task.error : slice_of(NULL, 0));
+    json_key(o, "result");
+    if (part->won && task_document(view, part->won, TASK_RESULT, &result) == STORE_OK) {
+        json_raw(o, result);
+    } else {
+        json_put_null(o);
+    }
+}
+
+void work_parts_json(struct json_out *o, struct store_view *view, const struct work *w)
+{
+    struct slice members = slice_of(NULL, 0);
+    (void)work_document(view, w->number, WORK_MEMBERS, &members);
+    json_begin(o, '[');
+    for (uint32_t i = 0; i < w->division.parts_n; i++) {
+        struct work_part part = {.state = PART_WAITING,
+                                 .member = division_share(&w->division, i).member};
+        struct work_member m = {0};
+        (void)work_part_get(view, w->number, i, &part);
+        (void)work_member_at(members, part.member, &m);
+        json_begin(o, '{');
+        put_count(o, "part", i);
+        put_str(o, "status", work_part_state_name(part.state));
+        put_text(o, "member_id", m.id);
+        put_part_task(o, view, &part);
+        put_bool(o, "copied", part.copy != 0);
+        put_bool(o, "late", part.late);
+        json_key(o, "seconds");
+        json_double(o, (double)part.took_ms / 1000);
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+}
+
+void work_document_json(struct json_out *o, const char *key, struct store_view *view,
+                        const struct work *w, enum work_document kind)
+{
+    struct slice text;
+    json_key(o, key);
+    if (work_document(view, w->number, kind, &text) == STORE_OK) {
+        json_raw(o, text);
+    } else {
+        json_put_null(o);
+    }
+}
+
+void work_common_json(struct json_out *o, const struct work *w)
+{
+    put_str(o, "state", work_state_name(w->state));
+    put_text_or_null(o, "stop_reason",
+                     w->stop ? slice_str(work_stop_name(w->stop)) : slice_of(NULL, 0));
+    put_text_or_null(o, "error", w->why);
+    put_bool(o, "partial", w->state == WORK_PARTIAL);
+    json_key(o, "progress");
+    json_double(o, work_progress(w));
+    json_key(o, "parts");
+    json_begin(o, '{');
+    put_count(o, "total", w->division.parts_n);
+    put_count(o, "done", w->done_n);
+    put_count(o, "failed", w->failed_n);
+    put_count(o, "late", w->late_n);
+    json_end(o, '}');
+    put_time(o, "started_at", w->started_ms);
+    put_time_or_null(o, "completed_at", w->finished_ms);
+    json_key(o, "timeout_seconds");
+    json_double(o, (double)w->timeout_ms / 1000);
+}
+
+/* ---- asking ---- */
+
+enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_priority *out)
+{
+    *out = TASK_NORMAL;
+    if (name.n == 0 || task_priority_of(name, out)) {
+        return HUB_OK;
+    }
+    return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
+                     (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+}
+
+static struct slice text_in(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return slice_of(json_string_value(value), json_string_length(value));
+}
+
+void work_input_put(struct buf *b, const json_t *parameters, const char *const *but)
+{
+    static const char *const steering[] = {"shards", "reducer", "field",           "by",
+                                           "k",      "require", "timeout_seconds", NULL};
+    json_t *copy = json_copy((json_t *)(uintptr_t)parameters);
+    for (size_t i = 0; steering[i]; i++) {
+        json_object_del(copy, steering[i]);
+    }
+    for (size_t i = 0; but && but[i]; i++) {
+        json_object_del(copy, but[i]);
+    }
+    json_put_value(b, copy);
+    json_decref(copy);
+}
+
+static enum hub_rc reducer_in(struct call *call, json_t *parameters, struct work_spec *spec)
+{
+    const json_t *value = json_object_get(parameters, "reducer");
+    const char *capability = json_string_value(json_object_get(value, "capability"));
+    json_int_t k = json_integer_value(json_object_get(parameters, "k"));
+    if (value && capability && strcmp(capability, "reduce") == 0) {
+        spec->has_reducer = true;
+        spec->reducer = REDUCE_AGENT;
+    } else if (value) {
+        spec->has_reducer = json_is_string(value) &&
+                            reducer_of(text_in(parameters, "reducer"), &spec->reducer) &&
+                            spec->reducer != REDUCE_MEMBER;
+        if (!spec->has_reducer) {
+            return call_fail_field(call, "reducer", "value_error",
+                                   "concat, sum, mean, min, max, count, vote, merge-object, top-k, "
+                                   "first, last, list or agent");
+        }
+    }
+    spec->field = text_in(parameters, "field");
+    spec->by = text_in(parameters, "by");
+    spec->top = k > 0 && k <= 100000 ? (uint32_t)k : 10;
+    return HUB_OK;
+}
+
+enum hub_rc work_spec_of(struct call *call, json_t *parameters, struct work_spec *spec)
+{
+    const json_t *require = json_object_get(parameters, "require");
+    const json_t *shards = json_object_get(parameters, "shards");
+    const json_t *timeout = json_object_get(parameters, "timeout_seconds");
+    enum hub_rc rc = reducer_in(call, parameters, spec);
+    if (rc == HUB_OK && require) {
+        spec->has_require = true;
+        rc = require_of(require, &spec->require)
+                 ? HUB_OK
+                 : call_fail_field(call, "require", "value_error",
+                                   "all, a fraction up to 1.0, or how many are enough");
+    }
+    if (rc == HUB_OK && shards) {
+        json_int_t n = json_integer_value(shards);
+        spec->shards = (uint32_t)n;
+        rc = json_is_integer(shards) && n >= 1 && n <= WORK_PARTS_MAX
+                 ? HUB_OK
+                 : call_fail_field(call, "shards", "value_error", "from 1 to %d", WORK_PARTS_MAX);
+    }
+    if (rc == HUB_OK && timeout) {
+        double s = json_number_value(timeout);
+        spec->timeout_ms = (int64_t)(s * 1000);
+        rc = s > 0 && s <= WORK_TIMEOUT_MAX_S
+                 ? HUB_OK
+                 : call_fail_field(call, "timeout_seconds", "value_error", "above 0, at most %d",
+                                   WORK_TIMEOUT_MAX_S);
+    }
+    if (spec->timeout_ms == 0) {
+        spec->timeout_ms = WORK_TIMEOUT_DEFAULT_S * INT64_C(1000);
+    }
+    return rc;
+}

@@ -1,0 +1,252 @@
+/* The writer appends, the auditor follows. It keeps up in steps of a millisecond or two; a seal is
+ * made when the interval is over or when there is much to seal. The writer takes a seal only on top
+ * of the one that it was made for, so a seal that was lost or came twice breaks nothing. */
+#include "hub/audit/auditor.h"
+
+#include <stdlib.h>
+
+/* A seal without events is made before the journal, which keeps 65,536 records, drops its range. */
+enum {
+    KINDS = 1024,
+    UNSEALED_RECORDS_MAX = 30000,
+    AGAIN_MS = 5000,
+    OLD_SEALS_A_TIME = 8,
+    KEY_BYTES = 8
+};
+
+struct channel_kind {
+    uint64_t channel; /* 0: free */
+    bool system;
+};
+
+/* ---- the writer's side ---- */
+
+static enum store_rc drop_old(struct apply *a, int64_t before_ms)
+{
+    struct store_cursor *cursor;
+    struct slice key, row;
+    enum store_rc rc = store_cursor_open(a->view, TABLE_AUDIT, &cursor);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row);
+    for (unsigned n = 0; rc == STORE_OK && n < OLD_SEALS_A_TIME; n++) {
+        struct chain_seal seal;
+        if (!chain_seal_unpack(row, &seal) || seal.at_ms >= before_ms) {
+            break;
+        }
+        rc = store_cursor_del(cursor);
+        if (rc == STORE_OK) {
+            rc = store_cursor_next(cursor, &key, &row);
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+static bool follows(struct store_view *view, const struct chain_seal *seal)
+{
+    struct chain_seal newest;
+    enum store_rc rc = chain_newest(view, &newest);
+    if (rc == STORE_NOT_FOUND) {
+        return true;
+    }
+    return rc == STORE_OK && seal->from == newest.to + 1 &&
+           memcmp(seal->before, newest.head, CHAIN_HEAD_BYTES) == 0;
+}
+
+static enum hub_rc seal_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    struct chain_seal seal;
+    uint8_t key[KEY_BYTES];
+    int64_t keep_ms = unpack_i64(&u);
+    struct slice row = slice_of(u.p, (size_t)(u.end - u.p));
+    (void)command;
+    if (u.bad || !chain_seal_unpack(row, &seal)) {
+        return HUB_BAD_REQUEST;
+    }
+    if (!follows(a->view, &seal)) {
+        return HUB_CONFLICT;
+    }
+    enum store_rc rc = drop_old(a, a->now_ms - keep_ms);
+    if (rc == STORE_OK) {
+        be64_put(key, seal.to);
+        rc = store_put(a->txn, TABLE_AUDIT, slice_of(key, sizeof key), row);
+    }
+    return hub_rc_of_store(rc);
+}
+
+const struct command_kind command_audit_seal = {
+    .name = "audit.seal", .apply = seal_apply, .module = MODULE_AUDIT};
+
+static void *audit_open(const void *options)
+{
+    (void)options;
+    return NULL;
+}
+
+static void audit_close(void *state)
+{
+    (void)state;
+}
+
+const struct module audit_module = {.name = "audit", .open = audit_open, .close = audit_close};
+
+/* ---- the thread's side ---- */
+
+void auditor_done(struct auditor *auditor)
+{
+    buf_done(&auditor->entries);
+    buf_done(&auditor->kinds);
+}
+
+struct reading {
+    struct auditor *auditor;
+    struct io *io;
+    struct store_view *view;
+    enum store_rc rc;
+};
+
+/* Whether a channel is written by the hub alone: asked once, as its name never changes. */
+static bool is_system(struct reading *r, uint64_t number, struct log_channel *out, bool *out_known)
+{
+    struct channel_kind *kinds = (void *)r->auditor->kinds.p;
+    struct channel_kind *kind = &kinds[number % KINDS];
+    *out_known = false;
+    if (kind->channel == number && !kind->system) {
+        return false;
+    }
+    r->rc = log_channel_get(r->view, number, out);
+    *out_known = r->rc == STORE_OK;
+    if (*out_known) {
+        *kind = (struct channel_kind){.channel = number,
+                                      .system = io_options(r->io, out->app, out->name)->system};
+    }
+    return *out_known && kind->system;
+}
+
+static bool read_one(void *ctx, const struct log_record *record)
+{
+    struct reading *r = ctx;
+    struct log_channel channel;
+    bool known;
+    if (is_system(r, record->channel, &channel, &known)) {
+        chain_entry_add(&r->auditor->entries, channel.app, channel.name, record);
+    }
+    r->auditor->read_to = record->seq;
+    return r->auditor->entries.n < (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
+}
+
+/* The journal may be trimmed before it was read: a seal ends before such a hole and the next one
+ * says that it begins with it. False: seal first. */
+static bool over_hole(struct auditor *a, struct store_view *view)
+{
+    uint64_t first = 0, next = 0;
+    enum store_rc rc = log_read_journal(view, a->read_to + 1, 0, read_one, NULL, &first, &next);
+    if (rc != STORE_OK || first <= a->read_to + 1) {
+        return true;
+    }
+    if (a->read_to > a->sealed_to) {
+        a->cut = true;
+        return false;
+    }
+    a->missed_to = a->read_to = first - 1;
+    return true;
+}
+
+/* What cannot be read is passed over and stays without a seal; the store's own check names it. */
+static void read_on(struct auditor *a, struct io *io, struct store_view *view)
+{
+    struct reading reading = {.auditor = a, .io = io, .view = view};
+    uint64_t first, next = a->read_to + 1;
+    if (!a->kinds.n) {
+        size_t n = KINDS * sizeof(struct channel_kind);
+        memset(buf_reserve(&a->kinds, n), 0, n);
+        a->kinds.n = n;
+    }
+    if (!over_hole(a, view)) {
+        return;
+    }
+    enum store_rc rc = log_read_journal(view, a->read_to + 1, AUDITOR_RECORDS_A_TURN, read_one,
+                                        &reading, &first, &next);
+    if ((rc == STORE_OK || rc == STORE_DAMAGED) && next > a->read_to + 1) {
+        a->read_to = next - 1;
+    }
+}
+
+static void send(struct auditor *a, struct io *io, const struct chain_seal *newest)
+{
+    struct chain_seal seal = {.from = a->sealed_to + 1,
+                              .to = a->read_to,
+                              .missed_to = a->missed_to,
+                              .at_ms = io->now_ms,
+                              .entries = buf_slice(&a->entries)};
+    memcpy(seal.before, newest->head, sizeof seal.before);
+    chain_seal_sign(&seal, io->signing);
+    struct command *command = io_command(io, &command_audit_seal, 0, (struct return_address){0}, 0);
+    if (!command) {
+        return; /* no tray: at the next turn */
+    }
+    struct buf *arena = io_arena(io);
+    command->flags |= COMMAND_SILENT;
+    command->body_at = (uint32_t)arena->n;
+    pack_i64(arena, io->settings->audit_keep_ms);
+    chain_seal_pack(arena, &seal);
+    command->body_n = (uint32_t)(arena->n - command->body_at);
+    a->sent_to = seal.to;
+    a->sent_ms = io->now_ms;
+}
+
+/* Where the chain stands: at the start, and when a seal was on its way. */
+static void look(struct auditor *a, const struct chain_seal *newest, int64_t now_ms)
+{
+    if (!a->begun) {
+        a->sealed_to = a->read_to = newest->to;
+        a->seal_ms = now_ms;
+        a->begun = true;
+    } else if (a->sent_to && newest->to == a->sent_to) {
+        buf_clear(&a->entries);
+        a->sealed_to = a->sent_to;
+        a->missed_to = a->sent_to = 0;
+        a->cut = false;
+        a->seal_ms = now_ms;
+    } else if (a->sent_to && now_ms - a->sent_ms >= AGAIN_MS) {
+        a->sent_to = 0; /* it was refused: the store was full, or the batch failed */
+    }
+}
+
+static bool is_due(const struct auditor *a, const struct io *io)
+{
+    bool much = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
+    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
+    bool far = a->read_to - a->sealed_to >= UNSEALED_RECORDS_MAX || a->cut;
+    return !a->sent_to && (far || ((a->entries.n || a->missed_to) && (much || late)));
+}
+
+void auditor_turn(struct auditor *a, struct io *io)
+{
+    struct store_view *view;
+    struct chain_seal newest = {0};
+    bool full = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
+    uint64_t behind = log_newest_seq(io->hub->log) - a->read_to;
+    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
+    bool reads = !a->sent_to && !full && (behind >= AUDITOR_RECORDS_A_TURN || (late && behind));
+    if (a->begun && !reads && !a->sent_to && !is_due(a, io)) {
+        return;
+    }
+    if (store_snapshot(io->reader, &view) != STORE_OK) {
+        return;
+    }
+    enum store_rc rc = chain_newest(view, &newest);
+    if (rc == STORE_OK || rc == STORE_NOT_FOUND) {
+        look(a, &newest, io->now_ms);
+        if (reads) {
+            read_on(a, io, view);
+        }
+        if (is_due(a, io)) {
+            send(a, io, &newest);
+        }
+    }
+    store_release(io->reader);
+}

@@ -1,0 +1,38 @@
+/* hub/audit/auditor.h: makes the audit trail: reads the journal behind the writer, hashes the
+ * system channels' events, and has a signed seal over them stored now and then.
+ *
+ * It lives on one I/O thread and only reads: deciding an event costs the writer nothing more than
+ * before, and a seal is one row in a batch. It holds what is not sealed yet in memory; after a
+ * crash it reads that again from the journal.
+ *
+ * Threads  struct auditor: the I/O thread that turns it. The command: the writer.
+ * Limits   AUDITOR_RECORDS_A_TURN records are looked at in one turn; a seal has at most
+ *          AUDITOR_ENTRIES_MAX events.
+ */
+#ifndef WAGGLE_HUB_AUDIT_AUDITOR_H
+#define WAGGLE_HUB_AUDIT_AUDITOR_H
+
+#include "hub/audit/chain.h"
+#include "hub/core/io.h"
+
+enum { AUDITOR_RECORDS_A_TURN = 2000, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
+
+extern const struct module audit_module;
+extern const struct command_kind command_audit_seal; /* body: keep_ms (8), then chain_seal_pack */
+
+struct auditor {
+    struct buf entries; /* read and not sealed yet */
+    struct buf kinds;   /* what is known of channels: struct channel_kind by a hash of number */
+    uint64_t read_to;   /* sequences */
+    uint64_t sealed_to;
+    uint64_t missed_to;
+    uint64_t sent_to;         /* under way to the writer; 0: nothing is */
+    int64_t sent_ms, seal_ms; /* seal_ms: the last one */
+    bool begun, cut;          /* cut: a hole follows, so what was read is sealed now */
+};
+
+void auditor_done(struct auditor *auditor);
+/* Once a turn of the thread's loop. */
+void auditor_turn(struct auditor *auditor, struct io *io);
+
+#endif

@@ -1,0 +1,774 @@
+#include "hub/swarms/module.h"
+#include "channels/json_out.h"
+#include "store/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SWARMS_LOOKED_MAX = 256, ID_BYTES = 48 };
+static const uint64_t ID_SEED = UINT64_C(0x6d656d626572);
+
+/* ---- small helpers ---- */
+
+/* A refusal's sentence is its reply. */
+static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                          const char *before, struct slice id, const char *after)
+{
+    struct buf text = {0};
+    buf_add_str(&text, before);
+    buf_add_slice(&text, id);
+    buf_add_str(&text, after);
+    apply_reply(a, command, buf_slice(&text));
+    buf_done(&text);
+    return rc;
+}
+
+/* swarm_<hex16> and member_<hex16>: the number in front keeps them apart, what follows keeps them
+ * from being guessed. */
+static struct slice mint(struct apply *a, const char *prefix, uint32_t number, char out[ID_BYTES])
+{
+    uint8_t own[36];
+    memcpy(own, a->seed, 32);
+    be32_put(own + 32, number);
+    uint64_t h = hash64(ID_SEED ^ (uint64_t)prefix[0], slice_of(own, sizeof own));
+    int n = snprintf(out, ID_BYTES, "%s_%016llx", prefix, (unsigned long long)h);
+    return slice_of(out, (size_t)n);
+}
+
+static void words_pack(struct buf *b, const struct words *words)
+{
+    pack_u32(b, words->n);
+    pack_slice(b, words->packed);
+}
+
+static struct words words_unpack(struct unpack *u)
+{
+    uint32_t n = unpack_u32(u);
+    return (struct words){.n = n, .packed = unpack_slice(u)};
+}
+
+static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const struct member *m,
+                               const char *event, enum member_state before)
+{
+    struct buf data = {0}, channel = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, "swarm_id");
+    json_text(&o, swarm->id);
+    json_key(&o, "member_id");
+    json_text(&o, m->id);
+    json_key(&o, "agent_id");
+    json_text(&o, m->agent);
+    json_key(&o, "role");
+    json_str(&o, swarm_role_name(m->role));
+    json_key(&o, "capability");
+    json_text(&o, m->capability);
+    json_key(&o, "status");
+    json_str(&o, member_state_name(m->state));
+    json_key(&o, "previous_status");
+    if (before == MEMBER_NONE) {
+        json_put_null(&o);
+    } else {
+        json_str(&o, member_state_name(before));
+    }
+    json_key(&o, "member_count");
+    json_u64(&o, swarm->members_n);
+    json_key(&o, "at");
+    json_time(&o, a->now_ms);
+    json_end(&o, '}');
+    agent_channel(&channel, "swarm.", swarm->id);
+    enum hub_rc rc = apply_tell(a, swarm->app, buf_slice(&channel), event, buf_slice(&data));
+    buf_done(&data);
+    buf_done(&channel);
+    return rc;
+}
+
+/* Writes a member and the count of its swarm, and tells it. */
+static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct member *m,
+                              enum member_state before, const char *event)
+{
+    bool new = before == MEMBER_NONE;
+    swarm->members_n += (uint32_t)member_is_there(m->state) - (uint32_t)member_is_there(before);
+    swarm->changed_ms = a->now_ms;
+    enum hub_rc rc = hub_rc_of_store(swarm_put(a->txn, swarm, false));
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(member_put(a->txn, m, new));
+    }
+    return rc == HUB_OK ? tell_member(a, swarm, m, event, before) : rc;
+}
+
+/* ---- join ---- */
+
+void swarm_join_put(struct buf *b, const struct swarm_join *j)
+{
+    asker_put(b, &j->asker);
+    pack_slice(b, j->swarm_id);
+    pack_slice(b, j->agent);
+    pack_u8(b, j->agent_named);
+    pack_u8(b, (uint8_t)j->role);
+    pack_slice(b, j->capability);
+    pack_slice(b, j->region);
+    pack_u8(b, (uint8_t)j->priority);
+}
+
+static bool swarm_join_get(struct slice body, struct swarm_join *j)
+{
+    struct unpack u = unpack_of(body);
+    j->asker = asker_get(&u);
+    j->swarm_id = unpack_slice(&u);
+    j->agent = unpack_slice(&u);
+    j->agent_named = unpack_u8(&u) != 0;
+    j->role = (enum swarm_role)unpack_u8(&u);
+    j->capability = unpack_slice(&u);
+    j->region = unpack_slice(&u);
+    j->priority = (enum task_priority)unpack_u8(&u);
+    return unpack_done(&u) && j->role < SWARM_ROLES && j->priority < TASK_PRIORITIES;
+}
+
+static enum hub_rc reply_joined(struct apply *a, struct command *command, uint32_t member,
+                                bool again)
+{
+    struct buf b = {0};
+    pack_u32(&b, member);
+    pack_u8(&b, again);
+    apply_reply(a, command, buf_slice(&b));
+    buf_done(&b);
+    return HUB_OK;
+}
+
+bool swarm_joined_get(struct slice reply, struct swarm_joined *out)
+{
+    struct unpack u = unpack_of(reply);
+    out->member = unpack_u32(&u);
+    out->again = unpack_u8(&u) != 0;
+    return unpack_done(&u);
+}
+
+struct joining {
+    const struct swarm_join *join;
+    uint32_t swarm;  /* 0: any */
+    uint32_t member; /* found */
+};
+
+static bool same_membership(void *ctx, const struct member *m)
+{
+    struct joining *j = ctx;
+    bool same = m->role == j->join->role && slice_equal(m->owner, j->join->asker.subject) &&
+                (j->swarm ? m->swarm == j->swarm : slice_equal(m->capability, j->join->capability));
+    j->member = same ? m->number : 0;
+    return !same;
+}
+
+struct swarm_search {
+    struct apply *a;
+    const struct swarm_join *join;
+    uint32_t looked, found;
+};
+
+/* Members with one capability gather in one swarm. */
+static bool fits(void *ctx, const struct swarm *swarm)
+{
+    struct swarm_search *s = ctx;
+    if (swarm->members_n > 0 && swarm->members_n < SWARM_MEMBERS_MAX &&
+        slice_equal(swarm->capability, s->join->capability) &&
+        swarm_visible(s->a->view, swarm, &s->join->asker)) {
+        s->found = swarm->number;
+        return false;
+    }
+    return ++s->looked < SWARMS_LOOKED_MAX;
+}
+
+/* An id is random: who knows it was told it, and may join. */
+static enum hub_rc find_swarm(struct apply *a, struct command *command,
+                              const struct swarm_join *join, uint32_t *out)
+{
+    struct swarm swarm;
+    *out = 0;
+    if (join->swarm_id.n) {
+        enum store_rc rc = swarm_find(a->view, a->app, join->swarm_id, &swarm);
+        *out = rc == STORE_OK ? swarm.number : 0;
+        if (rc == STORE_OK && swarm.members_n >= SWARM_MEMBERS_MAX) {
+            return refuse(a, command, HUB_LIMIT, "swarm ", join->swarm_id, " is full");
+        }
+        return rc == STORE_NOT_FOUND
+                   ? refuse(a, command, HUB_NOT_FOUND, "Swarm ", join->swarm_id, " not found")
+                   : hub_rc_of_store(rc);
+    }
+    struct swarm_search s = {.a = a, .join = join};
+    enum store_rc rc = swarms_each(a->view, a->app, 0, fits, &s);
+    *out = s.found;
+    return hub_rc_of_store(rc);
+}
+
+static enum hub_rc found_swarm(struct apply *a, const struct swarm_join *join, uint32_t *out)
+{
+    char id[ID_BYTES];
+    enum hub_rc rc = hub_rc_of_store(swarm_newest(a->view, out));
+    struct swarm swarm = {.number = ++*out,
+                          .app = a->app,
+                          .owner = join->asker.subject,
+                          .capability = join->capability,
+                          .created_ms = a->now_ms,
+                          .changed_ms = a->now_ms};
+    swarm.id = mint(a, "swarm", swarm.number, id);
+    return rc == HUB_OK ? hub_rc_of_store(swarm_put(a->txn, &swarm, true)) : rc;
+}
+
+static enum member_event event_of(enum agent_status status)
+{
+    switch (status) {
+    case AGENT_ACTIVE:
+    case AGENT_BUSY:
+        return MEMBER_AGENT_LIVES;
+    case AGENT_INACTIVE:
+    case AGENT_DEREGISTERED:
+        return MEMBER_AGENT_GONE;
+    case AGENT_STALE:
+    case AGENT_MAINTENANCE:
+    case AGENT_ERROR:
+    case AGENT_DRAINING:
+    case AGENT_STATUSES:
+        break;
+    }
+    return MEMBER_AGENT_STALE;
+}
+
+/* How a member begins: with its agent, waiting for it, or, when the caller is no agent, as it is.
+ */
+static enum hub_rc begin_state(struct apply *a, const struct swarm_join *join, struct member *m)
+{
+    struct agent agent;
+    enum store_rc rc = agent_find(a->view, a->app, join->agent, &agent);
+    if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
+        return hub_rc_of_store(rc);
+    }
+    enum member_event event = rc == STORE_OK ? event_of(agent.status) : MEMBER_AGENT_GONE;
+    m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
+    m->state = event == MEMBER_AGENT_LIVES   ? MEMBER_ACTIVE
+               : event == MEMBER_AGENT_STALE ? MEMBER_SUSPENDED
+               : join->agent_named           ? MEMBER_JOINING
+                                             : MEMBER_ACTIVE;
+    return HUB_OK;
+}
+
+static enum hub_rc add_member(struct apply *a, struct command *command,
+                              const struct swarm_join *join, uint32_t swarm_number)
+{
+    struct buf bytes = {0};
+    struct swarm swarm;
+    char id[ID_BYTES];
+    struct member m = {.app = a->app,
+                       .swarm = swarm_number,
+                       .owner = join->asker.subject,
+                       .agent = join->agent,
+                       .role = join->role,
+                       .capability = join->capability,
+                       .region = join->region,
+                       .priority = join->priority,
+                       .joined_ms = a->now_ms};
+    enum hub_rc rc = hub_rc_of_store(member_newest(a->view, &m.number));
+    m.number++;
+    m.id = mint(a, "member", m.number, id);
+    if (rc == HUB_OK) {
+        rc = begin_state(a, join, &m);
+    }
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(swarm_hold(a->view, swarm_number, &bytes, &swarm));
+    }
+    if (rc == HUB_OK) {
+        rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined");
+    }
+    buf_done(&bytes);
+    return rc == HUB_OK ? reply_joined(a, command, m.number, false) : rc;
+}
+
+static enum hub_rc join_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct swarm_join join;
+    if (!swarm_join_get(body, &join)) {
+        return HUB_BAD_REQUEST;
+    }
+    struct joining known = {.join = &join};
+    uint32_t swarm = 0;
+    enum hub_rc rc = find_swarm(a, command, &join, &swarm);
+    if (rc == HUB_OK) {
+        known.swarm = join.swarm_id.n ? swarm : 0;
+        rc = hub_rc_of_store(
+            members_of_agent(a->view, a->app, join.agent, 0, same_membership, &known));
+    }
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    if (known.member) {
+        return reply_joined(a, command, known.member, true);
+    }
+    if (!swarm) {
+        rc = found_swarm(a, &join, &swarm);
+    }
+    return rc == HUB_OK ? add_member(a, command, &join, swarm) : rc;
+}
+
+const struct command_kind command_swarm_join = {
+    .name = "swarm.join", .apply = join_apply, .module = MODULE_SWARMS};
+
+/* ---- leave ---- */
+
+void swarm_leave_put(struct buf *b, const struct swarm_leave *l)
+{
+    asker_put(b, &l->asker);
+    pack_slice(b, l->swarm_id);
+    pack_slice(b, l->member_id);
+}
+
+struct leaving {
+    const struct swarm_leave *leave;
+    bool swarm_is_own;
+    struct buf numbers; /* of members, packed */
+    uint32_t n;
+};
+
+/* Without a member's id the caller's own go, and no one else's, whatever the caller may see. */
+static bool leaves(void *ctx, const struct member *m)
+{
+    struct leaving *l = ctx;
+    const struct swarm_leave *leave = l->leave;
+    bool goes = leave->member_id.n ? slice_equal(m->id, leave->member_id) &&
+                                         (l->swarm_is_own || asker_sees(&leave->asker, m->owner))
+                                   : slice_equal(m->owner, leave->asker.subject);
+    if (goes) {
+        pack_u32(&l->numbers, m->number);
+        l->n++;
+    }
+    return true;
+}
+
+static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_event event,
+                                 const struct agent *agent, struct buf *out_id)
+{
+    struct buf bytes[2] = {{0}, {0}};
+    struct swarm swarm;
+    struct member m;
+    enum hub_rc rc = hub_rc_of_store(member_hold(a->view, number, &bytes[0], &m));
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(swarm_hold(a->view, m.swarm, &bytes[1], &swarm));
+    }
+    if (rc != HUB_OK) {
+        goto out;
+    }
+    enum member_state before = m.state, after = member_next(before, event);
+    bool binds = agent && m.agent_number != agent->number;
+    if (after == MEMBER_NONE && !binds) {
+        goto out;
+    }
+    m.state = after != MEMBER_NONE ? after : before;
+    m.agent_number = agent ? agent->number : m.agent_number;
+    m.left_ms = member_is_there(m.state) ? 0 : a->now_ms;
+    rc = after != MEMBER_NONE ? put_member(a, &swarm, &m, before, member_state_name(after))
+                              : hub_rc_of_store(member_put(a->txn, &m, false));
+    if (out_id) {
+        pack_slice(out_id, m.id);
+    }
+out:
+    buf_done(&bytes[0]);
+    buf_done(&bytes[1]);
+    return rc;
+}
+
+static enum hub_rc leave_all(struct apply *a, struct command *command, struct leaving *l)
+{
+    struct unpack u = unpack_of(buf_slice(&l->numbers));
+    struct buf ids = {0}, reply = {0};
+    enum hub_rc rc = HUB_OK;
+    for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
+        rc = change_member(a, unpack_u32(&u), MEMBER_LEAVES, NULL, &ids);
+    }
+    if (rc == HUB_OK) {
+        pack_i64(&reply, a->now_ms);
+        pack_slice(&reply, l->leave->swarm_id);
+        pack_u32(&reply, l->n);
+        pack_slice(&reply, buf_slice(&ids));
+        apply_reply(a, command, buf_slice(&reply));
+    }
+    buf_done(&ids);
+    buf_done(&reply);
+    return rc;
+}
+
+bool swarm_left_get(struct slice reply, struct swarm_left *out)
+{
+    struct unpack u = unpack_of(reply);
+    out->at_ms = unpack_i64(&u);
+    out->swarm_id = unpack_slice(&u);
+    out->n = unpack_u32(&u);
+    out->ids = unpack_slice(&u);
+    return unpack_done(&u);
+}
+
+static enum hub_rc leave_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    struct swarm_leave leave = {.asker = asker_get(&u)};
+    leave.swarm_id = unpack_slice(&u);
+    leave.member_id = unpack_slice(&u);
+    if (!unpack_done(&u)) {
+        return HUB_BAD_REQUEST;
+    }
+    struct swarm swarm;
+    enum store_rc found = swarm_find(a->view, a->app, leave.swarm_id, &swarm);
+    if (found == STORE_NOT_FOUND ||
+        (found == STORE_OK && !swarm_visible(a->view, &swarm, &leave.asker))) {
+        return refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id, " not found");
+    }
+    struct leaving l = {.leave = &leave,
+                        .swarm_is_own = found == STORE_OK && asker_sees(&leave.asker, swarm.owner)};
+    enum hub_rc rc = hub_rc_of_store(found);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(members_each(a->view, swarm.number, leaves, &l));
+    }
+    if (rc == HUB_OK && l.n == 0) {
+        rc = refuse(a, command, HUB_NOT_FOUND, "Swarm member ", leave.member_id,
+                    leave.member_id.n ? " not found" : "not found");
+    } else if (rc == HUB_OK) {
+        rc = leave_all(a, command, &l);
+    }
+    buf_done(&l.numbers);
+    return rc;
+}
+
+const struct command_kind command_swarm_leave = {
+    .name = "swarm.leave", .apply = leave_apply, .module = MODULE_SWARMS, .flags = KIND_RELEASES};
+
+/* ---- agents come and go ---- */
+
+static bool take_member(void *ctx, const struct member *m)
+{
+    *(uint32_t *)ctx = m->number;
+    return false;
+}
+
+enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
+                                 enum agent_status before)
+{
+    enum member_event event = event_of(agent->status);
+    enum hub_rc rc = HUB_OK;
+    (void)before;
+    for (uint32_t from = 1; rc == HUB_OK;) {
+        uint32_t number = 0;
+        rc = hub_rc_of_store(
+            members_of_agent(a->view, agent->app, agent->id, from, take_member, &number));
+        if (rc != HUB_OK || !number) {
+            break;
+        }
+        rc = change_member(a, number, event, agent, NULL);
+        from = number + 1;
+    }
+    return rc == HUB_OK && event == MEMBER_AGENT_GONE ? works_agent_gone(a, agent) : rc;
+}
+
+enum hub_rc swarms_task_changed(struct apply *a, const struct task *task, enum task_state before)
+{
+    return works_task_changed(a, task, before);
+}
+
+/* ---- coordinate ---- */
+
+void swarm_coordinate_put(struct buf *b, const struct swarm_coordinate *c)
+{
+    asker_put(b, &c->asker);
+    pack_slice(b, c->swarm_id);
+    pack_slice(b, c->capability);
+    words_pack(b, &c->members);
+    pack_u32(b, c->members_max);
+    work_spec_pack(b, &c->spec);
+}
+
+static bool swarm_coordinate_get(struct slice body, struct swarm_coordinate *c)
+{
+    struct unpack u = unpack_of(body);
+    c->asker = asker_get(&u);
+    c->swarm_id = unpack_slice(&u);
+    c->capability = unpack_slice(&u);
+    c->members = words_unpack(&u);
+    c->members_max = unpack_u32(&u);
+    return work_spec_unpack(&u, &c->spec) && unpack_done(&u);
+}
+
+/* Members that could take part, with what they are chosen by. */
+struct candidate {
+    uint32_t member;
+    double load; /* share of its agent's slots that are taken */
+    enum task_priority priority;
+};
+struct candidates {
+    struct apply *a;
+    const struct swarm_coordinate *ask;
+    struct candidate *list;
+    uint32_t n, cap;
+};
+
+static bool can(const struct swarm_coordinate *ask, const struct member *m,
+                const struct agent *agent)
+{
+    return ask->capability.n == 0 || slice_equal(m->capability, ask->capability) ||
+           (agent && words_have(&agent->capabilities, ask->capability));
+}
+
+static bool consider(void *ctx, const struct member *m)
+{
+    struct candidates *c = ctx;
+    const struct words *wanted = &c->ask->members;
+    struct agent agent;
+    bool has = m->agent_number && agent_get(c->a->view, m->agent_number, &agent) == STORE_OK;
+    if (m->state != MEMBER_ACTIVE || !can(c->ask, m, has ? &agent : NULL) ||
+        (wanted->n && !words_have(wanted, m->id) && !words_have(wanted, m->agent))) {
+        return true;
+    }
+    if (c->n == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 32;
+        c->list = xrealloc(c->list, c->cap * sizeof *c->list);
+    }
+    uint32_t held =
+        has ? tasks_held_by(writer_module(c->a->writer, MODULE_TASKS), m->agent_number) : 0;
+    c->list[c->n++] = (struct candidate){.member = m->number,
+                                         .load = has && agent.slots ? (double)held / agent.slots
+                                                 : has              ? 1
+                                                                    : 0,
+                                         .priority = m->priority};
+    return true;
+}
+
+static int by_fitness(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->load != y->load) {
+        return x->load < y->load ? -1 : 1;
+    }
+    if (x->priority != y->priority) {
+        return x->priority < y->priority ? -1 : 1;
+    }
+    return (x->member > y->member) - (x->member < y->member);
+}
+
+struct best_swarm {
+    struct candidates candidates;
+    uint32_t number, members_n, looked;
+};
+
+/* The swarm with the most members for it; of equal ones the newest. */
+static bool compare_swarm(void *ctx, const struct swarm *swarm)
+{
+    struct best_swarm *best = ctx;
+    if (swarm->members_n > best->members_n &&
+        swarm_visible(best->candidates.a->view, swarm, &best->candidates.ask->asker)) {
+        best->candidates.n = 0;
+        (void)members_each(best->candidates.a->view, swarm->number, consider, &best->candidates);
+        if (best->candidates.n > best->members_n) {
+            best->members_n = best->candidates.n;
+            best->number = swarm->number;
+        }
+    }
+    return ++best->looked < SWARMS_LOOKED_MAX;
+}
+
+static enum hub_rc choose_swarm(struct apply *a, struct command *command,
+                                const struct swarm_coordinate *ask, uint32_t *out)
+{
+    struct swarm swarm;
+    if (ask->swarm_id.n) {
+        enum store_rc rc = swarm_find(a->view, a->app, ask->swarm_id, &swarm);
+        if (rc == STORE_NOT_FOUND ||
+            (rc == STORE_OK && !swarm_visible(a->view, &swarm, &ask->asker))) {
+            return refuse(a, command, HUB_NOT_FOUND, "Swarm ", ask->swarm_id, " not found");
+        }
+        *out = swarm.number;
+        return hub_rc_of_store(rc);
+    }
+    struct best_swarm best = {.candidates = {.a = a, .ask = ask}};
+    enum store_rc rc = swarms_each(a->view, a->app, 0, compare_swarm, &best);
+    free(best.candidates.list);
+    *out = best.number;
+    return rc == STORE_OK && !best.number
+               ? refuse(a, command, HUB_NOT_FOUND, "No active swarm members found",
+                        slice_of(NULL, 0), "")
+               : hub_rc_of_store(rc);
+}
+
+static enum hub_rc choose_members(struct apply *a, struct command *command,
+                                  const struct swarm_coordinate *ask, uint32_t swarm,
+                                  struct buf *out, uint32_t *out_n)
+{
+    struct candidates c = {.a = a, .ask = ask};
+    enum hub_rc rc = hub_rc_of_store(members_each(a->view, swarm, consider, &c));
+    uint32_t max = ask->members_max && ask->members_max < WORK_MEMBERS_MAX ? ask->members_max
+                                                                           : WORK_MEMBERS_MAX;
+    if (rc == HUB_OK && c.n == 0) {
+        rc = refuse(a, command, HUB_NOT_FOUND, "No active swarm members found", slice_of(NULL, 0),
+                    "");
+    }
+    if (c.n) {
+        qsort(c.list, c.n, sizeof *c.list, by_fitness);
+    }
+    for (*out_n = 0; rc == HUB_OK && *out_n < c.n && *out_n < max; ++*out_n) {
+        struct member m;
+        rc = hub_rc_of_store(member_get(a->view, c.list[*out_n].member, &m));
+        if (rc == HUB_OK) {
+            work_member_pack(
+                out, &(struct work_member){.id = m.id,
+                                           .agent = m.agent_number ? m.agent : slice_of(NULL, 0),
+                                           .capability = m.capability,
+                                           .agent_number = m.agent_number});
+        }
+    }
+    free(c.list);
+    return rc;
+}
+
+static enum hub_rc reply_work(struct apply *a, struct command *command, uint64_t number)
+{
+    struct buf b = {0};
+    pack_u64(&b, number);
+    apply_reply(a, command, buf_slice(&b));
+    buf_done(&b);
+    return HUB_OK;
+}
+
+bool swarm_coordinated_get(struct slice reply, uint64_t *out_work)
+{
+    struct unpack u = unpack_of(reply);
+    *out_work = unpack_u64(&u);
+    return unpack_done(&u);
+}
+
+static enum hub_rc coordinate_begin(struct apply *a, struct command *command,
+                                    struct swarm_coordinate *ask, uint32_t number)
+{
+    struct buf bytes = {0}, members = {0}, channel = {0}, row = {0};
+    struct swarm swarm;
+    struct work work;
+    enum hub_rc rc = choose_members(a, command, ask, number, &members, &ask->spec.members_n);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(swarm_hold(a->view, number, &bytes, &swarm));
+    }
+    if (rc == HUB_OK) {
+        agent_channel(&channel, "swarm.", swarm.id);
+        ask->spec.team_kind = TEAM_SWARM;
+        ask->spec.team = number;
+        ask->spec.channel = buf_slice(&channel);
+        ask->spec.members = buf_slice(&members);
+        rc = work_begin(a, &ask->spec, &row, &work);
+    }
+    if (rc == HUB_OK) {
+        rc = reply_work(a, command, work.number);
+    }
+    buf_done(&bytes);
+    buf_done(&members);
+    buf_done(&channel);
+    buf_done(&row);
+    return rc;
+}
+
+static enum hub_rc coordinate_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct swarm_coordinate ask;
+    struct work other;
+    uint32_t swarm = 0;
+    if (!swarm_coordinate_get(body, &ask)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum store_rc known = work_find(a->view, a->app, ask.spec.id, &other);
+    if (known == STORE_OK) {
+        return refuse(a, command, HUB_CONFLICT, "Task ", ask.spec.id, " is coordinated already");
+    }
+    if (known != STORE_NOT_FOUND) {
+        return hub_rc_of_store(known);
+    }
+    enum hub_rc rc = choose_swarm(a, command, &ask, &swarm);
+    return rc == HUB_OK ? coordinate_begin(a, command, &ask, swarm) : rc;
+}
+
+const struct command_kind command_swarm_coordinate = {
+    .name = "swarm.coordinate", .apply = coordinate_apply, .module = MODULE_SWARMS};
+
+/* ---- cancel ---- */
+
+void work_cancel_put(struct buf *b, const struct work_cancel *c)
+{
+    asker_put(b, &c->asker);
+    pack_slice(b, c->id);
+}
+
+bool work_visible(struct store_view *view, const struct work *work, const struct asker *asker)
+{
+    struct swarm swarm;
+    return asker_sees(asker, work->owner) ||
+           (work->team_kind == TEAM_SWARM && swarm_get(view, work->team, &swarm) == STORE_OK &&
+            swarm_visible(view, &swarm, asker));
+}
+
+static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    struct work_cancel cancel = {.asker = asker_get(&u)};
+    cancel.id = unpack_slice(&u);
+    if (!unpack_done(&u)) {
+        return HUB_BAD_REQUEST;
+    }
+    struct work work;
+    enum store_rc found = work_find(a->view, a->app, cancel.id, &work);
+    if (found == STORE_NOT_FOUND || (found == STORE_OK && !asker_sees(&cancel.asker, work.owner))) {
+        return refuse(a, command, HUB_NOT_FOUND, "Task ", cancel.id, " not found");
+    }
+    if (found != STORE_OK) {
+        return hub_rc_of_store(found);
+    }
+    if (work_is_over(work.state)) {
+        return work.state == WORK_CANCELLED
+                   ? reply_work(a, command, work.number)
+                   : refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
+    }
+    uint64_t number = work.number;
+    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED);
+    return rc == HUB_OK ? reply_work(a, command, number) : rc;
+}
+
+const struct command_kind command_work_cancel = {
+    .name = "swarm.cancel", .apply = cancel_apply, .module = MODULE_SWARMS, .flags = KIND_RELEASES};
+
+/* ---- the module ---- */
+
+struct named_member {
+    struct slice id;
+    uint32_t number;
+};
+
+static bool is_named(void *ctx, const struct member *m)
+{
+    struct named_member *n = ctx;
+    bool is = slice_equal(m->id, n->id) || slice_equal(m->agent, n->id);
+    n->number = is ? m->number : 0;
+    return !is;
+}
+
+bool swarm_member_named(struct store_view *view, uint32_t swarm, struct slice id,
+                        uint32_t *out_number)
+{
+    struct named_member n = {.id = id};
+    (void)members_each(view, swarm, is_named, &n);
+    *out_number = n.number;
+    return n.number != 0;
+}
+
+static void *swarms_open(const void *options)
+{
+    (void)options;
+    return xcalloc(1, 1);
+}
+
+static const struct timer_kind timers[] = {
+    {TIMER_WORK_DEADLINE, &command_work_deadline},
+    {TIMER_WORK_STRAGGLER, &command_work_straggler},
+    {0, NULL},
+};
+
+const struct module swarms_module = {
+    .name = "swarms", .open = swarms_open, .close = free, .timers = timers};

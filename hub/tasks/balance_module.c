@@ -1,0 +1,223 @@
+#include "hub/tasks/balance_module.h"
+#include "channels/json_out.h"
+#include "hub/tasks/module.h"
+
+enum { ROW_VERSION = 1 };
+
+/* ---- the row ---- */
+
+static enum store_rc row_put(struct store_txn *txn, uint32_t app, const struct balance_change *c)
+{
+    uint8_t key[4];
+    struct buf row = {0};
+    be32_put(key, app);
+    pack_u8(&row, ROW_VERSION);
+    pack_slice(&row, slice_str(balance_strategy_name(c->strategy)));
+    pack_slice(&row, c->neighbours);
+    enum store_rc rc = store_put(txn, TABLE_BALANCE, slice_of(key, sizeof key), buf_slice(&row));
+    buf_done(&row);
+    return rc;
+}
+
+static bool row_get(struct slice row, struct balance_change *out)
+{
+    struct unpack u = unpack_of(row);
+    uint8_t version = unpack_u8(&u);
+    struct slice name = unpack_slice(&u);
+    out->neighbours = unpack_slice(&u);
+    return unpack_done(&u) && version == ROW_VERSION && balance_strategy_of(name, &out->strategy);
+}
+
+enum hub_rc balance_load(struct balance *balance, struct store_view *view)
+{
+    struct store_cursor *cursor;
+    struct slice key, row;
+    enum store_rc rc = store_cursor_open(view, TABLE_BALANCE, &cursor);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row); rc == STORE_OK;
+         rc = store_cursor_next(cursor, &key, &row)) {
+        struct balance_change c;
+        if (key.n != 4 || !row_get(row, &c)) {
+            rc = STORE_DAMAGED;
+            break;
+        }
+        balance_use(balance, be32_get(key.p), c.strategy, c.neighbours);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+/* ---- a change ---- */
+
+void balance_change_put(struct buf *b, const struct balance_change *c)
+{
+    pack_u8(b, (uint8_t)c->strategy);
+    pack_u8(b, c->has_neighbours);
+    pack_slice(b, c->neighbours);
+    pack_slice(b, c->said);
+}
+
+bool balance_changed_get(struct slice reply, struct slice *out_said, int64_t *out_at_ms)
+{
+    struct unpack u = unpack_of(reply);
+    *out_at_ms = unpack_i64(&u);
+    *out_said = unpack_slice(&u);
+    return unpack_done(&u);
+}
+
+/* Those of the row, copied, when the change names none. */
+static enum hub_rc neighbours_keep(struct apply *a, struct balance_change *c, struct buf *bytes)
+{
+    uint8_t key[4];
+    struct slice row;
+    struct balance_change before;
+    be32_put(key, a->app);
+    enum store_rc rc = store_get(a->view, TABLE_BALANCE, slice_of(key, sizeof key), &row);
+    if (rc == STORE_OK && !row_get(row, &before)) {
+        rc = STORE_DAMAGED;
+    }
+    if (rc == STORE_OK) {
+        buf_add_slice(bytes, before.neighbours);
+        c->neighbours = buf_slice(bytes);
+    }
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+static enum hub_rc tell(struct apply *a, enum balance_strategy strategy)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, "strategy");
+    json_str(&o, balance_strategy_name(strategy));
+    json_key(&o, "at");
+    json_time(&o, a->now_ms);
+    json_end(&o, '}');
+    enum hub_rc rc =
+        apply_tell(a, a->app, slice_str("tasks"), "strategy_changed", buf_slice(&data));
+    buf_done(&data);
+    return rc;
+}
+
+static enum hub_rc change_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    struct buf bytes = {0}, reply = {0};
+    uint8_t strategy = unpack_u8(&u);
+    struct balance_change c = {.strategy = (enum balance_strategy)strategy};
+    c.has_neighbours = unpack_u8(&u) != 0;
+    c.neighbours = unpack_slice(&u);
+    c.said = unpack_slice(&u);
+    if (!unpack_done(&u) || strategy >= BALANCE_STRATEGIES) {
+        return HUB_BAD_REQUEST;
+    }
+    enum hub_rc rc = c.has_neighbours ? HUB_OK : neighbours_keep(a, &c, &bytes);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(row_put(a->txn, a->app, &c));
+    }
+    if (rc == HUB_OK) {
+        rc = tell(a, c.strategy);
+    }
+    if (rc == HUB_OK) {
+        balance_use(tasks_balance(a->state), a->app, c.strategy, c.neighbours);
+        pack_i64(&reply, a->now_ms);
+        pack_slice(&reply, c.said);
+        apply_reply(a, command, buf_slice(&reply));
+    }
+    buf_done(&bytes);
+    buf_done(&reply);
+    return rc;
+}
+
+const struct command_kind command_balance_change = {
+    .name = "load_balancer.strategy", .apply = change_apply, .module = MODULE_TASKS};
+
+/* ---- what was counted ---- */
+
+struct stats {
+    struct apply *a;
+    struct buf agents;
+    uint32_t n, max;
+};
+
+static bool add_agent(void *ctx, const struct agent *agent)
+{
+    struct stats *s = ctx;
+    struct balance_figures f;
+    if (balance_figures(tasks_balance(s->a->state), agent->number, &f)) {
+        pack_u32(&s->agents, agent->number);
+        pack_u64(&s->agents, f.assigned);
+        pack_u64(&s->agents, f.succeeded);
+        pack_u64(&s->agents, f.failed);
+        pack_f64(&s->agents, f.success);
+        pack_f64(&s->agents, f.response_ms);
+        pack_f64(&s->agents, f.level);
+        pack_f64(&s->agents, f.trend);
+        s->n++;
+    }
+    return s->n < s->max;
+}
+
+static enum hub_rc stats_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    struct stats s = {.a = a, .max = unpack_u32(&u)};
+    struct buf reply = {0};
+    if (!unpack_done(&u) || !s.max) {
+        return HUB_BAD_REQUEST;
+    }
+    enum store_rc rc = agents_each(a->view, a->app, AGENTS_ALL, slice_of(NULL, 0), add_agent, &s);
+    if (rc == STORE_OK) {
+        struct balance_totals t = balance_totals(tasks_balance(a->state), a->app);
+        pack_u8(&reply, (uint8_t)balance_strategy(tasks_balance(a->state), a->app));
+        pack_u64(&reply, t.assigned);
+        pack_u64(&reply, t.succeeded);
+        pack_u64(&reply, t.failed);
+        pack_u32(&reply, s.n);
+        pack_slice(&reply, buf_slice(&s.agents));
+        apply_reply(a, command, buf_slice(&reply));
+    }
+    buf_done(&s.agents);
+    buf_done(&reply);
+    return hub_rc_of_store(rc);
+}
+
+/* Not volatile: who is there is read from the store. It writes nothing. */
+const struct command_kind command_balance_stats = {.name = "load_balancer.stats",
+                                                   .apply = stats_apply,
+                                                   .module = MODULE_TASKS,
+                                                   .flags = KIND_RELEASES};
+
+bool balance_stats_get(struct slice reply, struct balance_stats *out)
+{
+    struct unpack u = unpack_of(reply);
+    uint8_t strategy = unpack_u8(&u);
+    out->strategy = (enum balance_strategy)strategy;
+    out->totals.assigned = unpack_u64(&u);
+    out->totals.succeeded = unpack_u64(&u);
+    out->totals.failed = unpack_u64(&u);
+    out->n = unpack_u32(&u);
+    out->rest = unpack_slice(&u);
+    return unpack_done(&u) && strategy < BALANCE_STRATEGIES;
+}
+
+bool balance_stats_next(struct balance_stats *stats, uint32_t *out_number,
+                        struct balance_figures *out)
+{
+    struct unpack u = unpack_of(stats->rest);
+    if (stats->rest.n == 0) {
+        return false;
+    }
+    *out_number = unpack_u32(&u);
+    out->assigned = unpack_u64(&u);
+    out->succeeded = unpack_u64(&u);
+    out->failed = unpack_u64(&u);
+    out->success = unpack_f64(&u);
+    out->response_ms = unpack_f64(&u);
+    out->level = unpack_f64(&u);
+    out->trend = unpack_f64(&u);
+    stats->rest = slice_of(u.p, (size_t)(u.end - u.p));
+    return !u.bad;
+}

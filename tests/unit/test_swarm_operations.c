@@ -1,0 +1,817 @@
+/* Swarms and agent networks, from the request to the answer, with agents that do the work
+ * (rest-contract.md section 2, semantics.md section 6). */
+#include "tests/unit/api_fixture.h"
+
+struct test {
+    struct fixture *f;
+    struct principal *boss, *bee, *other;
+};
+static struct test t;
+
+static int setup(void **state)
+{
+    if (scratch_make(state) != 0) {
+        return -1;
+    }
+    t.f = fixture_open(*state);
+    t.boss = person(ROLE_ADMIN, "boss");
+    t.bee = person(ROLE_AGENT, "bee");
+    t.other = person(ROLE_AGENT, "other");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_close(t.f);
+    principal_unref(t.boss);
+    principal_unref(t.bee);
+    principal_unref(t.other);
+    return scratch_remove(state);
+}
+
+/* A call with its params written like printf's. */
+__attribute__((format(printf, 3, 4))) static enum hub_rc
+call(struct principal *who, const char *method, const char *format, ...)
+{
+    char params[8192];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(params, sizeof params, format, args);
+    va_end(args);
+    return call_method(t.f, who, method, params);
+}
+
+static void ok(enum hub_rc rc)
+{
+    if (rc != HUB_OK) {
+        fail_msg("%s: %s", hub_error(rc)->code, message(t.f));
+    }
+}
+
+static void agent_comes(struct principal *who, const char *id, unsigned slots)
+{
+    ok(call(who, "agents.register",
+            "{\"agent_id\":\"%s\",\"agent_type\":\"worker\",\"slots\":%u,\"capabilities\":[\"c\"]}",
+            id, slots));
+}
+
+static void joins(struct principal *who, const char *agent, char *out_swarm, char *out_member)
+{
+    ok(call(who, "swarm.join", "{\"role\":\"worker\",\"capability\":\"c\",\"agent_id\":\"%s\"}",
+            agent));
+    (void)snprintf(out_swarm, 64, "%s", text(t.f, "swarm_id"));
+    (void)snprintf(out_member, 64, "%s", text(t.f, "member_id"));
+}
+
+/* n agents, each a member of one swarm. */
+static void swarm_of(unsigned n)
+{
+    char swarm[64], first[64] = "", member_id[64], id[16];
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(id, sizeof id, "a%u", i);
+        agent_comes(t.boss, id, 10);
+        joins(t.boss, id, swarm, member_id);
+        if (i == 0) {
+            memcpy(first, swarm, sizeof first);
+        }
+        assert_string_equal(swarm, first);
+    }
+}
+
+/* What an agent makes of its task: a result, or NULL when it fails. */
+typedef json_t *make(const char *agent, json_t *data);
+
+/* All tasks that are offered are taken and done; true when there were any. */
+static bool work_off(make *make_result, const char *but)
+{
+    bool any = false;
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+    ok(call(t.boss, "tasks.list", "{\"status\":\"running\",\"limit\":1000}"));
+    json_t *tasks = json_deep_copy(member(t.f, "tasks")), *task;
+    size_t i;
+    json_array_foreach(tasks, i, task)
+    {
+        const char *id = json_string_value(json_object_get(task, "task_id"));
+        const char *lease = json_string_value(json_object_get(task, "lease_id"));
+        const char *by = json_string_value(json_object_get(task, "agent_id"));
+        if (but && strcmp(by, but) == 0) {
+            continue;
+        }
+        assert_non_null(lease);
+        enum hub_rc rc =
+            call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease);
+        if (rc != HUB_OK) {
+            continue; /* cancelled by the end of another */
+        }
+        t.f->now_ms += 100;
+        json_t *result = make_result(by, member(t.f, "task_data"));
+        char *text = result ? json_dumps(result, JSON_ENCODE_ANY) : NULL;
+        if (text) {
+            ok(call(t.boss, "tasks.complete",
+                    "{\"task_id\":\"%s\",\"lease_id\":\"%s\",\"result\":%s}", id, lease, text));
+        } else {
+            ok(call(t.boss, "tasks.fail",
+                    "{\"task_id\":\"%s\",\"lease_id\":\"%s\",\"non_retryable\":true}", id, lease));
+        }
+        free(text);
+        json_decref(result);
+        any = true;
+    }
+    json_decref(tasks);
+    return any;
+}
+
+static json_t *doubles(const char *agent, json_t *data)
+{
+    json_t *items = json_object_get(data, "items"), *item, *out = json_array();
+    size_t i;
+    (void)agent;
+    json_array_foreach(items, i, item)
+    {
+        json_array_append_new(out, json_integer(2 * json_integer_value(item)));
+    }
+    return out;
+}
+
+static json_t *says_own_name(const char *agent, json_t *data)
+{
+    (void)data;
+    return json_string(agent);
+}
+
+static json_t *a0_fails(const char *agent, json_t *data)
+{
+    (void)data;
+    return strcmp(agent, "a0") == 0 ? NULL : json_string(agent);
+}
+
+static void status_of(const char *task)
+{
+    ok(call(t.boss, "swarm.task", "{\"task_id\":\"%s\"}", task));
+}
+
+static void result_is(const char *wanted)
+{
+    char *got = json_dumps(member(t.f, "result"), JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    if (strcmp(got, wanted) != 0) {
+        fail_msg("result %s, wanted %s (state %s, %s)", got, wanted, text(t.f, "state"),
+                 text(t.f, "error"));
+    }
+    free(got);
+}
+
+/* ---- members ---- */
+
+static void members_with_one_capability_share_a_swarm(void **state)
+{
+    (void)state;
+    char swarm[2][64], member_ids[2][64];
+    agent_comes(t.boss, "a", 1);
+    agent_comes(t.boss, "b", 1);
+    joins(t.boss, "a", swarm[0], member_ids[0]);
+    joins(t.boss, "b", swarm[1], member_ids[1]);
+    assert_string_equal(swarm[0], swarm[1]);
+    assert_string_not_equal(member_ids[0], member_ids[1]);
+    assert_int_equal(strlen(swarm[0]), 22);
+    assert_string_equal(text(t.f, "status"), "active");
+    ok(call(t.boss, "swarm.join",
+            "{\"role\":\"monitor\",\"capability\":\"other\",\"agent_id\":\"a\"}"));
+    assert_string_not_equal(text(t.f, "swarm_id"), swarm[0]);
+    ok(call(
+        t.boss, "swarm.join",
+        "{\"role\":\"monitor\",\"capability\":\"third\",\"agent_id\":\"a\",\"swarm_id\":\"%s\"}",
+        swarm[0]));
+    assert_string_equal(text(t.f, "swarm_id"), swarm[0]);
+}
+
+static void joining_twice_with_a_role_is_one_membership(void **state)
+{
+    (void)state;
+    const char *body = "{\"role\":\"load-balancer\",\"capability\":\"gpu\"}";
+    ok(request(t.f, t.bee, METHOD_POST, "/swarm/join", body));
+    char *first = xstrdup(text(t.f, "member_id"));
+    assert_int_equal(t.f->call.status, 0); /* as the route says: 201 */
+    ok(request(t.f, t.bee, METHOD_POST, "/v1/swarm/join", body));
+    assert_string_equal(text(t.f, "member_id"), first);
+    assert_int_equal(t.f->call.status, 200);
+    ok(request(t.f, t.bee, METHOD_POST, "/api/v1/swarm/join",
+               "{\"role\":\"monitor\",\"capability\":\"gpu\"}"));
+    assert_string_not_equal(text(t.f, "member_id"), first);
+    free(first);
+}
+
+static void a_role_that_is_none_and_a_swarm_that_is_none_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_POST, "/swarm/join", "{\"role\":\"king\",\"capability\":\"x\"}"),
+        HUB_BAD_REQUEST);
+    assert_non_null(strstr(message(t.f), "Invalid role. Must be one of: load-balancer"));
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/join", "{\"role\":\"monitor\"}"),
+                     HUB_INVALID);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_POST, "/swarm/join",
+                "{\"role\":\"monitor\",\"capability\":\"x\",\"swarm_id\":\"swarm_1\"}"),
+        HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Swarm swarm_1 not found");
+}
+
+static void leaving_without_a_member_takes_all_of_the_caller_s(void **state)
+{
+    (void)state;
+    ok(call(t.bee, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    char *swarm = xstrdup(text(t.f, "swarm_id"));
+    ok(call(t.bee, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"swarm_id\":\"%s\"}",
+            swarm));
+    ok(call(t.other, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"swarm_id\":\"%s\"}",
+            swarm));
+    char path[128];
+    (void)snprintf(path, sizeof path, "/swarm/%s/leave", swarm);
+    ok(request(t.f, t.bee, METHOD_POST, path, NULL));
+    assert_string_equal(text(t.f, "status"), "left");
+    assert_int_equal(json_array_size(member(t.f, "members")), 2);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, path, NULL), HUB_NOT_FOUND);
+    ok(call(t.other, "swarm.list", "{}"));
+    assert_int_equal(json_array_size(member(t.f, "swarms/0/members")), 1);
+    ok(call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm));
+    ok(call(t.boss, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+    free(swarm);
+}
+
+static void others_do_not_see_a_swarm(void **state)
+{
+    (void)state;
+    ok(call(t.bee, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    char *swarm = xstrdup(text(t.f, "swarm_id"));
+    ok(call(t.other, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+    assert_int_equal(call(t.other, "swarm.status", "{\"swarm_id\":\"%s\"}", swarm), HUB_NOT_FOUND);
+    assert_int_equal(call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm), HUB_NOT_FOUND);
+    assert_int_equal(
+        call(t.other, "swarm.coordinate", "{\"task_id\":\"t\",\"swarm_id\":\"%s\"}", swarm),
+        HUB_NOT_FOUND);
+    /* one who has the same capability founds another */
+    ok(call(t.other, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    assert_string_not_equal(text(t.f, "swarm_id"), swarm);
+    ok(call(t.boss, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 2);
+    free(swarm);
+}
+
+static void a_member_follows_its_agent(void **state)
+{
+    (void)state;
+    ok(call(t.bee, "swarm.join",
+            "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"late\"}"));
+    assert_string_equal(text(t.f, "status"), "joining");
+    agent_comes(t.bee, "late", 1);
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_string_equal(text(t.f, "swarms/0/members/0/status"), "active");
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"late\",\"status\":\"stale\"}"));
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_string_equal(text(t.f, "swarms/0/members/0/status"), "suspended");
+    assert_string_equal(text(t.f, "swarms/0/coordination_status"), "suspended");
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"late\",\"status\":\"active\"}"));
+    ok(call(t.bee, "swarm.list", "{\"status\":\"active\"}"));
+    assert_string_equal(text(t.f, "swarms/0/members/0/status"), "active");
+    ok(call(t.bee, "agents.deregister", "{\"agent_id\":\"late\"}"));
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+}
+
+static void pages_of_the_list_meet_each_swarm_once(void **state)
+{
+    (void)state;
+    enum { SWARMS = 7 };
+    char seen[SWARMS][64], cursor[64] = "";
+    unsigned n = 0;
+    for (unsigned i = 0; i < SWARMS; i++) {
+        ok(call(t.bee, "swarm.join", "{\"role\":\"worker\",\"capability\":\"c%u\"}", i));
+    }
+    do {
+        ok(*cursor ? call(t.bee, "swarm.list", "{\"limit\":3,\"cursor\":\"%s\"}", cursor)
+                   : call(t.bee, "swarm.list", "{\"limit\":3}"));
+        assert_int_equal(json_integer_value(member(t.f, "total_count")), SWARMS);
+        for (size_t i = 0; i < json_array_size(member(t.f, "swarms")); i++) {
+            char path[64];
+            (void)snprintf(path, sizeof path, "swarms/%zu/swarm_id", i);
+            (void)snprintf(seen[n++], 64, "%s", text(t.f, path));
+        }
+        const char *next = json_string_value(member(t.f, "next_cursor"));
+        (void)snprintf(cursor, sizeof cursor, "%s", next ? next : "");
+    } while (*cursor);
+    assert_int_equal(n, SWARMS);
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            assert_string_not_equal(seen[i], seen[j]);
+        }
+    }
+}
+
+/* ---- coordinations ---- */
+
+static void nobody_to_coordinate_is_404(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/coordinate", "{\"task_id\":\"t\"}"),
+                     HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "No active swarm members found");
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/coordinate", "{}"), HUB_INVALID);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/coordinate",
+                             "{\"task_id\":\"t\",\"strategy\":\"hope\"}"),
+                     HUB_BAD_REQUEST);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/swarm/tasks/none/status", NULL),
+                     HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Task none not found");
+}
+
+static void map_reduce_keeps_the_order_of_the_input(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/coordinate",
+               "{\"task_id\":\"m1\",\"strategy\":\"map-reduce\","
+               "\"parameters\":{\"items\":[1,2,3,4,5,6,7],\"unit\":\"mm\"}}"));
+    assert_string_equal(text(t.f, "task_id"), "m1");
+    assert_string_equal(text(t.f, "coordination_strategy"), "map-reduce");
+    assert_string_equal(text(t.f, "status"), "coordinating");
+    assert_int_equal(json_array_size(member(t.f, "assigned_members")), 3);
+    status_of("m1");
+    assert_string_equal(text(t.f, "status"), "running");
+    assert_int_equal(json_integer_value(member(t.f, "active_collaborators")), 3);
+    assert_true(work_off(doubles, NULL));
+    status_of("m1");
+    result_is("[2,4,6,8,10,12,14]");
+    assert_string_equal(text(t.f, "status"), "completed");
+    assert_string_equal(text(t.f, "stop_reason"), "enough");
+    assert_int_equal(json_array_size(member(t.f, "shards")), 3);
+    assert_string_not_equal(text(t.f, "shards/0/agent_id"), "(none)");
+    assert_false(work_off(doubles, NULL));
+    /* the same id again is another task's */
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/swarm/coordinate", "{\"task_id\":\"m1\"}"),
+                     HUB_CONFLICT);
+}
+
+static void reducers_and_shards_are_the_caller_s_to_choose(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"m2\",\"parameters\":{\"items\":[1,2,3,4,5],\"shards\":4,"
+            "\"reducer\":\"sum\"}}"));
+    assert_int_equal(json_integer_value(member(t.f, "parts/total")), 4);
+    while (work_off(doubles, NULL)) {
+    }
+    status_of("m2");
+    result_is("30");
+    assert_int_equal(call(t.boss, "swarm.coordinate",
+                          "{\"task_id\":\"m3\",\"parameters\":{\"reducer\":\"blend\"}}"),
+                     HUB_INVALID);
+    assert_int_equal(call(t.boss, "swarm.coordinate",
+                          "{\"task_id\":\"m3\",\"parameters\":{\"require\":\"most\"}}"),
+                     HUB_INVALID);
+    assert_int_equal(
+        call(t.boss, "swarm.coordinate", "{\"task_id\":\"m3\",\"parameters\":{\"shards\":0}}"),
+        HUB_INVALID);
+}
+
+static void a_failed_part_makes_it_partial_and_no_part_failed(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"b1\",\"strategy\":\"broadcast\",\"parameters\":{\"ask\":\"name\"}}"));
+    work_off(a0_fails, NULL);
+    status_of("b1");
+    assert_string_equal(text(t.f, "state"), "partial");
+    assert_true(json_is_true(member(t.f, "partial")));
+    assert_int_equal(json_integer_value(member(t.f, "parts/failed")), 1);
+    assert_int_equal(json_array_size(member(t.f, "result")), 2);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"b2\",\"strategy\":\"broadcast\",\"parameters\":{\"members\":[\"a0\"]}}"));
+    work_off(a0_fails, NULL);
+    status_of("b2");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "parts_failed");
+}
+
+static void a_race_has_one_winner_and_the_others_are_cancelled(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"r1\",\"strategy\":\"race\"}"));
+    work_off(a0_fails, NULL);
+    status_of("r1");
+    assert_string_equal(text(t.f, "state"), "completed");
+    assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    ok(call(t.boss, "tasks.stats", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "stats/tasks_completed")), 1);
+}
+
+static json_t *adds_own_name(const char *agent, json_t *data)
+{
+    const char *before = json_string_value(json_object_get(data, "context"));
+    return json_sprintf("%s%s", before ? before : "", agent);
+}
+
+static void a_pipeline_hands_each_result_on(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"p1\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\",\"a1\","
+        "\"a2\"]}}"));
+    unsigned steps = 0;
+    while (work_off(adds_own_name, NULL)) {
+        steps++;
+    }
+    assert_int_equal(steps, 3);
+    status_of("p1");
+    result_is("\"a0a1a2\"");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"p2\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\","
+            "\"a1\"]}}"));
+    work_off(a0_fails, NULL);
+    status_of("p2");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "error"), "a stage failed");
+}
+
+static json_t *votes_for_a1(const char *agent, json_t *data)
+{
+    (void)data;
+    return json_string(strcmp(agent, "a3") == 0 ? "a2" : "a1");
+}
+
+static void votes_are_counted_and_an_elected_member_leads(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/coordinate",
+               "{\"task\":\"who?\",\"collaborators\":4,\"strategy\":\"consensus\","
+               "\"timeout_seconds\":60}"));
+    assert_int_equal(t.f->call.status, 202);
+    assert_string_equal(text(t.f, "task"), "who?");
+    assert_int_equal(json_integer_value(member(t.f, "collaborators")), 4);
+    assert_true(json_number_value(member(t.f, "timeout_seconds")) == 60);
+    char *id = xstrdup(text(t.f, "task_id"));
+    assert_int_equal(strlen(id), 21);
+    assert_memory_equal(id, "task_", 5);
+    work_off(votes_for_a1, NULL);
+    status_of(id);
+    result_is(
+        "{\"confidence\":0.75,\"tied\":false,\"votes\":{\"a1\":3,\"a2\":1},\"winner\":\"a1\"}");
+    free(id);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"e1\",\"strategy\":\"leader-election\"}"));
+    work_off(votes_for_a1, NULL);
+    ok(call(t.boss, "swarm.list", "{}"));
+    char *a1 = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "swarms/0/members/%zu/agent_id", i);
+        if (strcmp(text(t.f, path), "a1") == 0) {
+            (void)snprintf(path, sizeof path, "swarms/0/members/%zu/member_id", i);
+            a1 = xstrdup(text(t.f, path));
+        }
+    }
+    ok(call(t.boss, "swarm.status", "{}"));
+    assert_string_equal(text(t.f, "0/leader"), a1);
+    free(a1);
+}
+
+static json_t *merges(const char *agent, json_t *data)
+{
+    json_t *results = json_object_get(data, "results");
+    return results ? json_pack("{s:s, s:i}", "by", agent, "of", (int)json_array_size(results))
+                   : json_string(agent);
+}
+
+static void the_head_of_a_hierarchy_merges_what_the_others_did(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"h1\",\"strategy\":\"hierarchical\",\"parameters\":{\"items\":[1,2,3,4]}}"));
+    assert_int_equal(json_integer_value(member(t.f, "parts/total")), 2);
+    work_off(merges, NULL);
+    status_of("h1");
+    assert_string_equal(text(t.f, "state"), "reducing");
+    work_off(merges, NULL);
+    status_of("h1");
+    assert_int_equal(json_integer_value(member(t.f, "result/of")), 2);
+}
+
+static void an_agent_can_be_the_reducer(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(t.boss, "agents.register",
+            "{\"agent_id\":\"r\",\"agent_type\":\"worker\",\"capabilities\":[\"reduce\"]}"));
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"g1\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
+    work_off(merges, NULL);
+    work_off(merges, NULL);
+    status_of("g1");
+    result_is("{\"by\":\"r\",\"of\":2}");
+}
+
+static void the_first_so_many_are_enough_and_later_ones_are_not_merged(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"f1\",\"strategy\":\"broadcast\",\"parameters\":{\"require\":2}}"));
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+    ok(call(t.boss, "tasks.list", "{\"agent_id\":\"a0\"}"));
+    char *id = xstrdup(text(t.f, "tasks/0/task_id")),
+         *lease = xstrdup(text(t.f, "tasks/0/lease_id"));
+    ok(call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease));
+    work_off(says_own_name, "a0");
+    status_of("f1");
+    assert_string_equal(text(t.f, "state"), "completed");
+    result_is("[\"a1\",\"a2\"]");
+    ok(call(t.boss, "tasks.complete",
+            "{\"task_id\":\"%s\",\"lease_id\":\"%s\",\"result\":\"late\"}", id, lease));
+    status_of("f1");
+    result_is("[\"a1\",\"a2\"]");
+    assert_int_equal(json_integer_value(member(t.f, "parts/late")), 1);
+    free(id);
+    free(lease);
+}
+
+static void a_slow_part_is_copied_and_the_first_result_counts(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"s1\",\"parameters\":{\"items\":[1,2,3]}}"));
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+    ok(call(t.boss, "tasks.list", "{\"agent_id\":\"a0\"}"));
+    char *id = xstrdup(text(t.f, "tasks/0/task_id")),
+         *lease = xstrdup(text(t.f, "tasks/0/lease_id"));
+    ok(call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease));
+    work_off(doubles, "a0");
+    status_of("s1");
+    assert_string_equal(text(t.f, "status"), "running");
+    t.f->now_ms += 2000;
+    work_off(doubles, "a0"); /* the copy */
+    status_of("s1");
+    result_is("[2,4,6]");
+    ok(call(t.boss, "swarm.status", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "0/performance_metrics/straggler_copies")), 1);
+    free(id);
+    free(lease);
+}
+
+static void time_runs_out_with_what_is_there(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"t1\",\"strategy\":\"broadcast\",\"parameters\":{\"timeout_seconds\":5}}"));
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"t2\",\"strategy\":\"broadcast\",\"parameters\":{\"timeout_seconds\":5,"
+            "\"members\":[\"a1\"]}}"));
+    work_off(says_own_name, "a1");
+    t.f->now_ms += 6000;
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+    status_of("t1");
+    assert_string_equal(text(t.f, "state"), "partial");
+    assert_string_equal(text(t.f, "stop_reason"), "timeout");
+    result_is("[\"a0\"]");
+    status_of("t2");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "timeout");
+}
+
+static void a_cancelled_work_takes_its_tasks_with_it(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"c1\",\"strategy\":\"broadcast\"}"));
+    assert_int_equal(call(t.other, "swarm.cancel", "{\"task_id\":\"c1\"}"), HUB_NOT_FOUND);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/c1/cancel", NULL));
+    assert_string_equal(text(t.f, "status"), "cancelled");
+    work_off(says_own_name, NULL);
+    status_of("c1");
+    assert_string_equal(text(t.f, "state"), "cancelled");
+    assert_int_equal(json_integer_value(member(t.f, "parts/done")), 0);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/c1/cancel", NULL));
+}
+
+static void a_part_only_a_gone_agent_could_do_fails_at_once(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"x1\",\"strategy\":\"broadcast\"}"));
+    ok(call(t.boss, "agents.deregister", "{\"agent_id\":\"a0\"}"));
+    work_off(says_own_name, NULL);
+    status_of("x1");
+    assert_string_equal(text(t.f, "state"), "partial");
+    result_is("[\"a1\"]");
+}
+
+/* ---- networks ---- */
+
+static void network_of(const char *strategy, char out[64])
+{
+    ok(call(t.boss, "networks.create",
+            "{\"name\":\"n\",\"agents\":[\"a0\",\"a1\"],\"coordination_strategy\":\"%s\"}",
+            strategy));
+    (void)snprintf(out, 64, "%s", text(t.f, "id"));
+}
+
+static void a_network_is_shown_as_it_was_made(void **state)
+{
+    (void)state;
+    char id[64], path[128];
+    agent_comes(t.boss, "a0", 4);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/api/v1/agents/networks",
+                             "{\"name\":\"n\",\"agents\":[\"a0\",\"a1\"]}"),
+                     HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Agent a1 not found");
+    agent_comes(t.boss, "a1", 4);
+    network_of("swirl", id);
+    assert_int_equal(strlen(id), 36);
+    assert_string_equal(text(t.f, "status"), "active");
+    assert_string_equal(text(t.f, "owner_id"), "boss");
+    assert_string_equal(text(t.f, "coordination_strategy"), "swirl");
+    assert_true(json_is_null(member(t.f, "description")));
+    (void)snprintf(path, sizeof path, "/api/v1/agents/networks/%s", id);
+    ok(request(t.f, t.boss, METHOD_GET, path, NULL));
+    assert_int_equal(json_array_size(member(t.f, "agents")), 2);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    ok(request(t.f, t.boss, METHOD_DELETE, path, NULL));
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    ok(call(t.boss, "networks.list", "{}"));
+    assert_int_equal(json_array_size(member(t.f, "networks")), 0);
+}
+
+static void a_network_executes_as_its_strategy_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *strategy, *output;
+    } cases[] = {
+        {"round-robin", "[[2],[4],[6],[8],[10]]"},
+        {"whatever", "[[2],[4],[6],[8],[10]]"},
+        {"parallel", "[2,4,6,8,10]"},
+        {"distributed", "[[2],[4],[6],[8],[10]]"},
+        {"sequential", "[10]"},
+    };
+    char id[64], path[160];
+    agent_comes(t.boss, "a0", 4);
+    agent_comes(t.boss, "a1", 4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        network_of(cases[i].strategy, id);
+        (void)snprintf(path, sizeof path, "/api/v1/agents/networks/%s/execute", id);
+        ok(request(t.f, t.boss, METHOD_POST, path,
+                   "{\"task\":{\"items\":[1,2,3,4,5]},\"priority\":\"HIGH\"}"));
+        assert_string_equal(text(t.f, "network_id"), id);
+        assert_string_equal(text(t.f, "status"), "running");
+        assert_true(json_is_null(member(t.f, "results")));
+        assert_string_equal(text(t.f, "id"), text(t.f, "execution_id"));
+        char *execution = xstrdup(text(t.f, "execution_id"));
+        while (work_off(doubles, NULL)) {
+        }
+        (void)snprintf(path, sizeof path, "/api/v1/agents/networks/%s/executions/%s", id,
+                       execution);
+        ok(request(t.f, t.boss, METHOD_GET, path, NULL));
+        char *got = json_dumps(member(t.f, "results/output"), JSON_COMPACT | JSON_ENCODE_ANY);
+        assert_string_equal(got, cases[i].output);
+        assert_string_equal(text(t.f, "status"), "completed");
+        free(got);
+        free(execution);
+    }
+}
+
+static void status_and_advice_are_computed(void **state)
+{
+    (void)state;
+    char id[64];
+    agent_comes(t.boss, "a0", 4);
+    agent_comes(t.boss, "a1", 4);
+    network_of("broadcast", id);
+    ok(call(t.boss, "networks.optimize", "{\"network_id\":\"%s\"}", id));
+    assert_int_equal(json_array_size(member(t.f, "recommendations")), 0);
+    for (unsigned i = 0; i < 12; i++) {
+        ok(call(t.boss, "networks.execute", "{\"network_id\":\"%s\",\"task\":{}}", id));
+        work_off(a0_fails, NULL);
+    }
+    ok(call(t.boss, "networks.status", "{\"network_id\":\"%s\"}", id));
+    assert_int_equal(json_integer_value(member(t.f, "total_executions")), 12);
+    assert_int_equal(json_integer_value(member(t.f, "active_tasks")), 0);
+    assert_int_equal(json_integer_value(member(t.f, "agent_count")), 2);
+    assert_true(json_number_value(member(t.f, "performance_metrics/avg_execution_time")) > 0);
+    assert_true(json_number_value(member(t.f, "performance_metrics/success_rate")) == 0);
+    assert_true(json_number_value(member(t.f, "performance_metrics/throughput")) == 12);
+    ok(call(t.boss, "networks.status", "{\"network_id\":\"%s\",\"metrics\":[\"throughput\"]}", id));
+    assert_int_equal(json_object_size(member(t.f, "performance_metrics")), 1);
+    ok(call(t.boss, "networks.optimize", "{\"network_id\":\"%s\",\"objective\":\"quality\"}", id));
+    assert_string_equal(text(t.f, "optimization_type"), "quality");
+    assert_string_equal(text(t.f, "recommendations/0/type"), "unreliable_agent");
+    assert_string_equal(text(t.f, "recommendations/0/evidence/agent_id"), "a0");
+    assert_int_equal(json_integer_value(member(t.f, "recommendations/0/evidence/sample")), 12);
+    assert_true(json_number_value(member(t.f, "recommendations/0/evidence/observed")) == 1);
+}
+
+static void deleting_a_network_cancels_what_it_executes(void **state)
+{
+    (void)state;
+    char id[64];
+    agent_comes(t.boss, "a0", 4);
+    agent_comes(t.boss, "a1", 4);
+    network_of("parallel", id);
+    ok(call(t.boss, "networks.execute", "{\"network_id\":\"%s\",\"task\":{\"items\":[1,2]}}", id));
+    ok(call(t.boss, "networks.delete", "{\"network_id\":\"%s\"}", id));
+    ok(call(t.boss, "tasks.list", "{\"status\":\"cancelled\"}"));
+    assert_true(json_array_size(member(t.f, "tasks")) > 0 || work_off(doubles, NULL) == false);
+}
+
+/* ---- the load balancer ---- */
+
+static void the_strategy_is_changed_and_stays(void **state)
+{
+    (void)state;
+    ok(call(t.boss, "load_balancer.stats", "{}"));
+    assert_string_equal(text(t.f, "stats/strategy"), "least_connections");
+    ok(call(t.boss, "load_balancer.strategy", "{\"strategy\":\"Round_ROBIN\"}"));
+    assert_string_equal(text(t.f, "strategy"), "Round_ROBIN");
+    assert_string_equal(text(t.f, "status"), "success");
+    ok(call(t.boss, "load_balancer.stats", "{}"));
+    assert_string_equal(text(t.f, "stats/strategy"), "round_robin");
+    assert_int_equal(call(t.boss, "load_balancer.strategy", "{\"strategy\":\"best\"}"),
+                     HUB_BAD_REQUEST);
+    assert_string_equal(message(t.f), "Invalid strategy: best");
+    assert_int_equal(call(t.boss, "load_balancer.strategy", "{}"), HUB_INVALID);
+    assert_int_equal(call(t.bee, "load_balancer.strategy", "{\"strategy\":\"random\"}"),
+                     HUB_FORBIDDEN);
+}
+
+static void what_the_balancer_did_is_counted(void **state)
+{
+    (void)state;
+    agent_comes(t.boss, "a0", 4);
+    agent_comes(t.boss, "a1", 2);
+    for (unsigned i = 0; i < 6; i++) {
+        ok(call(t.boss, "tasks.submit", "{\"task_data\":{}}"));
+    }
+    while (work_off(a0_fails, NULL)) {
+    }
+    ok(call(t.boss, "load_balancer.stats", "{}"));
+    json_int_t good = json_integer_value(member(t.f, "stats/successful_assignments"));
+    json_int_t bad = json_integer_value(member(t.f, "stats/failed_assignments"));
+    assert_int_equal(json_integer_value(member(t.f, "stats/total_assignments")), good + bad);
+    assert_true(good > 0 && bad > 0);
+    assert_int_equal(json_integer_value(member(t.f, "stats/active_agents")), 2);
+    assert_true(json_number_value(member(t.f, "stats/agent_weights/a1")) == 2);
+    assert_true(json_number_value(member(t.f, "stats/agent_weights/a0")) < 4);
+}
+
+#define with_hub(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_hub(members_with_one_capability_share_a_swarm),
+        with_hub(joining_twice_with_a_role_is_one_membership),
+        with_hub(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
+        with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
+        with_hub(others_do_not_see_a_swarm),
+        with_hub(a_member_follows_its_agent),
+        with_hub(pages_of_the_list_meet_each_swarm_once),
+        with_hub(nobody_to_coordinate_is_404),
+        with_hub(map_reduce_keeps_the_order_of_the_input),
+        with_hub(reducers_and_shards_are_the_caller_s_to_choose),
+        with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
+        with_hub(a_race_has_one_winner_and_the_others_are_cancelled),
+        with_hub(a_pipeline_hands_each_result_on),
+        with_hub(votes_are_counted_and_an_elected_member_leads),
+        with_hub(the_head_of_a_hierarchy_merges_what_the_others_did),
+        with_hub(an_agent_can_be_the_reducer),
+        with_hub(the_first_so_many_are_enough_and_later_ones_are_not_merged),
+        with_hub(a_slow_part_is_copied_and_the_first_result_counts),
+        with_hub(time_runs_out_with_what_is_there),
+        with_hub(a_cancelled_work_takes_its_tasks_with_it),
+        with_hub(a_part_only_a_gone_agent_could_do_fails_at_once),
+        with_hub(a_network_is_shown_as_it_was_made),
+        with_hub(a_network_executes_as_its_strategy_says),
+        with_hub(status_and_advice_are_computed),
+        with_hub(deleting_a_network_cancels_what_it_executes),
+        with_hub(the_strategy_is_changed_and_stays),
+        with_hub(what_the_balancer_did_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
