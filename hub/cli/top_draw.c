@@ -156,9 +156,9 @@ static void draw_footer(struct top_screen *s, const struct top_model *m, struct 
             put_rest(m, line, s->columns, LOOK_WARN, "%s", m->message);
             break;
         }
-        put_rest(m, line, s->columns, LOOK_BAR,
-                 " ? help  : view  / filter  enter in  esc out  s S sort  y JSON  l log  z faults  "
-                 "q leave");
+        put_rest(
+            m, line, s->columns, LOOK_BAR,
+            " ? help  : view  / filter  enter in  esc out  s sort  y JSON  l log  z faults  q");
         break;
     }
     buf_done(&id);

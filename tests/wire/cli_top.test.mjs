@@ -97,6 +97,23 @@ withTop('an agent is drained from the list after a yes, and not with a no', '', 
   assert.equal((await hub.get('/agents/bee-1')).body.agent.status, 'draining');
 });
 
+withTop('tasks, queues and rounds have views of their own, and a task is cancelled from its', '', async (top, hub) => {
+  const { task_id } = (await hub.post('/tasks/submit', { task_data: {}, priority: 'low', requirements: { capabilities: ['nobody-has-this'] } })).body;
+  await hub.post('/api/v1/consensus', { question: 'Ship it?', electorate: ['a', 'b'] });
+  top.keys(':', 't', 'a', 'Enter');
+  await top.shows(/Tasks \(1 of 1\)/);
+  assert.match(top.screen, new RegExp(`${task_id.slice(0, 8)}.* pending`));
+  top.keys('2');
+  await top.shows(/low +1/);
+  top.keys('6');
+  await top.shows(/open +majori/);
+  top.keys('3', 'c');
+  await top.shows(new RegExp(`cancel ${task_id}\\? y/n`));
+  top.keys('y');
+  await until(async () => (await hub.get(`/tasks/${task_id}`)).body.task.status === 'cancelled', { what: 'the cancellation' });
+  await top.shows(/ canc/);
+});
+
 withTop('--readonly changes nothing', '--readonly', async (top) => {
   assert.match(top.screen, /read only/);
   top.keys('D');
