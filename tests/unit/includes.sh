@@ -63,6 +63,7 @@ uv/                 hub/net
 curl/               hub/cli hub/courier
 pcre2.h             hub/schema
 ncurses.h           hub/cli
+curses.h            hub/cli
 ncursesw/           hub/cli
 jansson.h           ! store channels hub/net/http1* hub/net/ws* hub/net/utf8*
 TABLE
