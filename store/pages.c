@@ -48,6 +48,7 @@ enum {
     /* a meta page, after its head */
     AT_MAGIC = 16,
     AT_VERSION = 20,
+    AT_MAP_BYTES = 32,
     AT_FREE_TREE = 40,
     AT_MAIN_TREE = 88,
     AT_LAST_PAGE = 136,
@@ -70,7 +71,7 @@ struct tree {
 
 struct meta {
     struct tree free, main;
-    uint64_t page_bytes, last_page, txn;
+    uint64_t page_bytes, map_bytes, last_page, txn;
 };
 
 struct named {
@@ -447,6 +448,7 @@ static bool read_meta(struct walk *w, uint64_t page, struct meta *out)
     *out = (struct meta){.free = read_tree(p + AT_FREE_TREE),
                          .main = read_tree(p + AT_MAIN_TREE),
                          .page_bytes = u32(p + AT_FREE_TREE), /* LMDB keeps it in the pad */
+                         .map_bytes = u64(p + AT_MAP_BYTES),
                          .last_page = u64(p + AT_LAST_PAGE),
                          .txn = u64(p + AT_TXN)};
     if (out->page_bytes < PAGE_BYTES_MIN || out->page_bytes > PAGE_BYTES_MAX ||
@@ -471,9 +473,17 @@ static bool read_roots(struct walk *w, struct meta *out)
     if (roots[0].page_bytes != roots[1].page_bytes ||
         (!first && (out->txn - roots[!newer].txn != 1 || out->txn % 2 != newer)))
         return fault(w, newer, "the two roots of the file do not belong together");
-    if (out->last_page < 1 || out->last_page > (UINT64_C(1) << 44))
-        return fault(w, newer, "its last page is none");
     return true;
+}
+
+/* Pages that were taken and given back need not be in the file, but they were within the map of who
+ * took them; LMDB would make its own map as large as the last page says. */
+static bool judge_last_page(struct walk *w, const struct meta *meta)
+{
+    uint64_t mapped = meta->map_bytes / w->page_bytes;
+    uint64_t most = mapped > w->pages_there ? mapped : w->pages_there;
+    return (meta->last_page >= 1 && meta->last_page < most) ||
+           fault(w, meta->txn % 2, "its last page is none");
 }
 
 static void check_file(struct walk *w, uint64_t file_bytes)
@@ -483,6 +493,8 @@ static void check_file(struct walk *w, uint64_t file_bytes)
         return;
     w->last_page = meta.last_page;
     w->pages_there = file_bytes / w->page_bytes;
+    if (!judge_last_page(w, &meta))
+        return;
     w->used = xcalloc(w->pages_there / 8 + 1, 1);
     w->pages = xmalloc(DEPTH_MAX * w->page_bytes);
     w->named = xcalloc(NAMED_MAX, sizeof *w->named);

@@ -658,6 +658,28 @@ static void no_altered_bit_is_ever_believed(void **state)
     free(data);
 }
 
+/* LMDB would ask for a map of that size. */
+static void a_last_page_past_every_map_is_damage(void **state)
+{
+    char text[4200];
+    size_t n;
+    unsigned refused = 0;
+    struct store *store = open_with(*state, 0, 0);
+    put_one(store, "k", "v");
+    store_close(store);
+    uint8_t *data = read_data(*state, &n);
+    for (size_t root = 0; root < 2; root++) { /* the newer of them counts */
+        uint8_t *byte = data + root * 4096 + 136 + 4;
+        *byte ^= 0x80;
+        write_file(*state, "data.mdb", data, n);
+        enum store_rc rc = open_rc(*state, text, sizeof text);
+        refused += rc == STORE_DAMAGED && strstr(text, "last page");
+        *byte ^= 0x80;
+    }
+    assert_int_equal(refused, 1);
+    free(data);
+}
+
 static void pages_taken_and_given_back_need_not_be_in_the_file(void **state)
 {
     struct store_usage usage;
@@ -1135,6 +1157,7 @@ int main(void)
         scratch_test(garbage_instead_of_data_is_an_error_with_a_name),
         scratch_test(a_file_cut_short_is_refused_unless_only_free_pages_are_gone),
         scratch_test(a_row_that_was_altered_is_named_and_never_given),
+        scratch_test(a_last_page_past_every_map_is_damage),
         scratch_test(no_altered_bit_is_ever_believed),
         scratch_test(pages_taken_and_given_back_need_not_be_in_the_file),
         scratch_test(a_snapshot_never_shows_half_a_transaction),
