@@ -197,8 +197,9 @@ static struct task_act act_of(const struct call *call)
 {
     struct task_act act = {
         .asker = asker_of(call->who), .id = call_text(call, "task_id"), .after_ms = -1};
-    if (!task_lease_of(call_text(call, "lease_id"), &act.lease_number, &act.lease)) {
-        act.lease_number = 0; /* no lease of ours: not held */
+    struct slice lease = call_text(call, "lease_id");
+    if (lease.n && !task_lease_of(lease, &act.lease_number, &act.lease)) {
+        act.lease_number = UINT64_MAX; /* no lease of ours: nobody's */
     }
     return act;
 }

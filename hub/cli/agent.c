@@ -153,7 +153,7 @@ static const struct option run_options[] = {
     { 0, "endpoint", OPTION_PAIR, OPTION_MANY, "NAME=URL", "where else it can be reached", NULL },
     { 0, "metadata", OPTION_PAIR, OPTION_MANY, "KEY=VALUE", "what else is to be known of it", NULL },
     { 0, "interval", OPTION_SECONDS, 0, "TIME", "between beats, instead of what the hub says", NULL },
-    { 0, "exec", OPTION_TEXT, 0, "COMMAND", "run by sh for every event on its channel, which comes on stdin", NULL },
+    { 0, "exec", OPTION_TEXT, 0, "COMMAND", "run by sh: for each task, its data on stdin, the result on stdout; and for every other event on its channel", NULL },
     { 0, "grace", OPTION_SECONDS, 0, "TIME", "for work in hand when told to stop (10s)", NULL },
     { 0, "keep", OPTION_FLAG, 0, NULL, "stay registered when it ends", NULL },
     { 0 },

@@ -13,12 +13,19 @@
 
 #include "channels/json_out.h"
 #include "channels/name.h"
+#include "hub/cli/agent_tasks.h"
 #include "hub/cli/http.h"
 #include "hub/cli/machine.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/work.h"
 
-enum { INTERVAL_MS = 10000, INTERVAL_LEAST_MS = 100, GRACE_MS = 10000, FAREWELL_MS = 3000 };
+enum {
+    INTERVAL_MS = 10000,
+    INTERVAL_LEAST_MS = 100,
+    GRACE_MS = 10000,
+    FAREWELL_MS = 3000,
+    LEASE_MS = 30000
+};
 
 /* The ids of what the agent sends: one of each kind is on its way at a time. */
 enum call { CALL_REGISTER = 1, CALL_SUBSCRIBE, CALL_BEAT, CALL_DEREGISTER };
@@ -37,6 +44,7 @@ struct agent {
     char *channel;
     struct machine machine;
     struct work *work; /* NULL: none */
+    struct agent_tasks *tasks;
     unsigned slots;
     int signals; /* descriptor */
     enum stage stage;
@@ -163,11 +171,16 @@ static void add_figure(struct json_out *o, const char *key, double v)
     }
 }
 
+static unsigned busy_with(const struct agent *agent)
+{
+    return (agent->work ? work_busy(agent->work) : 0) + agent_tasks_busy(agent->tasks);
+}
+
 static void send_beat(struct agent *agent)
 {
     struct buf text = {0};
     struct machine_load load = machine_read(&agent->machine);
-    unsigned busy = agent->work ? work_busy(agent->work) : 0;
+    unsigned busy = busy_with(agent);
     struct json_out o = begin_call(&text, CALL_BEAT, "agents.heartbeat");
     add_text(&o, "agent_id", agent->id);
     json_key(&o, "load_metrics");
@@ -176,7 +189,7 @@ static void send_beat(struct agent *agent)
     add_figure(&o, "memory", load.memory);
     add_figure(&o, "load", load.load);
     add_figure(&o, "active_tasks", busy);
-    add_figure(&o, "free_slots", agent->slots - busy);
+    add_figure(&o, "free_slots", busy < agent->slots ? agent->slots - busy : 0);
     json_end(&o, '}');
     end_call(agent, &o, &text);
     agent->next_beat_ms = clock_steady_ms() + agent->interval_ms;
@@ -242,13 +255,20 @@ static void on_registered(struct agent *agent, struct slice result)
         agent->interval_ms = INTERVAL_LEAST_MS;
     }
     agent->registered = true;
+    double lease = 0;
+    (void)json_to_double(json_at(result, "lease_seconds"), &lease);
     say(agent, "registered, a beat every %.1f s", (double)agent->interval_ms / 1000);
     send_subscribe(agent);
     send_beat(agent);
+    agent_tasks_registered(agent->tasks,
+                           lease > 0 && lease < 86400 ? (int64_t)(lease * 1000) : LEASE_MS);
 }
 
 static void on_result(struct agent *agent, const struct hub_frame *frame)
 {
+    if (agent_tasks_answer(agent->tasks, frame)) {
+        return;
+    }
     switch ((enum call)hub_frame_number(frame, HUB_ID)) {
     case CALL_REGISTER:
         on_registered(agent, frame->field[HUB_RESULT_VALUE]);
@@ -302,6 +322,9 @@ static void on_event(struct agent *agent, const struct hub_frame *frame)
     json_add_human(&line, frame->field[HUB_DATA]);
     say(agent, "%.*s", (int)(line.n < 800 ? line.n : 800), (const char *)line.p);
     buf_done(&line);
+    if (agent_tasks_event(agent->tasks, frame, agent->stage == WORKING)) {
+        return;
+    }
     if (agent->work && agent->stage == WORKING && !work_offer(agent->work, frame)) {
         say(agent, "too much waits already: this event is left out");
     }
@@ -309,6 +332,9 @@ static void on_event(struct agent *agent, const struct hub_frame *frame)
 
 static void on_error(struct agent *agent, const struct hub_frame *frame)
 {
+    if (agent_tasks_answer(agent->tasks, frame)) {
+        return;
+    }
     enum call call = (enum call)hub_frame_number(frame, HUB_ID);
     uint64_t status = hub_frame_number(frame, HUB_STATUS);
     enum cli_exit exit = socket_complain(agent->cli, frame);
@@ -384,13 +410,14 @@ static void begin_stop(struct agent *agent)
     agent->stage_until_ms = clock_steady_ms() + args_ms(&agent->cli->args, "grace", GRACE_MS);
     if (agent->work) {
         work_forget(agent->work);
-        say(agent, "stopping, %u at work", work_busy(agent->work));
     }
+    say(agent, "stopping, %u at work", busy_with(agent));
 }
 
 static void reap(struct agent *agent)
 {
     int status;
+    agent_tasks_reap(agent->tasks);
     while (agent->work && work_reap(agent->work, &status)) {
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
             say(agent, "the command ended with %s %d", WIFEXITED(status) ? "code" : "signal",
@@ -419,9 +446,12 @@ static void take_signals(struct agent *agent)
 static void move_stage(struct agent *agent)
 {
     int64_t now = clock_steady_ms();
-    unsigned busy = agent->work ? work_busy(agent->work) : 0;
+    unsigned busy = busy_with(agent);
     if (agent->stage == FINISHING && busy && now >= agent->stage_until_ms) {
-        work_signal(agent->work, SIGTERM);
+        if (agent->work) {
+            work_signal(agent->work, SIGTERM);
+        }
+        agent_tasks_signal(agent->tasks, SIGTERM);
         busy = 0;
     }
     if (agent->stage == FINISHING && busy == 0) {
@@ -442,7 +472,8 @@ static int64_t next_ms(const struct agent *agent)
 {
     int64_t then = INT64_MAX;
     if (agent->registered && agent->stage <= FINISHING) {
-        then = agent->next_beat_ms;
+        int64_t task = agent_tasks_next_ms(agent->tasks);
+        then = agent->next_beat_ms < task ? agent->next_beat_ms : task;
     }
     if (agent->stage > WORKING && agent->stage_until_ms < then) {
         then = agent->stage_until_ms;
@@ -461,6 +492,9 @@ static enum cli_exit live(struct agent *agent)
             clock_steady_ms() >= agent->next_beat_ms) {
             send_beat(agent);
         }
+        if (agent->registered) {
+            agent_tasks_turn(agent->tasks);
+        }
         move_stage(agent);
     }
     return rc != CLI_OK ? rc : agent->verdict;
@@ -475,6 +509,17 @@ static int open_signals(void)
     sigaddset(&set, SIGCHLD);
     return sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)
                                                    : -1;
+}
+
+static void send_frame(void *ctx, struct slice frame)
+{
+    struct agent *agent = ctx;
+    socket_send(agent->socket, frame);
+}
+
+static void say_of_task(void *ctx, const char *what, const char *task_id)
+{
+    say(ctx, "task %s %s", task_id, what);
 }
 
 static bool read_arguments(struct agent *agent)
@@ -498,6 +543,13 @@ static bool read_arguments(struct agent *agent)
     if (args_has(a, "exec")) {
         agent->work = work_new(args_text(a, "exec"), agent->id, agent->slots);
     }
+    struct agent_tasks_options tasks = {.agent_id = agent->id,
+                                        .command = args_text(a, "exec"),
+                                        .slots = agent->slots,
+                                        .send = send_frame,
+                                        .say = say_of_task,
+                                        .ctx = agent};
+    agent->tasks = agent_tasks_new(&tasks);
     return true;
 }
 
@@ -524,6 +576,7 @@ enum cli_exit agent_run_run(struct cli *cli)
         socket_free(agent.socket);
         close(agent.signals);
     }
+    agent_tasks_free(agent.tasks);
     work_free(agent.work);
     buf_done(&agent.epoch);
     free(agent.channel);

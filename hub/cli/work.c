@@ -106,12 +106,11 @@ bool work_offer(struct work *w, const struct hub_frame *event)
     return true;
 }
 
-/* A file in memory, since a pipe would wait for a reader that may not come. */
-static int make_stdin(const struct event *e)
+int work_memory_file(struct slice text)
 {
-    int fd = memfd_create("waggle-event", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, e->text, e->text_n) != (ssize_t)e->text_n || write(fd, "\n", 1) != 1 ||
-        lseek(fd, 0, SEEK_SET) != 0) {
+    int fd = memfd_create("waggle-work", MFD_CLOEXEC);
+    if (fd < 0 || (text.n && (write(fd, text.p, text.n) != (ssize_t)text.n ||
+                              write(fd, "\n", 1) != 1 || lseek(fd, 0, SEEK_SET) != 0))) {
         if (fd >= 0) {
             close(fd);
         }
@@ -120,66 +119,78 @@ static int make_stdin(const struct event *e)
     return fd;
 }
 
-/* The agent's environment with the event's in front: the first of two equal names counts. */
-static char **make_environment(const struct work *w, const struct event *e)
+/* The agent's environment with the work's in front: the first of two equal names counts. */
+static char **make_environment(const char *const (*pairs)[2], size_t pairs_n)
 {
-    enum { OURS = 4 };
     size_t n = 0;
     while (environ[n]) {
         n++;
     }
-    char **env = xcalloc(n + OURS + 1, sizeof *env);
-    const char *const names[OURS] = {"AGENT_ID", "CHANNEL", "EVENT", "OFFSET"};
-    const char *const values[OURS] = {w->agent_id, e->channel, e->name, e->offset};
-    for (size_t i = 0; i < OURS; i++) {
+    char **env = xcalloc(n + pairs_n + 1, sizeof *env);
+    for (size_t i = 0; i < pairs_n; i++) {
         struct buf pair = {0};
-        buf_printf(&pair, "WAGGLE_%s=%s", names[i], values[i]);
+        buf_printf(&pair, "%s=%s", pairs[i][0], pairs[i][1]);
         env[i] = xstrndup(pair.p, pair.n);
         buf_done(&pair);
     }
-    memcpy(env + OURS, environ, n * sizeof *env);
+    memcpy(env + pairs_n, environ, n * sizeof *env);
     return env;
 }
 
-static void free_environment(char **env)
+static void free_environment(char **env, size_t pairs_n)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < pairs_n; i++) {
         free(env[i]);
     }
     free(env);
 }
 
-static bool spawn(struct work *w, const struct event *e, int in, pid_t *out)
+bool work_spawn(const char *command, const char *const (*pairs)[2], size_t pairs_n, int in, int out,
+                pid_t *out_pid)
 {
     char sh[] = "sh", dash_c[] = "-c";
-    char *const argv[] = {sh, dash_c, w->command, NULL};
+    char *text = xstrdup(command);
+    char *const argv[] = {sh, dash_c, text, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
-    char **env = make_environment(w, e);
+    char **env = make_environment(pairs, pairs_n);
     sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE); /* which we ignore */
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+    if (out >= 0) {
+        posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    }
     posix_spawnattr_init(&attributes);
     /* A group of its own: Ctrl-C stops the agent, and the agent its work. */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                               POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    int rc = posix_spawn(out, "/bin/sh", &actions, &attributes, argv, env);
+    int rc = posix_spawn(out_pid, "/bin/sh", &actions, &attributes, argv, env);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    free_environment(env);
+    free_environment(env, pairs_n);
+    free(text);
     return rc == 0;
+}
+
+static bool spawn(const struct work *w, const struct event *e, int in, pid_t *out_pid)
+{
+    const char *const pairs[][2] = {{"WAGGLE_AGENT_ID", w->agent_id},
+                                    {"WAGGLE_CHANNEL", e->channel},
+                                    {"WAGGLE_EVENT", e->name},
+                                    {"WAGGLE_OFFSET", e->offset}};
+    return work_spawn(w->command, pairs, sizeof pairs / sizeof *pairs, in, -1, out_pid);
 }
 
 void work_start(struct work *w)
 {
     while (w->n && w->busy < w->slots) {
         struct event *e = &w->waiting[w->first];
-        int in = make_stdin(e);
+        int in = work_memory_file(slice_of(e->text, e->text_n));
         pid_t pid;
         bool started = in >= 0 && spawn(w, e, in, &pid);
         if (in >= 0) {

@@ -10,6 +10,8 @@
 
 #include "hub/cli/hub_frame.h"
 
+#include <sys/types.h>
+
 enum { WORK_WAITING_MAX = 1000, WORK_SLOTS_MAX = 256 };
 
 struct work;
@@ -25,5 +27,13 @@ bool work_reap(struct work *w, int *out_status);
 void work_start(struct work *w);              /* what waits, as far as there are free slots */
 void work_forget(struct work *w);             /* what waits, for a stop */
 void work_signal(struct work *w, int signal); /* to every process and its children */
+
+/* Also for work of another kind. The text as a file in memory (a pipe would wait for a reader that
+ * may not come); -1: none is to be had. */
+int work_memory_file(struct slice text);
+/* `sh -c command` in a process group of its own, with these names in front of our environment; out
+ * -1: our own stdout. */
+bool work_spawn(const char *command, const char *const (*pairs)[2], size_t pairs_n, int in, int out,
+                pid_t *out_pid);
 
 #endif

@@ -91,7 +91,7 @@ bool task_submitted_get(struct slice reply, struct task_submitted *out);
 struct task_act {
     struct asker asker;
     struct slice id;
-    uint64_t lease_number; /* of the lease_id given; 0: none was, or it was none */
+    uint64_t lease_number; /* of the lease_id given; 0: none was */
     uint32_t lease;
     bool has_percent, final; /* final: trying again is no use */
     uint8_t percent;

@@ -371,27 +371,34 @@ const struct command_kind command_tasks_replay = {
 
 /* ---- cancel, input ---- */
 
-/* The owner does not want it; or the agent that was asked to stop has stopped. */
+/* The agent that was asked to stop has stopped. Whose lease is an old one was not asked. */
+static enum hub_rc stopped(struct apply *a, struct command *command, const struct task_act *act,
+                           const struct task *task)
+{
+    struct task after = *task;
+    bool same = act->lease_number == task->number && act->lease == task->lease;
+    if (same && task->state == TASK_CANCELLED) {
+        return HUB_OK;
+    }
+    if (!same || !task_move(&after, TASK_CONFIRM)) {
+        return task_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
+                           " is not held any more");
+    }
+    return task_change(a, task, &after, "cancelled", slice_of(NULL, 0));
+}
+
 static enum hub_rc cancel_one(struct apply *a, struct command *command, const struct task_act *act,
                               const struct task *task)
 {
-    bool over = task_is_over(task->state);
-    if (task->state == TASK_CANCELLED) {
+    if (act->lease_number) {
+        return stopped(a, command, act, task);
+    }
+    if (task->state == TASK_CANCELLED || task->state == TASK_CANCELLING) {
         return HUB_OK;
     }
-    if (over) {
-        return task_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already");
-    }
-    if (task->state != TASK_CANCELLING) {
-        return task_cancel_with(a, task, STOP_CANCELLED);
-    }
-    if (act->lease_number != task->number || act->lease != task->lease) {
-        return HUB_OK; /* it is under way */
-    }
-    struct task after = *task;
-    return task_move(&after, TASK_CONFIRM)
-               ? task_change(a, task, &after, "cancelled", slice_of(NULL, 0))
-               : HUB_CONFLICT;
+    return task_is_over(task->state)
+               ? task_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already")
+               : task_cancel_with(a, task, STOP_CANCELLED);
 }
 
 static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct slice body)

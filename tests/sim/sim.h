@@ -201,6 +201,7 @@ struct plan { /* drawn first */
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
     uint64_t rounds, ballots;
+    uint64_t tasks, leases;
     uint64_t handed, messages, acks, dead;
 };
 
@@ -295,8 +296,12 @@ void rounds_run(struct world *w);
 /* deliveries.c: a run of its own, of named cursors and messages */
 void deliveries_run(struct world *w);
 
-/* throughput.c: an exit code */
+/* tasks.c: a run of its own, of tasks and agents that take them */
+void tasks_run(struct world *w);
+
+/* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);
+int tasks_throughput(const char *dir);
 
 /* check.c */
 void check_step(struct world *w);

@@ -96,13 +96,10 @@ static inline void fixture_writer(struct fixture *f)
                                 .draw = auth_random};
     struct cursors_options cursors = {.hash_seed = f->hub.hash_seed};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus,
-        [MODULE_CURSORS] = &cursors,
-        [MODULE_MESSAGES] = NULL, /* wants none, as networks, swarms and audit */
+    /* What is not here keeps nothing in memory. */
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,       [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus, [MODULE_CURSORS] = &cursors,
     };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
@@ -122,6 +119,9 @@ static inline void fixture_writer(struct fixture *f)
     f->hub.log = writer_log(f->hub.writer);
 }
 
+/* When a hub opens, unless a test opens it again later. */
+static int64_t fixture_start_ms = 1795196061000;
+
 static inline struct fixture *fixture_open(const char *dir)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
@@ -129,7 +129,7 @@ static inline struct fixture *fixture_open(const char *dir)
         .path = dir, .map_bytes = (size_t)1 << 28, .readers_max = 16, .fresh_epoch = {1}};
     char text[512] = "";
     assert_true(auth_init());
-    f->now_ms = 1795196061000;
+    f->now_ms = fixture_start_ms;
     f->settings = (struct hub_settings){.heartbeat_interval_ms = 10000,
                                         .heartbeat_timeout_ms = 300000,
                                         .suspect_intervals = 3,

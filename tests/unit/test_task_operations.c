@@ -1,0 +1,603 @@
+/* Tasks, from the request to the answer: submit, offer, lease, report, end. */
+#include "tests/unit/api_fixture.h"
+
+struct test {
+    struct fixture *f;
+    struct principal *boss, *bee, *other, *viewer;
+    char task[64], lease[64];
+};
+static struct test t;
+
+static int setup(void **state)
+{
+    if (scratch_make(state) != 0) {
+        return -1;
+    }
+    t.f = fixture_open(*state);
+    t.boss = person(ROLE_ADMIN, "boss");
+    t.bee = person(ROLE_AGENT, "bee");
+    t.other = person(ROLE_AGENT, "other");
+    t.viewer = person(ROLE_VIEWER, "viewer");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_close(t.f);
+    principal_unref(t.boss);
+    principal_unref(t.bee);
+    principal_unref(t.other);
+    principal_unref(t.viewer);
+    return scratch_remove(state);
+}
+
+/* ---- asking ---- */
+
+static void settle(void)
+{
+    for (int i = 0; i < 6; i++) {
+        fixture_turn(t.f);
+    }
+}
+
+static void wait_ms(int64_t ms)
+{
+    t.f->now_ms += ms;
+    settle();
+}
+
+static enum hub_rc post(const struct principal *who, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* "path body" */
+static enum hub_rc post(const struct principal *who, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    char *body = strchr(text, ' ');
+    if (body) {
+        *body++ = '\0';
+    }
+    enum hub_rc rc = request(t.f, who, METHOD_POST, text, body);
+    settle();
+    return rc;
+}
+
+static void agent_comes(const struct principal *who, const char *id, const char *rest)
+{
+    assert_int_equal(
+        post(who, "/agents/register {\"agent_id\":\"%s\",\"agent_type\":\"worker\"%s}", id, rest),
+        HUB_OK);
+}
+
+static void submit(const char *rest)
+{
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{\"n\":1}%s}", rest), HUB_OK);
+    (void)snprintf(t.task, sizeof t.task, "%s", text(t.f, "task_id"));
+}
+
+/* The task as its agent sees it; its lease is kept. */
+static const char *state_of(const struct principal *who, const char *id)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "/tasks/%s", id);
+    assert_int_equal(request(t.f, who, METHOD_GET, path, NULL), HUB_OK);
+    const char *lease = text(t.f, "task/lease_id");
+    if (strcmp(lease, "(none)") != 0) {
+        (void)snprintf(t.lease, sizeof t.lease, "%s", lease);
+    }
+    return text(t.f, "task/state");
+}
+
+static enum hub_rc report(const struct principal *who, const char *what, const char *rest)
+{
+    return post(who, "/tasks/%s/%s {\"lease_id\":\"%s\"%s}", t.task, what, t.lease, rest);
+}
+
+static void accepted(void)
+{
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+}
+
+/* ---- the table of changes ---- */
+
+static void every_cell_of_the_table_is_as_semantics_say(void **state)
+{
+    (void)state;
+    static const struct {
+        enum task_state from;
+        enum task_event event;
+        enum task_state to;
+    } cells[] = {
+        {TASK_SCHEDULED, TASK_DUE, TASK_QUEUED},
+        {TASK_SCHEDULED, TASK_LAPSE, TASK_EXPIRED},
+        {TASK_SCHEDULED, TASK_CANCEL, TASK_CANCELLED},
+        {TASK_QUEUED, TASK_PICK, TASK_LEASED},
+        {TASK_QUEUED, TASK_LAPSE, TASK_EXPIRED},
+        {TASK_QUEUED, TASK_CANCEL, TASK_CANCELLED},
+        {TASK_QUEUED, TASK_FINISH, TASK_COMPLETED},
+        {TASK_QUEUED, TASK_RETRY, TASK_RETRY_WAIT},
+        {TASK_QUEUED, TASK_FAIL, TASK_DEAD},
+        {TASK_LEASED, TASK_ACCEPT, TASK_RUNNING},
+        {TASK_LEASED, TASK_REJECT, TASK_QUEUED},
+        {TASK_LEASED, TASK_LOSE, TASK_QUEUED},
+        {TASK_LEASED, TASK_CANCEL, TASK_CANCELLED},
+        {TASK_RUNNING, TASK_FINISH, TASK_COMPLETED},
+        {TASK_RUNNING, TASK_RETRY, TASK_RETRY_WAIT},
+        {TASK_RUNNING, TASK_FAIL, TASK_DEAD},
+        {TASK_RUNNING, TASK_LOSE, TASK_QUEUED},
+        {TASK_RUNNING, TASK_ASK, TASK_INPUT_REQUIRED},
+        {TASK_RUNNING, TASK_CANCEL, TASK_CANCELLING},
+        {TASK_RETRY_WAIT, TASK_DUE, TASK_QUEUED},
+        {TASK_RETRY_WAIT, TASK_FAIL, TASK_DEAD},
+        {TASK_RETRY_WAIT, TASK_CANCEL, TASK_CANCELLED},
+        {TASK_INPUT_REQUIRED, TASK_INPUT, TASK_QUEUED},
+        {TASK_INPUT_REQUIRED, TASK_LAPSE, TASK_EXPIRED},
+        {TASK_INPUT_REQUIRED, TASK_CANCEL, TASK_CANCELLED},
+        {TASK_CANCELLING, TASK_CONFIRM, TASK_CANCELLED},
+    };
+    for (unsigned s = TASK_NONE; s < TASK_STATES; s++) {
+        for (unsigned e = 0; e < TASK_EVENTS; e++) {
+            enum task_state want = TASK_NONE;
+            for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+                want = cells[i].from == s && cells[i].event == e ? cells[i].to : want;
+            }
+            assert_int_equal(task_next((enum task_state)s, (enum task_event)e), want);
+        }
+    }
+}
+
+/* ---- submit ---- */
+
+static void a_task_is_offered_accepted_and_completed(void **state)
+{
+    (void)state;
+    submit(",\"priority\":\"HIGH\"");
+    assert_string_equal(text(t.f, "priority"), "HIGH");
+    assert_string_equal(text(t.f, "message"), "Task submitted successfully");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    assert_int_equal(json_integer_value(member(t.f, "task_data/n")), 1);
+    assert_int_equal(report(t.bee, "progress", ",\"percent\":40,\"note\":\"half\""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ",\"result\":{\"ok\":[1]}"), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "completed");
+    assert_string_equal(text(t.f, "task/stop_reason"), "completed");
+    assert_int_equal(json_integer_value(member(t.f, "task/result/ok/0")), 1);
+    assert_string_equal(text(t.f, "task/progress/note"), "half");
+    assert_int_equal(report(t.bee, "complete", ",\"result\":2"), HUB_OK); /* its answer was lost */
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/tasks_completed")), 1);
+    assert_int_equal(json_integer_value(member(t.f, "stats/tasks_distributed")), 1);
+}
+
+static void wrong_words_get_their_sentence(void **state)
+{
+    (void)state;
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{},\"priority\":\"soon\"}"),
+                     HUB_BAD_REQUEST);
+    assert_string_equal(message(t.f), "Invalid priority: soon");
+    assert_int_equal(post(t.boss, "/tasks/submit {\"priority\":\"low\"}"), HUB_INVALID);
+    assert_int_equal(
+        post(t.boss,
+             "/tasks/submit {\"task_data\":{},\"requirements\":{\"agent_type\":\"drone\"}}"),
+        HUB_INVALID);
+    assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
+    assert_int_equal(post(t.boss, "/tasks/queues/soon/clear {}"), HUB_BAD_REQUEST);
+    assert_string_equal(message(t.f), "Invalid priority: soon");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/none", NULL), HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Task none not found");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/v1/tasks/none/status", NULL), HUB_INVALID);
+    assert_int_equal(post(t.viewer, "/tasks/submit {\"task_data\":{}}"), HUB_FORBIDDEN);
+}
+
+static void the_same_id_is_the_same_task_or_a_conflict(void **state)
+{
+    (void)state;
+    static const char first[] = "/tasks/submit {\"task_data\":{\"task_id\":\"t-1\",\"n\":1}}";
+    assert_int_equal(post(t.boss, "%s", first), HUB_OK);
+    assert_string_equal(text(t.f, "task_id"), "t-1");
+    assert_null(member(t.f, "deduplicated"));
+    assert_int_equal(post(t.boss, "%s", first), HUB_OK);
+    assert_true(json_is_true(member(t.f, "deduplicated")));
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{\"task_id\":\"t-1\",\"n\":2}}"),
+                     HUB_CONFLICT);
+    assert_int_equal(post(t.other, "%s", first), HUB_CONFLICT);
+    assert_string_equal(message(t.f), "the task id t-1 is taken");
+    assert_int_equal(post(t.boss, "/tasks/t-1/cancel {}"), HUB_OK);
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{\"task_id\":\"t-1\",\"n\":2}}"),
+                     HUB_OK);
+    assert_string_equal(state_of(t.boss, "t-1"), "queued");
+}
+
+static void the_second_form_has_uuids(void **state)
+{
+    (void)state;
+    assert_int_equal(post(t.boss, "/v1/tasks {\"type\":\"x\",\"payload\":{\"a\":1}}"), HUB_OK);
+    assert_string_equal(text(t.f, "status"), "pending");
+    assert_int_equal(strlen(text(t.f, "task_id")), 36);
+    char path[100];
+    (void)snprintf(path, sizeof path, "/v1/tasks/%s/status", text(t.f, "task_id"));
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_OK);
+    assert_string_equal(text(t.f, "status"), "pending");
+    assert_true(json_is_null(member(t.f, "result")));
+}
+
+static void tasks_of_others_are_not_found(void **state)
+{
+    (void)state;
+    submit("");
+    static const char *const verbs[] = {"accept", "reject", "progress", "complete",
+                                        "fail",   "ask",    "cancel",   "replay"};
+    char path[128];
+    (void)snprintf(path, sizeof path, "/tasks/%s", t.task);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        (void)snprintf(t.lease, sizeof t.lease, "lease_000000000000000100000001");
+        assert_int_equal(report(t.other, verbs[i], ""), HUB_NOT_FOUND);
+    }
+    assert_int_equal(request(t.f, t.other, METHOD_GET, "/tasks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/tasks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1); /* looks, and touches nothing */
+}
+
+/* ---- leases ---- */
+
+static void an_unanswered_offer_goes_to_another_agent(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    agent_comes(t.bee, "b2", "");
+    wait_ms(5000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    assert_int_equal(json_integer_value(member(t.f, "task/attempts")), 0);
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 0);
+}
+
+static void who_rejects_is_left_in_peace_for_a_while(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    assert_string_equal(state_of(t.bee, t.task), "queued");
+    wait_ms(4000);
+    assert_string_equal(state_of(t.bee, t.task), "queued");
+    wait_ms(1000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    wait_ms(29000);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "renewed")), 1);
+    wait_ms(29000);
+    assert_string_equal(state_of(t.bee, t.task), "running");
+    agent_comes(t.bee, "b2", "");
+    wait_ms(1000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+    assert_int_equal(post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_int_equal(post(t.bee, "/tasks/%s/progress {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\",\"junk\"]}", old), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 2);
+    assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+}
+
+static void work_whose_lease_only_lapsed_still_counts(void **state)
+{
+    (void)state;
+    submit(",\"requirements\":{\"agents\":[\"b1\"]}");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"maintenance\"}"),
+        HUB_OK);
+    wait_ms(30000);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\",\"result\":1}", t.task, old), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "completed");
+}
+
+static void an_agent_that_is_gone_loses_its_tasks_at_once(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_agent");
+}
+
+static void tasks_that_cost_agents_are_poison(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", ",\"slots\":5");
+    for (int i = 0; i < 4; i++) {
+        accepted();
+        wait_ms(30000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        settle();
+        settle();
+    }
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "poison");
+    assert_true(json_is_true(member(t.f, "task/dead_letter")));
+}
+
+/* ---- failures ---- */
+
+static void a_failed_task_is_tried_again_and_dies_at_last(void **state)
+{
+    (void)state;
+    submit(",\"max_attempts\":2");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"error\":\"no luck\",\"retry_after\":7"), HUB_OK);
+    assert_string_equal(text(t.f, "state"), "retry_wait");
+    assert_string_equal(state_of(t.boss, t.task), "retry_wait");
+    assert_string_equal(text(t.f, "task/error"), "no luck");
+    wait_ms(6999);
+    assert_string_equal(state_of(t.boss, t.task), "retry_wait");
+    wait_ms(1);
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"error\":\"again\""), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "max_attempts");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/dead-letters", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+    assert_int_equal(post(t.boss, "/tasks/%s/replay {}", t.task), HUB_OK);
+    assert_string_equal(text(t.f, "state"), "queued");
+    assert_int_equal(post(t.boss, "/tasks/%s/replay {}", t.task), HUB_CONFLICT);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/dead-letters", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+}
+
+static void many_dead_letters_are_replayed_by_filter(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    for (int i = 0; i < 5; i++) {
+        submit(i < 3 ? ",\"priority\":\"low\"" : "");
+        accepted();
+        assert_int_equal(report(t.bee, "fail", ",\"non_retryable\":true"), HUB_OK);
+    }
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {\"priority\":\"low\"}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 3);
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {\"stop_reason\":\"poison\"}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 0);
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
+}
+
+static void each_time_limit_ends_with_its_reason(void **state)
+{
+    (void)state;
+    submit(",\"schedule_to_start_seconds\":3");
+    wait_ms(3000);
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "schedule_to_start_timeout");
+    submit(",\"total_seconds\":4");
+    wait_ms(4000);
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
+    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    wait_ms(2000);
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "start_to_close_timeout");
+}
+
+static void a_delayed_task_waits_and_says_so(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"delay_seconds\":10");
+    assert_string_equal(state_of(t.boss, t.task), "scheduled");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "scheduled");
+    wait_ms(10000);
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
+static void why_waiting_names_what_is_missing(void **state)
+{
+    (void)state;
+    submit(",\"requirements\":{\"capabilities\":[\"fly\"]}");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_agent");
+    assert_string_equal(text(t.f, "task/why_waiting/message"),
+                        "no agent of capability fly is registered");
+    agent_comes(t.bee, "b1", ",\"capabilities\":[\"fly\"],\"slots\":0");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_slots");
+    agent_comes(t.bee, "b2", ",\"capabilities\":[\"fly\"]");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
+/* ---- cancel, input, clear ---- */
+
+static void cancelling_waits_for_the_agent_or_its_grace(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    assert_string_equal(text(t.f, "state"), "cancelling");
+    assert_int_equal(report(t.bee, "cancel", ""), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "cancelled");
+    assert_string_equal(text(t.f, "task/stop_reason"), "cancelled");
+    submit("");
+    accepted();
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    wait_ms(10000);
+    assert_string_equal(state_of(t.boss, t.task), "cancelled");
+    assert_string_equal(text(t.f, "task/stop_reason"), "cancel_grace");
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    submit("");
+    accepted();
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ",\"result\":\"late\""), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "cancelled");
+    assert_string_equal(text(t.f, "task/result"), "late");
+}
+
+static void input_comes_back_with_the_task(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    wait_ms(120000); /* no lease runs meanwhile */
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "input_required");
+    assert_string_equal(text(t.f, "task/question"), "which?");
+    assert_int_equal(post(t.boss, "/tasks/%s/input {\"input\":{\"this\":1}}", t.task), HUB_OK);
+    accepted();
+    assert_int_equal(json_integer_value(member(t.f, "input/this")), 1);
+    assert_int_equal(post(t.boss, "/tasks/%s/input {\"input\":1}", t.task), HUB_CONFLICT);
+}
+
+static void clearing_a_queue_cancels_what_waits_in_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        submit(i < 3 ? ",\"priority\":\"low\"" : "");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 3);
+    assert_int_equal(post(t.boss, "/tasks/queues/LOW/clear {}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "cleared_count")), 3);
+    assert_string_equal(text(t.f, "priority"), "LOW");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 0);
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/normal")), 1);
+    assert_int_equal(json_integer_value(member(t.f, "distribution_stats/states/cancelled")), 3);
+}
+
+static void lists_page_and_filter(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        submit(i % 2 ? ",\"priority\":\"low\"" : "");
+    }
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", "{\"limit\":3}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 3);
+    assert_string_equal(text(t.f, "tasks/0/task_id"), t.task); /* newest first */
+    char params[100];
+    (void)snprintf(params, sizeof params, "{\"limit\":5,\"cursor\":\"%s\"}",
+                   text(t.f, "next_cursor"));
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", params), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 4);
+    assert_true(json_is_null(member(t.f, "next_cursor")));
+    assert_int_equal(
+        call_method(t.f, t.boss, "tasks.list", "{\"status\":\"pending\",\"priority\":\"low\"}"),
+        HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 3);
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", "{\"status\":\"queued\"}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 7);
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", "{\"status\":\"odd\"}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 0);
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", "{\"cursor\":\"x\"}"), HUB_INVALID);
+}
+
+static void an_agent_gets_no_more_than_its_slots(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    for (int i = 0; i < 5; i++) {
+        submit("");
+    }
+    assert_int_equal(call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b1\"}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 2);
+    (void)snprintf(t.task, sizeof t.task, "%s", text(t.f, "tasks/1/task_id"));
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(
+        call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b1\",\"status\":\"running\"}"),
+        HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 2);
+}
+
+static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\",\"slots\":2}"),
+                     HUB_OK);
+    submit("");
+    accepted();
+    struct buf gone = {0};
+    agent_gone_put(&gone, 1, 1, FIXTURE_CONNECTION);
+    give(t.f, &command_agent_gone, &gone);
+    buf_done(&gone);
+    assert_string_equal(state_of(t.bee, t.task), "running"); /* the lease is kept */
+    wait_ms(1000);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    settle();
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
+}
+
+int main(void)
+{
+#define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cell_of_the_table_is_as_semantics_say),
+        CLAIM(a_task_is_offered_accepted_and_completed),
+        CLAIM(wrong_words_get_their_sentence),
+        CLAIM(the_same_id_is_the_same_task_or_a_conflict),
+        CLAIM(the_second_form_has_uuids),
+        CLAIM(tasks_of_others_are_not_found),
+        CLAIM(an_unanswered_offer_goes_to_another_agent),
+        CLAIM(who_rejects_is_left_in_peace_for_a_while),
+        CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
+        CLAIM(work_whose_lease_only_lapsed_still_counts),
+        CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
+        CLAIM(tasks_that_cost_agents_are_poison),
+        CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
+        CLAIM(many_dead_letters_are_replayed_by_filter),
+        CLAIM(each_time_limit_ends_with_its_reason),
+        CLAIM(a_delayed_task_waits_and_says_so),
+        CLAIM(why_waiting_names_what_is_missing),
+        CLAIM(cancelling_waits_for_the_agent_or_its_grace),
+        CLAIM(input_comes_back_with_the_task),
+        CLAIM(clearing_a_queue_cancels_what_waits_in_it),
+        CLAIM(lists_page_and_filter),
+        CLAIM(an_agent_gets_no_more_than_its_slots),
+        CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
