@@ -7,17 +7,10 @@
 #include "auth/digest.h"
 #include "auth/keyfile.h"
 #include "auth/start.h"
-#include "hub/agents/module.h"
-#include "hub/audit/auditor.h"
-#include "hub/consensus/module.h"
 #include "hub/config.h"
-#include "hub/core/auth_commands.h"
 #include "hub/core/backups.h"
-#include "hub/core/cursor_commands.h"
-#include "hub/messages/module.h"
+#include "hub/modules.h"
 #include "hub/net/server.h"
-#include "hub/networks/module.h"
-#include "hub/tasks/module.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -237,41 +230,7 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
 {
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
-        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
-        [MODULE_AUDIT] = &audit_module,       [MODULE_CURSORS] = &cursors_module,
-        [MODULE_MESSAGES] = &messages_module,
-    };
-    static const struct agent_watcher agent_watchers[] = {
-        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
-        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
-        {.module = MODULE_MESSAGES, .changed = messages_agent_changed},
-    };
-    static const struct task_watcher task_watchers[] = {
-        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
-    };
-    struct agents_options agents = {.pulses = hub->pulses,
-                                    .settings = &hub->settings,
-                                    .watchers = agent_watchers,
-                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = hub->pulses,
-                                  .settings = &hub->settings,
-                                  .watchers = task_watchers,
-                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
-    struct auth_options auth = {.signing = &hub->signing,
-                                .signing_changes = &hub->signing_changes,
-                                .settings = &hub->settings,
-                                .draw = auth_random,
-                                .clock = &hub->clock};
-    struct cursors_options cursors = {.hash_seed = hub->hash_seed};
-    struct consensus_options consensus = {.watchers = NULL};
-    /* What is not here keeps nothing in memory. */
-    const void *const module_options[sizeof modules / sizeof *modules] = {
-        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,       [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus, [MODULE_CURSORS] = &cursors,
-    };
+    struct modules modules;
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,
@@ -283,13 +242,11 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .hash_seed = hub->hash_seed,
         .ports_n = hub->threads_n,
         .inbox_trays = (size_t)hub->threads_n * IO_POOL_TRAYS,
-        .modules = modules,
-        .module_options = module_options,
-        .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
         .now_ms = hub_ms(&p->hub),
         .panic = panic,
         .note = note};
+    modules_put(&modules, hub, auth_random, &options);
     enum hub_rc rc = writer_new(&options, &hub->writer, text, text_n);
     if (rc == HUB_OK) {
         hub->log = writer_log(hub->writer);

@@ -20,22 +20,32 @@ const struct option global_options[] = {
 
 static const struct command *const tables[] = {
     publish_commands, tail_commands, channel_commands, agent_commands, token_commands, context_commands,
-    hub_commands, doctor_commands, verify_commands,
+    hub_commands, top_commands, trace_commands, bench_commands, doctor_commands, verify_commands,
     call_commands, reference_commands, self_commands,
 };
 
 static const struct verb *const verb_tables[] = {
-    agent_verbs, hub_verbs, auth_verbs,
+    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, auth_verbs,
 };
 
 const struct command_group command_groups[] = {
-    { "agent",   "agents: be one, see who is there" },
-    { "app",     "apps, the tenants of the hub" },
-    { "channel", "channels: list, members, history" },
-    { "context", "the hubs you use, by name" },
-    { "key",     "API keys, and the key that signs tokens" },
+    { "agent",     "agents: be one, see who is there" },
+    { "task",      "tasks: submit, follow, cancel" },
+    { "queue",     "the queues of tasks that wait" },
+    { "lb",        "load balancing: which agent gets a task" },
+    { "network",   "networks of agents, for work that is divided" },
+    { "swarm",     "swarms: join, coordinate, agree" },
+    { "consensus", "rounds of voting, and their certificates" },
+    { "msg",       "messages between agents" },
+    { "peer",      "who may write to whom" },
+    { "channel",   "channels: list, members, history" },
     { "namespace", "namespaces: the options of channels" },
-    { "token",   "tokens: mint, read, verify, revoke" },
+    { "token",     "tokens: mint, read, verify, revoke" },
+    { "key",       "API keys, and the key that signs tokens" },
+    { "app",       "apps, the tenants of the hub" },
+    { "backup",    "copies of the whole hub, made while it runs" },
+    { "bench",     "a small load on the running hub, and its times" },
+    { "context",   "the hubs you use, by name" },
     { 0 },
 };
 // clang-format on

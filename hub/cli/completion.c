@@ -141,6 +141,9 @@ enum { OFFER_WAIT_MS = 700 };
 // clang-format off
 static const struct source { const char *command, *path, *member, *id, *help; } sources[] = {
     { "agent ",    "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
+    { "task ",     "/api/v1/tasks?limit=200",         "tasks",      "task_id",   "status" },
+    { "network ",  "/api/v1/agents/networks?limit=200", "networks", "id",        "name" },
+    { "consensus ", "/api/v1/consensus?limit=200",    "rounds",     "round_id",  "status" },
     { "channel ",  "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },
     { "tail",      "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },
     { "publish",   "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },

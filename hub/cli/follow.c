@@ -1,6 +1,7 @@
 /* Two questions decide the end: is the thing's status final (asked of the hub after every event),
  * and how far does its channel reach (asked once it is)? The change of state and its event are one
  * transaction, so a position asked for after a final status covers the last event. */
+#define _GNU_SOURCE
 #include "hub/cli/follow.h"
 
 #include <assert.h>
@@ -15,14 +16,14 @@ enum {
     SUBSCRIBE_ID = 1,
     THING_ID = 2,
     CHANNEL_ID = 3,
-    ASK_AGAIN_MS = 3000, /* where no event comes: what a thing does may be told elsewhere */
+    ASK_AGAIN_MS = 1000, /* where no event comes: what a thing does may be told elsewhere */
     AWAY_TOLD_MS = 5000,
 };
 
 struct following {
     struct cli *cli;
     const struct follow *follow;
-    const char *id;
+    const char *id, *owner;
     struct socket *socket;
     struct buf channel, epoch, thing; /* thing: its newest state */
     uint64_t seen, end;               /* offsets: printed so far; what must be */
@@ -57,6 +58,7 @@ bool follow_is_final(struct slice status, enum cli_exit *out)
 static void call(struct following *f, unsigned id, const char *method, const char *param,
                  const char *value)
 {
+    const char *owner = id == THING_ID ? f->owner : NULL;
     struct buf text = {0};
     struct json_out o = json_out_to(&text);
     json_begin(&o, '{');
@@ -70,6 +72,10 @@ static void call(struct following *f, unsigned id, const char *method, const cha
     json_begin(&o, '{');
     json_key(&o, param);
     json_str(&o, value);
+    if (owner) {
+        json_key(&o, f->follow->owner);
+        json_str(&o, owner);
+    }
     json_end(&o, '}');
     json_end(&o, '}');
     socket_send(f->socket, buf_slice(&text));
@@ -124,12 +130,13 @@ static void print_event(const struct following *f, const struct hub_frame *frame
 {
     struct buf line = {0}, time = {0};
     const struct output *out = &f->cli->out;
+    if (out->query || (out->format != OUT_TABLE && out->format != OUT_WIDE &&
+                       out->format != OUT_JSON && out->format != OUT_NDJSON)) {
+        return; /* the thing alone, at the end */
+    }
     if (out->format == OUT_JSON || out->format == OUT_NDJSON) {
         output_json_line(out, frame->text);
         return;
-    }
-    if (out->format != OUT_TABLE && out->format != OUT_WIDE) {
-        return; /* the thing alone, at the end */
     }
     json_add_human(&time, frame->field[HUB_TIME]);
     struct slice shown = buf_slice(&time);
@@ -154,6 +161,9 @@ static void on_event(struct following *f, const struct hub_frame *frame)
         return; /* before the connection was lost */
     }
     f->seen = offset ? offset : f->seen;
+    if (f->owner && !memmem(frame->text.p, frame->text.n, f->id, strlen(f->id))) {
+        return; /* about something else of the same owner */
+    }
     print_event(f, frame);
     if (!f->final && !f->asking) {
         ask(f);
@@ -256,16 +266,17 @@ static enum cli_exit stay(struct following *f)
     return rc;
 }
 
-enum cli_exit follow_run(struct cli *cli, const struct follow *follow, const char *id)
+enum cli_exit follow_run(struct cli *cli, const struct follow *follow, const char *id,
+                         const char *owner)
 {
-    struct following f = {.cli = cli, .follow = follow, .id = id};
+    struct following f = {.cli = cli, .follow = follow, .id = id, .owner = owner};
     struct socket_events events = {.ctx = &f, .open = on_open, .frame = on_frame, .lost = on_lost};
     int64_t within = args_ms(&cli->args, "within", 0);
     f.give_up_ms = within ? clock_steady_ms() + within : INT64_MAX;
     const char *hole = strstr(follow->channel, "%s");
     assert(hole);
     buf_add(&f.channel, follow->channel, (size_t)(hole - follow->channel));
-    buf_add_str(&f.channel, id);
+    buf_add_str(&f.channel, owner ? owner : id);
     buf_add_str(&f.channel, hole + 2);
     f.socket = socket_new(cli, &events, false);
     enum cli_exit rc = stay(&f);

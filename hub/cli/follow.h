@@ -19,6 +19,8 @@ struct follow {
     const char *param;   /* its parameter that takes the id */
     const char *member;  /* of its result: the thing; NULL: all of it */
     const char *show_id; /* path of the id within, for -o id */
+    const char *owner;   /* a member of the answer, after whose value the channel is named instead,
+                            and a parameter of the call too: only events that name the thing count */
 };
 
 #define FOLLOW_OPTION_WITHIN                                                                       \
@@ -29,7 +31,9 @@ struct follow {
     {'f', "follow", OPTION_FLAG, 0, NULL, "print its events, and end when it has ended", NULL},    \
         FOLLOW_OPTION_WITHIN
 
-enum cli_exit follow_run(struct cli *cli, const struct follow *follow, const char *id);
+/* owner: NULL unless follow->owner. */
+enum cli_exit follow_run(struct cli *cli, const struct follow *follow, const char *id,
+                         const char *owner);
 
 /* Whether a thing in this status can still change; *out says how it ended otherwise. */
 bool follow_is_final(struct slice status, enum cli_exit *out);

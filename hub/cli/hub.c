@@ -69,7 +69,23 @@ const struct command hub_commands[] = {
     { 0 },
 };
 
+static const struct column backup_columns[] = {
+    { "BACKUP",  "name",       COLUMN_TEXT,   false },
+    { "STATUS",  "status",     COLUMN_STATUS, false },
+    { "CREATED", "created_at", COLUMN_AGE,    false },
+    { "PATH",    "path",       COLUMN_TEXT,   false },
+    { "ERROR",   "error",      COLUMN_TEXT,   false },
+    { 0 },
+};
+static const struct operand backup_operands[] = { { "NAME", 0, "of its folder, in the hub's data; made from the time when left out" }, { 0 } };
+static const struct field backup_fields[] = { { "NAME", "name", FIELD_TEXT }, { 0 } };
+
 const struct verb hub_verbs[] = {
+    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: waggled --verify FOLDER, waggled --restore FOLDER.",
+        backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
+      { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
+    { { "backup ls", "the backups made since the hub started", NULL, NULL, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/admin/backups", .member = "backups", .columns = backup_columns } },
     { { "namespace ls", "namespaces with options of their own", NULL, NULL, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/namespaces", .member = "namespaces", .columns = namespace_columns } },
     { { "namespace show", "the options in force for a namespace", NULL, one_namespace, NULL, request_run, NULL },

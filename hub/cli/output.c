@@ -147,11 +147,23 @@ static void add_age(struct buf *b, struct slice value, int64_t now_ms)
 /* --- tables ------------------------------------------------------------------------------------
  */
 
+static void add_one_of_many(void *ctx, struct slice found)
+{
+    struct buf *b = ctx;
+    buf_add_str(b, b->n ? "," : "");
+    json_add_human(b, found);
+}
+
 void output_cell(struct buf *b, const struct column *column, struct slice item, int64_t now_ms)
 {
     size_t start = b->n;
     if (column->kind == COLUMN_AGE) {
         add_age(b, json_at(item, column->path), now_ms);
+    } else if (strchr(column->path, '*')) {
+        struct buf all = {0};
+        (void)query_each(item, column->path, add_one_of_many, &all);
+        buf_add_slice(b, buf_slice(&all));
+        buf_done(&all);
     } else {
         json_add_human(b, json_at(item, column->path));
     }

@@ -30,7 +30,7 @@ enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE, COLUMN_STATUS };
 
 struct column { /* a table ends with a row without title; the first column is the id */
     const char *title;
-    const char *path; /* "load_metrics.cpu"; "" is the item itself */
+    const char *path; /* "load_metrics.cpu"; "members.*.id": all; "" is the item itself */
     enum column_kind kind;
     bool wide; /* only with -o wide */
 };

@@ -14,9 +14,12 @@ struct searching {
 static void add_step(struct buf *name, const char *step, size_t n, bool pointer)
 {
     for (size_t i = 0; i < n; i++) {
-        bool escape = pointer && step[i] == '~' && i + 1 < n && strchr("01", step[i + 1]);
-        char c = escape ? (step[++i] == '1' ? '/' : '~') : step[i];
-        buf_add(name, &c, 1);
+        const char *at = step + i;
+        if (pointer && *at == '~' && i + 1 < n && strchr("01", at[1])) {
+            at = at[1] == '1' ? "/" : "~";
+            i++;
+        }
+        buf_add(name, at, 1);
     }
 }
 

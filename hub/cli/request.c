@@ -12,6 +12,7 @@
 
 #include "channels/json_out.h"
 #include "channels/json_scan.h"
+#include "hub/cli/query.h"
 #include "hub/cli/watch.h"
 
 enum { TYPED_BYTES_MAX = 16 << 20 };
@@ -59,15 +60,22 @@ static const char *argument(const struct cli *cli, const char *name, size_t i)
 /* --- values ------------------------------------------------------------------------------------
  */
 
+/* What is no JSON but the name of a file is meant as that. */
+static bool is_file(const char *text)
+{
+    size_t at;
+    return json_check(slice_str(text), JSON_DEPTH_MAX, &at) != JSON_OK && access(text, R_OK) == 0;
+}
+
 static bool read_typed(struct args *args, const char *name, const char *text, struct buf *out)
 {
     char part[65536];
-    bool file = text[0] == '@';
+    bool marked = text[0] == '@', file = marked || is_file(text);
     if (!file && strcmp(text, "-") != 0) {
         buf_add_str(out, text);
         return true;
     }
-    FILE *f = file ? fopen(text + 1, "re") : stdin;
+    FILE *f = file ? fopen(text + marked, "re") : stdin;
     size_t n;
     while (f && out->n <= TYPED_BYTES_MAX && (n = fread(part, 1, sizeof part, f)) > 0) {
         buf_add(out, part, n);
@@ -78,7 +86,8 @@ static bool read_typed(struct args *args, const char *name, const char *text, st
         fclose(f);
     }
     if (bad) {
-        return args_refuse(args, "cannot read %s: %s", file ? text + 1 : "stdin", strerror(error));
+        return args_refuse(args, "cannot read %s: %s", file ? text + marked : "stdin",
+                           strerror(error));
     }
     return out->n <= TYPED_BYTES_MAX ? true : args_refuse(args, "%s is too long", name);
 }
@@ -190,6 +199,7 @@ static bool add_value(struct json_out *o, struct cli *cli, const struct field *f
     case FIELD_MEMBERS:
         add_members(o, cli, field->argument);
         return true;
+    case FIELD_DEFAULT:
     case FIELD_FIXED:
         json_raw(o, slice_str(field->argument));
         return true;
@@ -200,6 +210,9 @@ static bool add_value(struct json_out *o, struct cli *cli, const struct field *f
 static bool field_given(const struct cli *cli, const struct field *field, const char **out_text)
 {
     *out_text = NULL;
+    if (field->form == FIELD_DEFAULT) {
+        return !field_given(cli, field + 1, out_text);
+    }
     if (field->form == FIELD_FIXED) {
         return true;
     }
@@ -282,29 +295,72 @@ static bool add_query_field(struct cli *cli, const struct field *field, struct b
     return ok;
 }
 
-bool request_path(struct cli *cli, const struct request *request, struct buf *out)
+/* The first value found, as text. */
+static void take_first(void *ctx, struct slice found)
 {
-    for (const char *p = request->path; *p;) {
+    struct buf *b = ctx;
+    if (b->n == 0) {
+        json_add_human(b, found);
+    }
+}
+
+/* The id of the caller's newest, for an operand that was left out. */
+static enum cli_exit find_newest(struct cli *cli, const struct newest *newest, struct buf *out)
+{
+    struct reply reply;
+    enum cli_exit rc = http_ask(cli, "GET", newest->path, (struct slice){0}, &reply);
+    if (rc == CLI_OK && query_each(buf_slice(&reply.body), newest->query, take_first, out) == 0) {
+        rc = cli_fail(CLI_NOT_FOUND, "you have no %s yet", newest->what);
+    }
+    reply_done(&reply);
+    return rc;
+}
+
+/* One {NAME} of a path. */
+static enum cli_exit add_segment(struct cli *cli, const struct request *request, const char *name,
+                                 bool optional, struct buf *out)
+{
+    const char *value = argument(cli, name, 0);
+    struct buf newest = {0};
+    enum cli_exit rc = CLI_OK;
+    if (!value && optional) {
+        out->n -= out->n && out->p[out->n - 1] == '/';
+        return CLI_OK;
+    }
+    if (!value && request->newest) {
+        rc = find_newest(cli, request->newest, &newest);
+        value = rc == CLI_OK ? buf_text(&newest) : NULL;
+    }
+    if (value) {
+        url_add(out, value);
+    }
+    buf_done(&newest);
+    return rc;
+}
+
+enum cli_exit request_path(struct cli *cli, const struct request *request, struct buf *out)
+{
+    enum cli_exit rc = CLI_OK;
+    for (const char *p = request->path; rc == CLI_OK && *p;) {
         size_t n = strcspn(p, "{");
         buf_add(out, p, n);
         p += n;
         if (*p == '{') {
             char name[32];
             n = strcspn(p, "}");
-            snprintf(name, sizeof name, "%.*s", (int)n - 1, p + 1);
-            const char *value = argument(cli, name, 0);
-            if (!value) {
-                return args_refuse(&cli->args, "%s is missing", name);
-            }
-            url_add(out, value);
+            bool optional = p[n - 1] == '?';
+            snprintf(name, sizeof name, "%.*s", (int)n - 1 - optional, p + 1);
+            rc = add_segment(cli, request, name, optional, out);
             p += n + 1;
         }
     }
-    bool ok = true;
-    for (const struct field *f = request->fields; ok && in_query(request) && f && f->key; f++) {
-        ok = add_query_field(cli, f, out);
+    const struct field *f = in_query(request) ? request->fields : NULL;
+    for (; rc == CLI_OK && f && f->key; f++) {
+        if (!add_query_field(cli, f, out)) {
+            rc = cli_usage(cli);
+        }
     }
-    return ok;
+    return rc;
 }
 
 /* --- sending -----------------------------------------------------------------------------------
@@ -368,11 +424,13 @@ static bool is_printable(const char *text)
 enum cli_exit request_send(struct cli *cli, const struct request *request, struct reply *out)
 {
     struct buf path = {0}, body = {0};
-    enum cli_exit rc = CLI_OK;
     *out = (struct reply){0};
-    bool ok = request_path(cli, request, &path) &&
-              (in_query(request) || !request->fields || request_body(cli, request, &body));
-    if (!ok) {
+    enum cli_exit rc = request_path(cli, request, &path);
+    bool has_body = !in_query(request) && request->fields;
+    if (rc != CLI_OK) {
+        goto out;
+    }
+    if (has_body && !request_body(cli, request, &body)) {
         rc = cli_usage(cli);
     } else if (!cli_target(cli)) {
         rc = CLI_USAGE;
@@ -386,6 +444,7 @@ enum cli_exit request_send(struct cli *cli, const struct request *request, struc
         rc = http_ask(cli, request->method, buf_text(&path), buf_slice(&body), out);
         cli->idempotency_key = NULL;
     }
+out:
     buf_done(&path);
     buf_done(&body);
     return rc;
@@ -418,13 +477,17 @@ static enum cli_exit show_once(void *ctx)
 static enum cli_exit send_and_follow(struct cli *cli, const struct request *request)
 {
     struct reply reply;
-    struct buf id = {0};
+    struct buf id = {0}, owner = {0};
+    const struct follow *follow = request->follow;
     enum cli_exit rc = request_send(cli, request, &reply);
     if (rc == CLI_OK && !is_dry(cli)) {
-        json_add_human(&id, json_at(buf_slice(&reply.body), request->follow->id));
+        struct slice answer = buf_slice(&reply.body);
+        json_add_human(&id, json_at(answer, follow->id));
+        json_add_human(&owner, follow->owner ? json_at(answer, follow->owner) : (struct slice){0});
         cli_note(cli, "%s", buf_text(&id));
-        rc = follow_run(cli, request->follow, buf_text(&id));
+        rc = follow_run(cli, follow, buf_text(&id), follow->owner ? buf_text(&owner) : NULL);
     }
+    buf_done(&owner);
     buf_done(&id);
     reply_done(&reply);
     return rc;
@@ -445,8 +508,9 @@ enum cli_exit request_run(struct cli *cli)
         return request_watch(cli);
     }
     if (request->follow && (!request->method || given(cli, "follow"))) {
-        return request->method ? send_and_follow(cli, request)
-                               : follow_run(cli, request->follow, args_operand(&cli->args, 0));
+        return request->method
+                   ? send_and_follow(cli, request)
+                   : follow_run(cli, request->follow, args_operand(&cli->args, 0), NULL);
     }
     return show_once(cli);
 }

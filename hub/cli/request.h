@@ -26,9 +26,10 @@ enum field_form {
     FIELD_FLAG,    /* true when given */
     FIELD_LIST,    /* given again and again, or "a,b": a list of texts */
     FIELD_PAIRS,   /* key=value, again and again: an object of texts */
-    FIELD_JSON,    /* JSON; @FILE or - reads it from there */
+    FIELD_JSON,    /* JSON; @FILE, a file's name or - reads it from there */
     FIELD_ANY,     /* JSON where it is JSON, else text: 3, true, "yes", yes */
     FIELD_MEMBERS, /* key=value, again and again: fields of their own, the values as FIELD_ANY */
+    FIELD_DEFAULT, /* as FIELD_FIXED, unless the row after it is given */
     FIELD_FIXED,   /* argument is the value itself, as JSON */
 };
 
@@ -45,6 +46,10 @@ enum request_how {
     REQUEST_QUIET = 8,    /* a table of the answer would say nothing new */
 };
 
+struct newest {
+    const char *path, *query, *what; /* GET path, take query of the answer */
+};
+
 struct request {
     const char *method;
     const char *path;           /* "/api/v1/tasks/{TASK}/cancel": an operand, or {name} an option */
@@ -55,6 +60,7 @@ struct request {
     unsigned how;
     const char *channels; /* that tell when to look again: "tasks queue.>" */
     const struct follow *follow;
+    const struct newest *newest; /* whose id stands in for an operand that was left out */
 };
 
 /* A row of a table that ends with a row without command.name. Its command's run is request_run. */
@@ -74,10 +80,6 @@ struct verb {
         REQUEST_OPTIONS_SEND
 #define REQUEST_OPTIONS_DESTROY                                                                    \
     {'y', "yes", OPTION_FLAG, 0, NULL, "do not ask first", NULL}, REQUEST_OPTIONS_SEND
-#define REQUEST_OPTION_REASON                                                                      \
-    {                                                                                              \
-        0, "reason", OPTION_TEXT, 0, "TEXT", "why, for the record", NULL                           \
-    }
 #define REQUEST_OPTION_WATCH                                                                       \
     {                                                                                              \
         'w', "watch", OPTION_FLAG, 0, NULL, "again whenever something changes", NULL               \
@@ -91,7 +93,7 @@ enum cli_exit request_run(struct cli *cli);
 enum cli_exit request_watch(struct cli *cli);
 
 /* Its parts, for commands that do more. */
-bool request_path(struct cli *cli, const struct request *request, struct buf *out);
+enum cli_exit request_path(struct cli *cli, const struct request *request, struct buf *out);
 bool request_body(struct cli *cli, const struct request *request, struct buf *out);
 /* Sends it and waits. */
 enum cli_exit request_send(struct cli *cli, const struct request *request, struct reply *out);
@@ -100,7 +102,8 @@ void request_show(const struct cli *cli, const struct request *request, struct s
 void request_print(const struct cli *cli, const char *method, const char *path, struct slice body);
 /* Asks a person; true at once with --yes or where nobody can be asked. */
 bool request_confirm(struct cli *cli);
-/* JSON typed, or in the file of "@FILE", or on stdin for "-"; false with args' error set. */
+/* JSON typed, or in the file of "@FILE" or "FILE", or on stdin for "-"; false with args' error set.
+ */
 bool request_json(struct args *args, const char *name, const char *text, struct buf *out);
 
 #endif

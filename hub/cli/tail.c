@@ -400,8 +400,9 @@ static bool read_arguments(struct tail *t)
     if (since && args_has(a, "rewind")) {
         return args_refuse(a, "--since and --rewind exclude each other");
     }
-    if (a->operand_count == 0) { /* of monitor */
-        (void)position_of(t, slice_str(">"), true);
+    if (a->operand_count == 0) { /* of those that need not be told */
+        bool all = strcmp(t->cli->command->name, "monitor") == 0;
+        (void)position_of(t, slice_str(all ? ">" : "messages"), true);
     }
     for (size_t i = 0; i < a->operand_count; i++) {
         struct slice name = slice_str(args_operand(a, i));
@@ -484,6 +485,8 @@ const struct command tail_commands[] = {
     { "monitor", "print what happens in the hub, on every channel",
       "The same as tail with the pattern '>': for who may subscribe to all.", monitor_operands, options, tail_run,
       "waggle monitor --filter data.new_status=stale --sample 10" },
+    { "msg tail", "print what happens to messages", NULL, NULL, options, tail_run,
+      "waggle msg tail --filter data.receiver_id=bee-2" },
     { "channel sub", "the same as tail", TAIL_ABOUT, operands, options, tail_run, NULL },
     { 0 },
 };

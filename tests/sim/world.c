@@ -2,8 +2,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/sim/sim.h"
-#include "hub/audit/auditor.h"
-#include "hub/networks/module.h"
+#include "hub/modules.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -116,38 +115,9 @@ static struct namespaces *namespaces_of_run(const struct world *w)
     return set;
 }
 
-/* Keys and tokens have no part in a run, but their place is taken. */
-static void *nothing_open(const void *options)
-{
-    (void)options;
-    return NULL;
-}
-
-static void nothing_close(void *state)
-{
-    (void)state;
-}
-
 static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
 {
-    static const struct module nothing = {
-        .name = "nothing", .open = nothing_open, .close = nothing_close};
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,       [MODULE_AUTH] = &nothing,
-        [MODULE_TASKS] = &tasks_module,         [MODULE_SWARMS] = &nothing,
-        [MODULE_NETWORKS] = &nothing,           [MODULE_AUDIT] = &nothing,
-        [MODULE_CONSENSUS] = &consensus_module, [MODULE_CURSORS] = &cursors_module,
-        [MODULE_MESSAGES] = &messages_module};
-    static const struct agent_watcher watchers[] = {{MODULE_TASKS, tasks_agent_changed},
-                                                    {MODULE_MESSAGES, messages_agent_changed}};
-    struct agents_options agents = {.pulses = w->hub.pulses,
-                                    .settings = &w->hub.settings,
-                                    .watchers = watchers,
-                                    .watchers_n = sizeof watchers / sizeof *watchers};
-    struct tasks_options tasks = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
-    struct cursors_options cursors = {.hash_seed = w->hub.hash_seed};
-    const void *const module_options[sizeof modules / sizeof *modules] = {
-        [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks, [MODULE_CURSORS] = &cursors};
+    struct modules modules;
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,
@@ -158,15 +128,13 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .hash_seed = w->hub.hash_seed,
         .ports_n = w->plan.threads,
         .inbox_trays = (size_t)w->plan.threads * IO_POOL_TRAYS,
-        .modules = modules,
-        .module_options = module_options,
-        .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = 5000,
         .now_ms = w->now_ms,
         .panic = on_panic,
         .note = on_note,
         .ctx = w,
     };
+    modules_put(&modules, &w->hub, draw, &options);
     return writer_new(&options, &w->hub.writer, text, text_n);
 }
 

@@ -1,6 +1,7 @@
 /* Messages from the request to the last ack: what callers of the coordinator rely on, and how a
  * mailbox behaves when time goes by. */
 #include "tests/unit/api_fixture.h"
+#include "hub/messages/module.h"
 
 struct test {
     struct fixture *f;

@@ -179,3 +179,13 @@ withHub('bash completes with the script as it is printed', async (hub, cli) => {
   const { stdout } = spawnSync('bash', ['-c', probe, program], { encoding: 'utf8', env: cli.env, timeout: 20_000 });
   assert.equal(stdout, 'fly-1\n');
 });
+
+withHub('bench measures publishing, fan-out and heartbeats, and takes its agents away', async (_, cli) => {
+  for (const load of ['publish', 'fanout', 'agents']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+  assert.deepEqual((await cli.run('agent ls -o id')).lines.filter((id) => id.startsWith('bench')), []);
+});
