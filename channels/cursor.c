@@ -156,7 +156,8 @@ struct cursor_item *cursor_next(const struct cursor *c, const struct cursor_rule
     for (unsigned i = 0; i < CURSOR_LEVELS; i++) {
         struct cursor_item *item = first_ready(&c->levels[i], now_ms);
         int64_t rank = item ? rank_of(i, item, rules, now_ms) : CURSOR_LEVELS;
-        if (item && (rank < best_rank || (rank == best_rank && item->number < best->number))) {
+        if (item &&
+            (!best || rank < best_rank || (rank == best_rank && item->number < best->number))) {
             best = item;
             best_rank = rank;
         }

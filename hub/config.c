@@ -652,7 +652,8 @@ void config_help(void)
     printf(
         "\n[namespace NAME]         options of channels: access, delivery, history_events, "
         "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
-        "presence_grace_ms,\n                         message_bytes, rate\n"
+        "presence_grace_ms,\n                         message_bytes, rate, ack_wait, "
+        "max_in_flight, max_deliver\n"
         "\n  --check-config         judge the configuration and end\n"
         "  --verify FOLDER        read all of a data folder or backup, say what is damaged, end\n"
         "  --restore BACKUP       make the folder of --data from a backup and end\n"

@@ -121,15 +121,14 @@ struct climb {
 static bool climb_one(void *ctx, const struct link *link)
 {
     struct climb *c = ctx;
-    if (slice_equal(link->to, c->above)) {
-        c->found = true;
-    } else if (c->depth < LINK_DEPTH_MAX && c->steps < LINK_STEPS_MAX) {
+    /* Past what a hierarchy may be nothing more goes under it. */
+    bool too_high = c->depth >= LINK_DEPTH_MAX || c->steps >= LINK_STEPS_MAX;
+    c->found = too_high || slice_equal(link->to, c->above);
+    if (!c->found) {
         c->steps++;
         c->depth++;
         (void)links_each(c->view, LINK_MASTER, c->app, link->to, climb_one, c);
         c->depth--;
-    } else {
-        c->found = true; /* past what a hierarchy may be: nothing more goes under it */
     }
     return !c->found;
 }

@@ -307,7 +307,7 @@ static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
                         enum message_event event, const char *reason)
 {
     struct message_delivery d;
-    enum message_state next;
+    enum message_state next = MESSAGE_NONE;
     enum store_rc src = delivery_get(a->view, number, &d);
     enum hub_rc rc = src == STORE_OK ? message_step(d.state, event, &next) : hub_rc_of_store(src);
     if (rc != HUB_OK) {
@@ -445,7 +445,7 @@ static enum hub_rc expiry_apply(struct apply *a, struct command *command, struct
 {
     struct unpack u = unpack_of(body);
     uint64_t message = unpack_u64(&u);
-    struct message_tally t;
+    struct message_tally t = {.recipients = 0};
     (void)command;
     enum store_rc src = unpack_done(&u) ? message_tally_get(a->view, message, &t) : STORE_NOT_FOUND;
     enum hub_rc rc = hub_rc_of_store(src);

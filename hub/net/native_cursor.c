@@ -10,6 +10,7 @@
 #include "hub/api/channel_access.h"
 #include "store/pack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { PAGE_BYTES = 65536 };
@@ -363,6 +364,7 @@ void native_cursor_page(struct conn *c)
     struct log_head head;
     buf_clear(&t->frames);
     struct page page = {.c = c, .sub = first_waiting(c), .out = &t->frames, .now_ms = t->io.now_ms};
+    assert(page.sub); /* native_cursors_wait() said so */
     enum store_rc rc = log_snapshot(t->hub->log, t->io.reader, page.sub->channel, &view, &head);
     if (rc == STORE_OK) {
         rc = fill(&page, view, &head);
