@@ -13,7 +13,7 @@
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
-enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = UINT32_MAX };
+enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
 
 /* What many tasks ask alike of an agent: compared with the agents once, not once a task. */
 struct kind {
