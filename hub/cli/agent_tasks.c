@@ -375,11 +375,10 @@ bool agent_tasks_answer(struct agent_tasks *t, const struct hub_frame *frame)
     struct slice result = frame->field[HUB_RESULT_VALUE];
     if (what == ASK_RENEW && !refused) {
         lost(t, json_at(result, "lost"));
-    } else if (what == ASK_ACCEPT && s->state == SLOT_ASKED && refused) {
-        slot_clear(s);
-    } else if (what == ASK_ACCEPT && s->state == SLOT_ASKED) {
+    } else if (what == ASK_ACCEPT && s->state == SLOT_ASKED && !refused) {
         start(t, s, json_at(result, "task_data"));
-    } else if (what == ASK_REPORT && s->state == SLOT_REPORTING && !later) {
+    } else if ((what == ASK_ACCEPT && s->state == SLOT_ASKED) ||
+               (what == ASK_REPORT && s->state == SLOT_REPORTING && !later)) {
         slot_clear(s);
     }
     return true;

@@ -5,6 +5,7 @@
 #include "hub/tasks/queue.h"
 #include "store/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct lane {
@@ -169,7 +170,9 @@ static struct turn *turn_of(struct level *level, uint64_t key)
 
 static void turn_drop(struct level *level, struct turn *turn)
 {
-    *turn_slot(level, turn->key) = turn->chain;
+    struct turn **slot = turn_slot(level, turn->key);
+    assert(*slot == turn);
+    *slot = turn->chain;
     if (turn->next == turn) {
         level->first = NULL;
     } else {
@@ -206,7 +209,9 @@ static void detach(struct queue *q, struct queue_item *item)
 {
     struct level *level = &q->levels[item->level];
     struct turn *turn = *turn_slot(level, item->fairness);
+    assert(turn);
     struct lane **slot = lane_slot(turn, item->kind), *lane = *slot;
+    assert(lane);
     lane->root = without(lane->root, item);
     level->n--;
     if (!lane->root) {
@@ -248,7 +253,7 @@ static void lift_add(struct queue *q, struct queue_item *item)
 {
     if (q->lifts_n == q->lifts_cap) {
         q->lifts_cap = q->lifts_cap ? q->lifts_cap * 2 : 256;
-        q->lifts = xrealloc(q->lifts, q->lifts_cap * sizeof *q->lifts);
+        q->lifts = xrealloc(q->lifts, q->lifts_cap * sizeof(struct queue_item *));
     }
     q->lifts[q->lifts_n++] = item;
     lift_sift(q, q->lifts_n - 1);
@@ -340,6 +345,7 @@ void queue_take(struct queue *q, struct queue_item *item)
 {
     struct level *level = &q->levels[item->level];
     struct turn *turn = *turn_slot(level, item->fairness);
+    assert(turn);
     level->first = turn->next;
     queue_remove(q, item);
 }
