@@ -48,6 +48,9 @@ libcmocka-dev
 clang
 clang-format
 clang-tidy
+faketime
+iproute2
+nftables
 chromium|chromium-browser
 LIST
     # libFuzzer and the sanitizers of clang are a package of their own, named after clang's version.

@@ -18,7 +18,9 @@
 #include "hub/tasks/module.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <jansson.h>
 #include <malloc.h>
@@ -29,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -362,6 +365,24 @@ static bool open_sockets(struct program *p, char *text, size_t text_n)
     return server_new(&options, &p->server, text, text_n);
 }
 
+/* What root has opened or made in the data directory is the user's from here on: keys are rotated
+ * and backups made there later, and the next start may be the user's own. */
+static bool hand_over_data(const char *path, const struct passwd *pw)
+{
+    DIR *dir = opendir(path);
+    bool ok = dir && fchown(dirfd(dir), pw->pw_uid, pw->pw_gid) == 0;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+        struct stat st;
+        ok = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             (!(S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(e->d_name, "..") != 0)) ||
+              fchownat(dirfd(dir), e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return ok;
+}
+
 /* Listeners and files are open; from here no privilege is needed. */
 static bool drop_privileges(struct program *p, char *text, size_t text_n)
 {
@@ -373,8 +394,8 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
         snprintf(text, text_n, "process.user: there is no user %s", p->config.user);
         return false;
     }
-    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-        setuid(pw->pw_uid) != 0) {
+    if (!hand_over_data(p->config.data_dir, pw) || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
         snprintf(text, text_n, "process.user %s: %s", p->config.user, strerror(errno));
         return false;
     }
@@ -492,6 +513,16 @@ static int restore(const struct config *c)
     return good ? 0 : EXIT_OPEN;
 }
 
+/* Keys stay out of core dumps and away from debuggers of the same user, and nothing that is started
+ * from here could gain rights. */
+static void guard_process(void)
+{
+    const struct rlimit none = {0};
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static void wait_for_end(struct program *p, const sigset_t *signals)
 {
     const struct timespec look = {.tv_sec = IDLE_LOOK_S};
@@ -541,7 +572,7 @@ int main(int argc, char **argv, char **environment)
     }
     log_manner.json = strcmp(p.config.log_format, "json") == 0;
     log_manner.least = (char)toupper((unsigned char)p.config.log_level[0]);
-    (void)prctl(PR_SET_DUMPABLE, 0); /* keys stay out of core dumps */
+    guard_process();
     if (!auth_init()) {
         fprintf(stderr, "waggled: libsodium cannot be made ready\n");
         return EXIT_OPEN;

@@ -32,6 +32,7 @@ static const struct {
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
     { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
+    { "audit",      "The sealed trail of what system channels told." },
     { "schemas",    "The hub's own JSON Schema validator." },
     { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };

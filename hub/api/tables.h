@@ -18,5 +18,6 @@ extern const struct operation_table
 extern const struct operation_table network_operations;   /* network_operations.c */
 extern const struct operation_table swarm_operations;     /* swarm_operations.c */
 extern const struct operation_table consensus_operations; /* consensus_operations.c */
+extern const struct operation_table audit_operations;     /* audit_operations.c */
 
 #endif

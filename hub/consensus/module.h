@@ -52,6 +52,7 @@ struct consensus_spec {
     const struct consensus_member *members;
     uint32_t members_n;
     struct slice chair; /* a member, for TIE_CHAIR */
+    bool waits;         /* whoever asked wants the answer when it closes: comes back in the reply */
 };
 
 /* Why not: a sentence for the caller, and the field it is about. */
@@ -67,6 +68,7 @@ struct consensus_opened {
     uint32_t number;
     char id[ROUND_ID_CHARS + 1];
     int64_t opened_ms, deadline_ms;
+    bool waits;
 };
 
 /* Opens a round for another part of the domain, from its own apply function. Ids and seeds come of
