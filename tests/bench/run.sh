@@ -12,7 +12,7 @@ usage: tests/bench/run.sh [--quick] [--out FILE] [--only LIST] [--hub PROGRAM] [
                           [--no-build] [--keep]
   --quick      fewer rounds, 2,000 idle connections and agents: minutes become one or two
   --out FILE   the table goes there as well
-  --only LIST  of fanout,idle,publish,heartbeat
+  --only LIST  of fanout,idle,publish,heartbeat,back,start
   --hub FILE   another build of the hub, started with the same arguments
   --no-peers   the hub and the floor only
   --no-build   take build/release as it is
@@ -21,7 +21,7 @@ WAGGLED_FLAGS in the environment are more arguments for the hub.
 EOF
 }
 
-quick=0 out= only=fanout,idle,publish,heartbeat peers=1 build=1 keep=0
+quick=0 out= only=fanout,idle,publish,heartbeat,back,start peers=1 build=1 keep=0
 hub=build/release/waggled
 command_line="tests/bench/run.sh $*"
 while [ $# -gt 0 ]; do
@@ -138,9 +138,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 skip_peer() { note "peer $1 skipped: $2"; echo "skipped peer=$1" >>$results; }
 
 if [ $quick = 1 ]; then
-    rounds=5 ticks=40 idle=2000 agents=2000 seconds=2 few=1
+    rounds=5 ticks=40 idle=2000 agents=2000 seconds=2 few=1 replayed=500000 stored=1000000
 else
-    rounds=9 ticks=100 idle=10000 agents=10000 seconds=5 few=3
+    rounds=9 ticks=100 idle=10000 agents=10000 seconds=5 few=3 replayed=2000000 stored=10000000
 fi
 
 # The `ws` package: what the wire tests installed, else its own copy in build/.
@@ -264,6 +264,23 @@ if wanted heartbeat; then
     durable= && start_both
     client bench_heartbeat $targets --agents $agents --seconds $seconds --rounds $few
     stop $pids
+fi
+
+# ---- coming back: replay, resume, start ----
+if wanted back && [ -x "$hub" ]; then
+    pin=1
+    printf '[namespace bench]\nhistory_events = 20000000\nhistory_age = 24h\nhistory_bytes = 16GiB\n' \
+        >$work/keep.conf
+    start hub "$hub" --listen 127.0.0.1:0 --data $work/back --anonymous-role admin \
+        --config $work/keep.conf ${WAGGLED_FLAGS:-} &&
+        client bench_back --target hub="$address/$pid" --events $replayed --clients $agents --rounds $few
+    stop "$pid"
+    rm -rf $work/back
+fi
+if wanted start && [ -x "$hub" ]; then
+    pin=
+    client bench_start "$hub" $work/start $stored $few
+    rm -rf $work/start
 fi
 
 # ---- the table ----

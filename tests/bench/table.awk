@@ -115,6 +115,23 @@ function heartbeat(   p, hub) {
                        get(p, "floor", "per_s") + 0 >= 99000 && get(p, "floor", "cpu_us") + 0 <= 8))
 }
 
+function back(   hub) {
+    hub = get("replay", "hub", "per_s")
+    row("replay of " thousands(get("replay", "hub", "events")) " events from the log into one connection",
+        "≥ 2,000,000/s", hub == "" ? "–" : thousands(hub) "/s", "–", "–", "",
+        unit(get("replay", "hub", "cpu_ns"), 0, "ns an event"), verdict(hub, hub + 0 >= 2000000))
+    hub = get("resume", "hub", "seconds")
+    row(thousands(get("resume", "hub", "clients")) " clients cut off and resumed, " \
+        get("resume", "hub", "missed") " events missed each", "≤ 3 s", unit(hub, 2, "s"), "–", "–", "",
+        unit(get("resume", "hub", "cpu_us"), 0, "µs a client"), verdict(hub, hub + 0 <= 3))
+}
+
+function start(   hub) {
+    hub = get("start", "hub", "seconds")
+    row("start with " thousands(get("start", "hub", "events")) " events on disk", "< 0.5 s", unit(hub, 3, "s"),
+        "–", "–", "", "–", verdict(hub, hub + 0 < 0.5))
+}
+
 END {
     print "| work | goal | hub | floor | hub to floor | peers | CPU of the hub | |"
     print "|---|---|---|---|---|---|---|---|"
@@ -130,6 +147,8 @@ END {
     publish("without keys, one channel", "publish closed 0 1", "")
     publish("keyed, 100,000 channels", "publish closed 1 100000", "")
     heartbeat()
+    back()
+    start()
     if (skipped != "") print "\nPeers that were not there:" skipped "."
     if (failed != "") print "\nPrograms that failed:" failed "; see stderr."
 }

@@ -270,5 +270,8 @@ int main(int argc, char **argv)
            argv[3], whole.n, (unsigned long long)records, (unsigned long long)blocks,
            counts[WHOLE] + counts[NAMED] + counts[REFUSED] + counts[WRONG], counts[WHOLE],
            counts[NAMED], counts[REFUSED], counts[WRONG]);
+    buf_done(&whole);
+    buf_done(&image);
+    free(before.all);
     return counts[WRONG] > 0;
 }
