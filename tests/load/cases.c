@@ -450,7 +450,7 @@ const struct load_case load_cases[LOAD_CASES] = {
     { "return", "5,000 clients cut and back at once",
       returning, 8, 60, 256, 150, 0, { NULL } },
     { "descriptors", "no descriptor left",
-      descriptors, 3, 20, 32, 10, DESCRIPTORS, { NULL } },
+      descriptors, 3, 20, 32, 10, DESCRIPTORS, { "--limits-head", "60s", NULL } },
     { "silent", "5,000 connections that say nothing or drip",
       silent, 6, 12, 64, 75, 0, { "--limits-head", "4s", NULL } },
     { "firehose", "a publisher at full speed into 1,000",

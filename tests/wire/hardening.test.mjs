@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { binary, sleep, startHub } from './lib/hub.mjs';
+import { binary, sleep, startHub, until } from './lib/hub.mjs';
 import { between, current, page } from './lib/limits.mjs';
 import { fresh, story } from './lib/story.mjs';
 
@@ -128,6 +128,22 @@ story('a crash leaves no core, and others of the same user cannot look inside', 
   assert.deepEqual(readdirSync(dir).filter((name) => name.startsWith('core')), []);
   rmSync(dir, { recursive: true, force: true });
 }, { skip: sanitized ? 'sanitizers catch the signal' : false });
+
+story('past the bound of connections one may ask how the hub is, and is told 503 for anything else', async () => {
+  const hub = await startHub({ args: ['--limits-connections', '3'] });
+  const held = [await hub.connect(), await hub.connect(), await hub.connect()];
+  const refused = await hub.get('/agents');
+  assert.equal(refused.status, 503, refused.text);
+  assert.ok(Number(refused.headers['retry-after']) > 0);
+  assert.equal(refused.headers.connection, 'close');
+  await assert.rejects(hub.connect(), (error) => error.status === 503);
+  for (const path of ['/health', '/ready', '/metrics']) assert.equal((await hub.get(path)).status, 200, path);
+  await held[0].barrier(); // who is connected is served as before
+  await held.pop().close();
+  const bee = await until(() => hub.connect().catch(() => null), { what: 'room for another' });
+  for (const one of [bee, ...held]) await one.close();
+  await hub.stop();
+});
 
 story('the systemd unit is well formed, and exposes little', () => {
   const dir = mkdtempSync(join(tmpdir(), 'waggle-unit-'));
