@@ -327,17 +327,25 @@ static bool open_sockets(struct program *p, char *text, size_t text_n)
     return server_new(&options, &p->server, text, text_n);
 }
 
+enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+
 /* What root has opened or made in the data directory is the user's from here on: keys are rotated
  * and backups made there later, and the next start may be the user's own. */
-static bool hand_over_data(const char *path, const struct passwd *pw)
+static bool hand_over_data(int folder, const struct passwd *pw)
 {
-    DIR *dir = opendir(path);
-    bool ok = dir && fchown(dirfd(dir), pw->pw_uid, pw->pw_gid) == 0;
+    DIR *dir = folder < 0 ? NULL : fdopendir(folder);
+    bool ok = dir && fchown(folder, pw->pw_uid, pw->pw_gid) == 0;
     for (struct dirent *e; ok && (e = readdir(dir));) {
         struct stat st;
-        ok = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-             (!(S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(e->d_name, "..") != 0)) ||
-              fchownat(dirfd(dir), e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0);
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
+            continue;
+        }
+        ok = fstatat(folder, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (ok && S_ISDIR(st.st_mode)) {
+            ok = hand_over_data(openat(folder, e->d_name, FOLDER_FLAGS | O_NOFOLLOW), pw);
+        } else if (ok && S_ISREG(st.st_mode)) {
+            ok = fchownat(folder, e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0;
+        }
     }
     if (dir) {
         closedir(dir);
@@ -356,8 +364,9 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
         snprintf(text, text_n, "process.user: there is no user %s", p->config.user);
         return false;
     }
-    if (!hand_over_data(p->config.data_dir, pw) || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
-        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
+    if (!hand_over_data(open(p->config.data_dir, FOLDER_FLAGS), pw) ||
+        initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+        setuid(pw->pw_uid) != 0) {
         snprintf(text, text_n, "process.user %s: %s", p->config.user, strerror(errno));
         return false;
     }

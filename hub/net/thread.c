@@ -320,12 +320,10 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 {
     struct conn *c = lws_get_opaque_user_data(wsi);
     (void)user;
-    if (c) {
-        breathe(c->thread->loop);
-    }
     switch ((int)reason) {
     case LWS_CALLBACK_RAW_RX:
         if (c && n) {
+            breathe(c->thread->loop);
             conn_input(c, in, n);
         }
         return 0;
@@ -337,7 +335,8 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_RAW_CLOSE:
         if (c) {
             lws_set_opaque_user_data(wsi, NULL);
-            conn_gone(c);
+            conn_gone(c); /* first: nothing may be done to a socket that is closing */
+            breathe(c->thread->loop);
         }
         return 0;
     default:

@@ -40,7 +40,7 @@ static void stand(struct actor *self, void (*between)(void *ctx), void *ctx)
 /* ---- stalled: readers that do not read cost a cursor, not a queue ---- */
 
 enum { STALLED = 1000, SLEEPERS = 20, HEALTHY = 10, BUSY_PER_S = 500, BUSY_BYTES = 1000 };
-enum { FILL = 8000 }; /* events until sockets and queues of those who do not read are full */
+enum { FILL = 5000 }; /* events until sockets and queues of those who do not read are full */
 
 struct stalled {
     struct swarm stuck, sleepers, healthy;
@@ -448,13 +448,13 @@ const struct load_case load_cases[LOAD_CASES] = {
     { "stalled", "1,000 stalled readers on a busy durable channel",
       stalled, 6, 60, 256, 10, 0, { NULL } },
     { "return", "5,000 clients cut and back at once",
-      returning, 8, 60, 256, 150, 0, { NULL } },
+      returning, 8, 60, 256, 250, 0, { NULL } },
     { "descriptors", "no descriptor left",
-      descriptors, 3, 20, 32, 10, DESCRIPTORS, { NULL } },
+      descriptors, 3, 20, 32, 10, DESCRIPTORS, { "--limits-head", "60s", NULL } },
     { "silent", "5,000 connections that say nothing or drip",
-      silent, 6, 12, 64, 75, 0, { "--limits-head", "4s", NULL } },
+      silent, 6, 12, 64, 100, 0, { "--limits-head", "4s", NULL } },
     { "firehose", "a publisher at full speed into 1,000",
-      firehose, 8, 60, 320, 60, 0, { NULL } },
+      firehose, 8, 60, 320, 100, 0, { NULL } },
     { "agents", "10,000 agents",
       agents, 6, 60, 256, 10, 0, { "--agents-reconnect-grace", "1s", NULL } },
 };

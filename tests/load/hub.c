@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,23 +76,12 @@ void hub_start(struct hub_process *hub, const char *program, const char *const *
     (void)close(pipes[0]);
 }
 
-static void remove_dir(const char *dir)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-    DIR *d;
-    char path[400];
-    (void)snprintf(path, sizeof path, "%s/data", dir);
-    if ((d = opendir(path)) != NULL) {
-        for (struct dirent *e; (e = readdir(d)) != NULL;) {
-            (void)snprintf(path, sizeof path, "%s/data/%s", dir, e->d_name);
-            (void)unlink(path);
-        }
-        (void)closedir(d);
-    }
-    (void)snprintf(path, sizeof path, "%s/data", dir);
-    (void)rmdir(path);
-    (void)snprintf(path, sizeof path, "%s/log", dir);
-    (void)unlink(path);
-    (void)rmdir(dir);
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
 }
 
 int hub_stop(struct hub_process *hub)
@@ -102,7 +92,7 @@ int hub_stop(struct hub_process *hub)
         meter_fail("waitpid: %s", strerror(errno));
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (code == 0)
-        remove_dir(hub->dir);
+        (void)nftw(hub->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return code;
 }
 

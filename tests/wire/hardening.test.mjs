@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { binary, sleep, startHub } from './lib/hub.mjs';
+import { binary, sleep, startHub, until } from './lib/hub.mjs';
 import { between, current, page } from './lib/limits.mjs';
 import { fresh, story } from './lib/story.mjs';
 
@@ -16,9 +16,11 @@ const house = fileURLToPath(new URL('../../', import.meta.url));
 const isRoot = process.getuid() === 0;
 const sanitized = /asan|tsan/.test(process.env.WAGGLED ?? '');
 
-const modes = (dir) => readdirSync(dir).map((name) => {
-  const { mode, uid } = statSync(join(dir, name));
-  return { name, open: mode & 0o077, uid };
+/** Everything below a folder: what others may do with it, and whose it is. */
+const modes = (dir) => readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+  const path = join(dir, entry.name);
+  const { mode, uid } = statSync(path);
+  return [{ path, open: mode & 0o077, uid }, ...(entry.isDirectory() ? modes(path) : [])];
 });
 
 story('everything in the data directory is its owner\'s alone', async () => {
@@ -33,7 +35,7 @@ story('everything in the data directory is its owner\'s alone', async () => {
 story('started as root, the hub goes on as its user once the listeners are open', async () => {
   const uid = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }));
   const dir = mkdtempSync(join(tmpdir(), 'waggle-user-'));
-  execFileSync('chmod', ['711', dir]);
+  chmodSync(dir, 0o755); // it is synced with the data directory in it
   const hub = await startHub({ dir, args: ['--user', 'nobody'] });
   for (const task of readdirSync(`/proc/${hub.pid}/task`)) {
     const status = readFileSync(`/proc/${hub.pid}/task/${task}/status`, 'utf8');
@@ -47,8 +49,12 @@ story('started as root, the hub goes on as its user once the listeners are open'
   // What needs to write there goes on working, and the next start may be the user's own.
   const bee = await hub.connect();
   await bee.call('auth.rotate', {});
-  await bee.publish(fresh('kept'), 'x', 1);
-  await hub.stop();
+  const channel = fresh('kept');
+  await bee.publish(channel, 'x', 1);
+  await hub.terminate();
+  const own = await startHub({ dir, within: ['setpriv', `--reuid=${uid}`, '--clear-groups'] });
+  assert.equal((await (await own.connect()).history(channel)).events.length, 1);
+  await own.stop();
   rmSync(dir, { recursive: true, force: true });
 }, { skip: isRoot ? false : 'dropping privileges is for root' });
 
@@ -128,6 +134,22 @@ story('a crash leaves no core, and others of the same user cannot look inside', 
   assert.deepEqual(readdirSync(dir).filter((name) => name.startsWith('core')), []);
   rmSync(dir, { recursive: true, force: true });
 }, { skip: sanitized ? 'sanitizers catch the signal' : false });
+
+story('past the bound of connections one may ask how the hub is, and is told 503 for anything else', async () => {
+  const hub = await startHub({ args: ['--limits-connections', '3'] });
+  const held = [await hub.connect(), await hub.connect(), await hub.connect()];
+  const refused = await hub.get('/agents');
+  assert.equal(refused.status, 503, refused.text);
+  assert.ok(Number(refused.headers['retry-after']) > 0);
+  assert.equal(refused.headers.connection, 'close');
+  await assert.rejects(hub.connect(), (error) => error.status === 503);
+  for (const path of ['/health', '/ready', '/metrics']) assert.equal((await hub.get(path)).status, 200, path);
+  await held[0].barrier(); // who is connected is served as before
+  await held.pop().close();
+  const bee = await until(() => hub.connect().catch(() => null), { what: 'room for another' });
+  for (const one of [bee, ...held]) await one.close();
+  await hub.stop();
+});
 
 story('the systemd unit is well formed, and exposes little', () => {
   const dir = mkdtempSync(join(tmpdir(), 'waggle-unit-'));
