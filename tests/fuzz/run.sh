@@ -118,8 +118,14 @@ started=$(date +%s)
 : >$work/logs/verdicts
 again=--fuzz
 [ $minimise = no ] || again=--minimise
+# The small ones last, so that no long one is left running alone.
+first=
+last=
+for target in $targets; do
+    case $small in *" $target "*) last="$last $target" ;; *) first="$first $target" ;; esac
+done
 # shellcheck disable=SC2086 # a word for each target
-printf '%s\n' $targets | xargs -P "$jobs" -n 1 sh tests/fuzz/run.sh "$again" --seconds "$seconds" --one
+printf '%s\n' $first $last | xargs -P "$jobs" -n 1 sh tests/fuzz/run.sh "$again" --seconds "$seconds" --one
 awk -v s=$(($(date +%s) - started)) '
     { runs += $3; broke += $2 == "BROKE"; n++ }
     END { printf "%d targets, %d %s in %d s, %d broke\n", n, runs, $4, s, broke; exit broke > 0 }' $work/logs/verdicts
