@@ -48,6 +48,9 @@ libcmocka-dev
 clang
 clang-format
 clang-tidy
+faketime
+iproute2
+nftables
 chromium|chromium-browser
 tmux
 LIST

@@ -406,7 +406,7 @@ static const struct key *key_of_flag(const char *arg, size_t n)
 
 struct flags {
     bool seen[KEYS];
-    const char *file;
+    const char *file, *folder;
     enum config_action action;
 };
 
@@ -431,8 +431,11 @@ static bool read_flag(struct config *c, struct flags *f, char **argv, int argc, 
         return true;
     }
     bool file = n == 8 && strncmp(arg, "--config", 8) == 0;
-    const struct key *key = file ? NULL : key_of_flag(arg, n);
-    if (!file && !key) {
+    bool verify = n == 8 && strncmp(arg, "--verify", 8) == 0;
+    bool restore = n == 9 && strncmp(arg, "--restore", 9) == 0;
+    bool named = file || verify || restore;
+    const struct key *key = named ? NULL : key_of_flag(arg, n);
+    if (!named && !key) {
         return wrong(&s, "no such flag; waggled --help lists them");
     }
     const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
@@ -441,6 +444,11 @@ static bool read_flag(struct config *c, struct flags *f, char **argv, int argc, 
     }
     if (file) {
         f->file = value;
+        return true;
+    }
+    if (verify || restore) {
+        f->action = verify ? CONFIG_VERIFY : CONFIG_RESTORE;
+        f->folder = value;
         return true;
     }
     if (!c) {
@@ -530,6 +538,7 @@ enum config_action config_load(struct config *c, int argc, char **argv, char **e
         !read_flags(c, &flags, argc, argv, out_text, text_n) || !judge(c, out_text, text_n)) {
         return CONFIG_WRONG;
     }
+    c->folder = flags.folder;
     return flags.action;
 }
 
@@ -640,11 +649,14 @@ void config_help(void)
         printf("  %-22s %s\n  %-22s default %s; %s, %s\n", keys[i].name, keys[i].help, "",
                *keys[i].otherwise ? keys[i].otherwise : "none", flag, env);
     }
-    printf("\n[namespace NAME]         options of channels: access, delivery, history_events, "
-           "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
-           "presence_grace_ms,\n                         message_bytes, rate\n"
-           "\n  --check-config         judge the configuration and end\n"
-           "  --version, --help\n\n"
-           "Exit codes: 0 after SIGTERM or SIGINT, 2 bad usage or configuration, 1 what could not "
-           "be opened.\n");
+    printf(
+        "\n[namespace NAME]         options of channels: access, delivery, history_events, "
+        "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
+        "presence_grace_ms,\n                         message_bytes, rate\n"
+        "\n  --check-config         judge the configuration and end\n"
+        "  --verify FOLDER        read all of a data folder or backup, say what is damaged, end\n"
+        "  --restore BACKUP       make the folder of --data from a backup and end\n"
+        "  --version, --help\n\n"
+        "Exit codes: 0 after SIGTERM or SIGINT, 2 bad usage or configuration, 1 what could not "
+        "be opened.\n");
 }

@@ -12,12 +12,15 @@
 #include "hub/consensus/module.h"
 #include "hub/config.h"
 #include "hub/core/auth_commands.h"
+#include "hub/core/backups.h"
 #include "hub/net/server.h"
 #include "hub/networks/module.h"
 #include "hub/tasks/module.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <jansson.h>
 #include <malloc.h>
@@ -28,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -258,10 +262,12 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
                                 .draw = auth_random,
                                 .clock = &hub->clock};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
-                                                                      swarms and audit */
+    /* What is not here keeps nothing in memory. */
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus,
     };
     struct writer_options options = {
         .store = hub->store,
@@ -361,6 +367,24 @@ static bool open_sockets(struct program *p, char *text, size_t text_n)
     return server_new(&options, &p->server, text, text_n);
 }
 
+/* What root has opened or made in the data directory is the user's from here on: keys are rotated
+ * and backups made there later, and the next start may be the user's own. */
+static bool hand_over_data(const char *path, const struct passwd *pw)
+{
+    DIR *dir = opendir(path);
+    bool ok = dir && fchown(dirfd(dir), pw->pw_uid, pw->pw_gid) == 0;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+        struct stat st;
+        ok = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             (!(S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(e->d_name, "..") != 0)) ||
+              fchownat(dirfd(dir), e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return ok;
+}
+
 /* Listeners and files are open; from here no privilege is needed. */
 static bool drop_privileges(struct program *p, char *text, size_t text_n)
 {
@@ -372,8 +396,8 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
         snprintf(text, text_n, "process.user: there is no user %s", p->config.user);
         return false;
     }
-    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-        setuid(pw->pw_uid) != 0) {
+    if (!hand_over_data(p->config.data_dir, pw) || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
         snprintf(text, text_n, "process.user %s: %s", p->config.user, strerror(errno));
         return false;
     }
@@ -388,6 +412,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         return false;
     }
     hub_fill_from_store(&p->hub);
+    p->hub.backups = backups_new(p->hub.store, p->config.data_dir);
     enum auth_start_rc rc = open_auth(p, text, text_n);
     if (rc != AUTH_START_OK) {
         *out_exit = rc == AUTH_START_USAGE ? EXIT_USAGE : EXIT_OPEN;
@@ -444,6 +469,7 @@ static void stop(struct program *p)
     rate_free(p->hub.rate);
     interest_free(p->hub.interest);
     pulses_free(p->hub.pulses);
+    backups_free(p->hub.backups);
     store_close(p->hub.store);
     for (size_t i = 0; i < p->settings_n; i++) {
         config_settings_free(p->settings[i]);
@@ -466,6 +492,37 @@ static void give_back(size_t *idle_before)
 #else
     (void)idle_before;
 #endif
+}
+
+/* ---- without serving ---- */
+
+static void say_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    fprintf(stderr, "waggled: %s\n", line);
+}
+
+static int restore(const struct config *c)
+{
+    char text[BACKUP_TEXT_MAX] = "";
+    uint8_t fresh[16];
+    if (!auth_init()) {
+        return EXIT_OPEN;
+    }
+    auth_random(fresh, sizeof fresh);
+    bool good = backups_restore(c->folder, c->data_dir, fresh, text, sizeof text);
+    fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
+    return good ? 0 : EXIT_OPEN;
+}
+
+/* Keys stay out of core dumps and away from debuggers of the same user, and nothing that is started
+ * from here could gain rights. */
+static void guard_process(void)
+{
+    const struct rlimit none = {0};
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 static void wait_for_end(struct program *p, const sigset_t *signals)
@@ -508,12 +565,16 @@ int main(int argc, char **argv, char **environment)
     case CONFIG_CHECK:
         fprintf(stderr, "waggled: the configuration is in order\n");
         return 0;
+    case CONFIG_VERIFY:
+        return backups_verify(p.config.folder, say_line, NULL) ? 0 : EXIT_OPEN;
+    case CONFIG_RESTORE:
+        return restore(&p.config);
     case CONFIG_RUN:
         break;
     }
     log_manner.json = strcmp(p.config.log_format, "json") == 0;
     log_manner.least = (char)toupper((unsigned char)p.config.log_level[0]);
-    (void)prctl(PR_SET_DUMPABLE, 0); /* keys stay out of core dumps */
+    guard_process();
     if (!auth_init()) {
         fprintf(stderr, "waggled: libsodium cannot be made ready\n");
         return EXIT_OPEN;

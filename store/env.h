@@ -1,6 +1,6 @@
 /* store/env.h: what the files of the store share about the LMDB environment. Only store.c,
- * open.c, cursor.c, seal.c, pages.c, usage.c, freelist.c and backup.c include it: no one else sees
- * lmdb.
+ * open.c, cursor.c, seal.c, pages.c, usage.c, freelist.c, verify.c and backup.c include it: no one
+ * else sees lmdb.
  *
  * Threads  as store.h says; the atomics are what several threads touch.
  */
@@ -80,6 +80,7 @@ enum store_rc store_check_pages(struct store *store, char *out_text, size_t text
 bool store_pages_sound(const struct store *store, size_t key_n, struct slice value);
 /* The table of that name on disk; TABLE_COUNT: none of ours. */
 enum store_table store_table_named(const char *name);
+const char *store_table_name(enum store_table table);
 
 /* Rows of sealed tables end with a checksum. */
 enum { STORE_SEAL_BYTES = 8 };

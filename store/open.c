@@ -142,6 +142,11 @@ static void set_bounds(struct store *store, const struct store_options *options)
         options->quota_bytes && options->quota_bytes < quota_max ? options->quota_bytes : quota_max;
 }
 
+const char *store_table_name(enum store_table table)
+{
+    return table_names[table];
+}
+
 enum store_table store_table_named(const char *name)
 {
     for (int i = 0; i < TABLE_COUNT; i++)

@@ -37,23 +37,23 @@ const char *store_rc_name(enum store_rc rc); /* "ok", "not found", … */
 
 /* Every table of the house, in one place; a row's layout stands in the module named. */
 enum store_table {
-    TABLE_META,         /* store.c: format, epoch, counters */
-    TABLE_JOURNAL,      /* log.c: sequence -> record */
-    TABLE_BLOCK,        /* log.c: channel, first offset -> records */
-    TABLE_CHANNEL,      /* log.c: channel id -> head, name */
-    TABLE_CHANNEL_NAME, /* log.c: hash of app and name -> channel id */
-    TABLE_TIMER,        /* timers.h: due time, id -> what to do */
-    TABLE_REPLY,        /* replies.h: order -> answer to an idempotent request */
-    TABLE_APP,          /* auth: tenants */
-    TABLE_API_KEY,      /* auth: hash -> key */
-    TABLE_REVOCATION,   /* auth: what is revoked -> until when */
-    TABLE_NAMESPACE,    /* channels: app, namespace -> options set at run time */
-    TABLE_MEMBER,       /* channels: channel, member -> info, connections */
-    TABLE_AGENT,        /* hub/agents: app, agent id -> agent */
-    TABLE_AGENT_INDEX,  /* hub/agents: by type, service, capability */
-    TABLE_TASK,         /* hub/tasks: number -> task */
-    TABLE_TASK_BODY,    /* hub/tasks: number, kind -> what was submitted, what came out */
-    TABLE_TASK_INDEX,   /* hub/tasks: by app, owner, status, group, id; an app's totals */
+    TABLE_META,          /* store.c: format, epoch, counters */
+    TABLE_JOURNAL,       /* log.c: sequence -> record */
+    TABLE_BLOCK,         /* log.c: channel, first offset -> records */
+    TABLE_CHANNEL,       /* log.c: channel id -> head, name */
+    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
+    TABLE_TIMER,         /* timers.h: due time, id -> what to do */
+    TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
+    TABLE_APP,           /* auth: tenants */
+    TABLE_API_KEY,       /* auth: hash -> key */
+    TABLE_REVOCATION,    /* auth: what is revoked -> until when */
+    TABLE_NAMESPACE,     /* channels: app, namespace -> options set at run time */
+    TABLE_MEMBER,        /* channels: channel, member -> info, connections */
+    TABLE_AGENT,         /* hub/agents: app, agent id -> agent */
+    TABLE_AGENT_INDEX,   /* hub/agents: by type, service, capability */
+    TABLE_TASK,          /* hub/tasks: number -> task */
+    TABLE_TASK_BODY,     /* hub/tasks: number, kind -> what was submitted, what came out */
+    TABLE_TASK_INDEX,    /* hub/tasks: by app, owner, status, group, id; an app's totals */
     TABLE_WORK,          /* hub/swarms: number -> piece of work that several do */
     TABLE_WORK_PART,     /* hub/swarms: work, part -> its part */
     TABLE_WORK_DOCUMENT, /* hub/swarms: work, kind -> members, input, outcome */
@@ -65,10 +65,10 @@ enum store_table {
     TABLE_NETWORK,       /* hub/networks: number -> network */
     TABLE_NETWORK_INDEX, /* hub/networks: by id */
     TABLE_BALANCE,       /* hub/tasks: app -> strategy in force */
-    TABLE_ROUND,        /* hub/consensus: number, part -> round */
-    TABLE_ROUND_BALLOT, /* hub/consensus: round, seat, version -> ballot */
-    TABLE_ROUND_INDEX,  /* hub/consensus: app, id -> number */
-    TABLE_AUDIT,        /* hub/audit: newest sequence -> seal of the audit trail */
+    TABLE_ROUND,         /* hub/consensus: number, part -> round */
+    TABLE_ROUND_BALLOT,  /* hub/consensus: round, seat, version -> ballot */
+    TABLE_ROUND_INDEX,   /* hub/consensus: app, id -> number */
+    TABLE_AUDIT,         /* hub/audit: newest sequence -> seal of the audit trail */
     TABLE_COUNT
 };
 
@@ -178,5 +178,10 @@ unsigned store_clear_stale_readers(struct store *store);
  * and renamed into place; it keeps the epoch. STORE_EXISTS when the folder is there, STORE_LOCKED
  * while another backup runs. Makes and clears `<path>.part`. */
 enum store_rc store_backup(struct store *store, const char *path, char *out_text, size_t text_n);
+
+/* Reads every row and calls report for each that is damaged; the log's own records are
+ * log_verify's. STORE_OK when there was none. */
+typedef void store_report(void *ctx, const char *table, struct slice key, const char *what);
+enum store_rc store_verify(struct store *store, store_report *report, void *ctx);
 
 #endif

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LIST_DEFAULT = 100, ROWS_LOOKED_MAX = 20000, TIMEOUT_S_DEFAULT = 300 };
+enum { LIST_DEFAULT = 100, ROWS_LOOKED_MAX = 5000, TIMEOUT_S_DEFAULT = 300, CLOSING_MS = 1000 };
 
 /* ---- the round as JSON ---- */
 
@@ -190,7 +190,7 @@ static enum hub_rc show(struct call *call, struct slice id, int64_t wait_ms)
 {
     struct buf channel = {0};
     struct replay_span span;
-    struct round round;
+    struct round round = {0};
     round_channel(&channel, slice_of(id.p, id.n < ROUND_ID_CHARS ? id.n : ROUND_ID_CHARS));
     struct slice name = buf_slice(&channel);
     enum store_rc rc = replay_span(call->io->hub->log, call->io->reader, call->who->app, name,
@@ -370,7 +370,8 @@ static enum hub_rc open_prepare(struct call *call, struct buf *body)
         .open_ballots = slice_is(call_text(call, "visibility"), "open"),
         .signed_only = call_bool(call, "signed", false),
         .timeout_ms = llround(call_number(call, "timeout_seconds", TIMEOUT_S_DEFAULT) * 1000),
-        .chair = call_text(call, "chair")};
+        .chair = call_text(call, "chair"),
+        .waits = call_bool(call, "wait", false)};
     enum hub_rc rc = terms_of(call, &spec.terms);
     if (rc == HUB_OK) {
         options_of(call, &scratch, &spec);
@@ -385,7 +386,8 @@ static enum hub_rc open_prepare(struct call *call, struct buf *body)
     return rc;
 }
 
-/* The answer shows the round; with an Idempotency-Key seen before, as it stands by now. */
+/* The answer shows the round; with an Idempotency-Key seen before, as it stands by now. Who waits
+ * is answered when it closes, which its deadline does if nothing else. */
 static enum hub_rc open_answer(struct call *call, const struct command *command, struct slice reply)
 {
     struct consensus_opened opened;
@@ -393,7 +395,8 @@ static enum hub_rc open_answer(struct call *call, const struct command *command,
     if (!consensus_opened_get(reply, &opened)) {
         return HUB_INTERNAL;
     }
-    return show(call, slice_str(opened.id), 0);
+    int64_t left_ms = opened.deadline_ms - call->now_ms + CLOSING_MS;
+    return show_or_wait(call, slice_str(opened.id), opened.waits && left_ms > 0 ? left_ms : 0);
 }
 
 /* ---- consensus.vote ---- */
@@ -670,7 +673,8 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "visibility":{"enum":["sealed","open",null],"description":"Whether ballots are seen before the round is closed; default sealed."}, \
     "signed":{"type":["boolean","null"],"description":"Only signed ballots; always so under bft."}, \
     "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":2592000,"default":300}, \
-    "reference":{"type":["string","null"],"maxLength":256,"description":"What it is about: a task, say."}}})
+    "reference":{"type":["string","null"],"maxLength":256,"description":"What it is about: a task, say."}, \
+    "wait":{"type":["boolean","null"],"description":"Over REST: answer when it has closed."}}})
 #define VOTE_PARAMS SCHEMA({"type":"object","required":["round_id"],"properties":{ \
     "round_id":ROUND_ID, \
     "voter":{"type":["string","null"],"maxLength":128,"description":"Whose ballot; the caller itself when left out."}, \

@@ -48,20 +48,22 @@ static void network_json(struct json_out *o, const struct network *n)
 
 /* ---- networks.create, networks.delete ---- */
 
-static enum hub_rc agents_of(struct call *call, struct buf *packed, struct words *out)
+/* In their order, each once. */
+static void agents_of(struct call *call, struct buf *packed, struct words *out)
 {
     const json_t *list = call_json(call, "agents");
+    json_t *seen = json_object();
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        struct slice id = slice_of(json_string_value(item), json_string_length(item));
-        out->packed = buf_slice(packed);
-        if (!words_have(out, id)) {
-            pack_slice(packed, id);
+        const char *id = json_string_value(item);
+        if (!json_object_get(seen, id)) {
+            json_object_set_new(seen, id, json_integer(1));
+            pack_slice(packed, slice_of(id, json_string_length(item)));
             out->n++;
         }
     }
     out->packed = buf_slice(packed);
-    return HUB_OK;
+    json_decref(seen);
 }
 
 static enum hub_rc create_prepare(struct call *call, struct buf *body)
@@ -74,12 +76,10 @@ static enum hub_rc create_prepare(struct call *call, struct buf *body)
     if (create.strategy.n == 0) {
         create.strategy = slice_str(strategy_rule(STRATEGY_ROUND_ROBIN)->name);
     }
-    enum hub_rc rc = agents_of(call, &agents, &create.agents);
-    if (rc == HUB_OK) {
-        network_create_put(body, &create);
-    }
+    agents_of(call, &agents, &create.agents);
+    network_create_put(body, &create);
     buf_done(&agents);
-    return rc;
+    return HUB_OK;
 }
 
 static enum hub_rc create_answer(struct call *call, const struct command *command,

@@ -27,10 +27,12 @@ static const struct {
     { "load_balancer", "How agents are chosen for tasks." },
     { "apps",       "Apps are tenants: what is in one is invisible to the others." },
     { "auth",       "Tokens, API keys, revocations and the keys that tokens are signed with." },
+    { "backups",    "Hot backups of the whole hub." },
     { "channels",   "Channels: publish, read back, and see who is present." },
     { "hub",        "The hub about itself." },
     { "namespaces", "Options that the channels of one namespace share." },
     { "consensus",  "Rounds of voting: rules, sealed and signed ballots, certificates." },
+    { "audit",      "The sealed trail of what system channels told." },
     { "schemas",    "The hub's own JSON Schema validator." },
     { "tasks",      "Work for agents: submitted, offered, leased, reported, replayed." },
 };

@@ -1,10 +1,17 @@
 /* Swarms: rest-contract.md section 2. */
+#include "channels/replay.h"
 #include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
 #include "hub/api/work_view.h"
+#include "hub/swarms/verdict.h"
 
-enum { LIST_DEFAULT = 20, ROWS_LOOKED_MAX = 20000, COLLABORATORS_DEFAULT = 5 };
+enum {
+    LIST_DEFAULT = 20,
+    ROWS_LOOKED_MAX = 20000,
+    COLLABORATORS_DEFAULT = 5,
+    ROUND_S_DEFAULT = 300
+};
 
 /* ---- swarm.join ---- */
 
@@ -303,11 +310,6 @@ static enum hub_rc listed(struct call *call, bool figures)
     }
     rc = list_all(call, &l);
     store_release(call->io->reader);
-    if (rc == HUB_OK && figures && l.id.n && l.total == 0) {
-        buf_clear(call->out);
-        return call_fail(call, HUB_NOT_FOUND, "Swarm %.*s not found",
-                         (int)(l.id.n < 200 ? l.id.n : 200), (const char *)l.id.p);
-    }
     return rc;
 }
 
@@ -330,9 +332,8 @@ static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct 
         spec->strategy_name = slice_str(otherwise);
     }
     if (!strategy_of(spec->strategy_name, &spec->strategy)) {
-        return call_fail(call, HUB_BAD_REQUEST, "Invalid strategy: %.*s",
-                         (int)(spec->strategy_name.n < 200 ? spec->strategy_name.n : 200),
-                         (const char *)spec->strategy_name.p);
+        return call_fail_field(call, "strategy", "enum", "'%.*s' is not a valid strategy",
+                               (int)spec->strategy_name.n, (const char *)spec->strategy_name.p);
     }
     return HUB_OK;
 }
@@ -525,6 +526,216 @@ static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
     return HUB_OK;
 }
 
+/* ---- swarm.consensus ---- */
+
+static enum hub_rc options_in(struct call *call, struct buf *packed, struct words *out)
+{
+    const json_t *list = call_json(call, "options");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        pack_slice(packed, slice_of(json_string_value(item), json_string_length(item)));
+        out->n++;
+    }
+    out->packed = buf_slice(packed);
+    return HUB_OK;
+}
+
+/* A threshold is that of a supermajority, whatever algorithm was named beside it. */
+static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
+{
+    struct slice name = call_text(call, "consensus_algorithm");
+    const json_t *threshold = call_json(call, "consensus_threshold");
+    out->rule = RULE_MAJORITY;
+    out->threshold = (struct tally_fraction){2, 3};
+    if (name.n && !tally_rule_of(name, &out->rule)) {
+        return call_fail_field(call, "consensus_algorithm", "enum", "'%.*s' is not a valid rule",
+                               (int)name.n, (const char *)name.p);
+    }
+    if (json_is_number(threshold)) {
+        out->rule = RULE_SUPERMAJORITY;
+        out->threshold = tally_fraction_near(json_number_value(threshold));
+    }
+    return HUB_OK;
+}
+
+static enum hub_rc consensus_prepare(struct call *call, struct buf *body)
+{
+    struct buf options = {0};
+    struct swarm_consensus ask = {
+        .asker = asker_of(call->who),
+        .task_id = call_text(call, "task_id"),
+        .timeout_ms = (int64_t)(call_number(call, "timeout_seconds", ROUND_S_DEFAULT) * 1000)};
+    ask.wait_ms = call_bool(call, "wait", false) ? ask.timeout_ms : 0;
+    enum hub_rc rc = rule_in(call, &ask);
+    if (rc == HUB_OK) {
+        rc = options_in(call, &options, &ask.options);
+    }
+    if (rc == HUB_OK) {
+        swarm_consensus_put(body, &ask);
+    }
+    buf_done(&options);
+    return rc;
+}
+
+static struct slice winner_of(const struct round *r)
+{
+    struct slice rest = r->options, option = {0};
+    for (int i = 0; i <= r->winner && round_option_next(&rest, &option); i++) {
+    }
+    return r->winner >= 0 ? option : slice_of(NULL, 0);
+}
+
+/* Votes are shown when they have been counted. */
+static void put_votes(struct json_out *o, const struct round *r, const struct paper *p)
+{
+    struct slice rest = r->options, option;
+    json_begin(o, '{');
+    for (uint32_t at = 0;
+         r->closed_ms && r->status != ROUND_CANCELLED && round_option_next(&rest, &option); at++) {
+        uint64_t votes = 0;
+        for (uint32_t i = 0; i < p->ballots_n; i++) {
+            const struct round_ballot *b = &p->ballots[i];
+            votes += b->fate == BALLOT_COUNTS && b->vote.choices_n && b->vote.choices[0] == at;
+        }
+        json_key_slice(o, option);
+        json_u64(o, votes);
+    }
+    json_end(o, '}');
+}
+
+/* The member that the voter's seat is for. */
+static struct slice member_of(struct store_view *view, const struct work *w, struct slice voter)
+{
+    struct slice rest = slice_of(NULL, 0);
+    struct work_member m;
+    struct member row;
+    (void)work_document(view, w->number, WORK_MEMBERS, &rest);
+    while (work_member_next(&rest, &m)) {
+        if (slice_equal(m.agent, voter) ||
+            (!m.agent.n && member_find(view, w->app, m.id, &row) == STORE_OK &&
+             slice_equal(row.agent, voter))) {
+            return m.id;
+        }
+    }
+    return voter;
+}
+
+static void put_participants(struct json_out *o, struct store_view *view, const struct work *w,
+                             const struct paper *p)
+{
+    json_key(o, "participating_members");
+    json_begin(o, '[');
+    for (uint32_t i = 0; i < p->ballots_n; i++) {
+        if (p->ballots[i].fate == BALLOT_COUNTS) {
+            json_text(o, member_of(view, w, p->seats[p->ballots[i].vote.seat].id));
+        }
+    }
+    json_end(o, ']');
+}
+
+static void verdict_json(struct json_out *o, struct store_view *view, const struct round *r,
+                         const struct paper *p, const struct work *w)
+{
+    bool majority = r->terms.rule == RULE_MAJORITY;
+    json_begin(o, '{');
+    put_text(o, "task_id", w->id);
+    put_swarm_id(o, view, w);
+    put_str(o, "consensus_algorithm", majority ? "majority-vote" : tally_rule_name(r->terms.rule));
+    if (r->terms.rule == RULE_SUPERMAJORITY) {
+        json_key(o, "consensus_threshold");
+        json_double(o, (double)r->terms.threshold.over / r->terms.threshold.under);
+    }
+    json_key(o, "result");
+    json_begin(o, '{');
+    put_text_or_null(o, "final_answer", winner_of(r));
+    json_key(o, "votes");
+    put_votes(o, r, p);
+    json_end(o, '}');
+    json_key(o, "confidence_score");
+    json_double(o, (double)r->confidence / TALLY_ONE);
+    put_participants(o, view, w, p);
+    put_time_or_null(o, "consensus_reached_at", r->status == ROUND_DECIDED ? r->closed_ms : 0);
+    put_text(o, "round_id", r->id);
+    put_bool(o, "consensus_reached", r->status == ROUND_DECIDED);
+    put_str(o, "status", round_status_name(r->status));
+    put_count(o, "eligible", r->seats_n);
+    put_count(o, "voted", r->voted_n);
+    put_time(o, "deadline", r->deadline_ms);
+    json_end(o, '}');
+}
+
+static enum hub_rc put_verdict(struct call *call, struct store_view *view, const struct round *r)
+{
+    struct work work;
+    struct paper paper;
+    enum store_rc rc = work_find(view, r->app, r->reference, &work);
+    if (rc == STORE_OK) {
+        rc = round_paper(view, r, &paper);
+    }
+    if (rc == STORE_OK) {
+        struct json_out o = json_out_to(call->out);
+        verdict_json(&o, view, r, &paper, &work);
+        paper_done(&paper);
+    }
+    return hub_rc_of_store(rc);
+}
+
+/* The round and where its channel stands, in one snapshot: what comes after it wakes who waits. */
+static enum hub_rc show_verdict(struct call *call, struct slice id, int64_t wait_ms)
+{
+    struct buf channel = {0};
+    struct replay_span span;
+    struct round round;
+    round_channel(&channel, id);
+    struct slice name = buf_slice(&channel);
+    enum store_rc rc = replay_span(call->io->hub->log, call->io->reader, call->who->app, name,
+                                   io_options(call->io, call->who->app, name), call->now_ms, &span);
+    enum hub_rc out =
+        hub_rc_of_store(rc == STORE_OK ? round_find(span.view, call->who->app, id, &round) : rc);
+    if (out == HUB_OK) {
+        out = put_verdict(call, span.view, &round);
+    }
+    if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
+        memcpy(call->wait.channel, name.p, name.n);
+        memcpy(call->wait.about, id.p, id.n);
+        call->wait.ms = wait_ms;
+        call->wait.since = span.head.last;
+    }
+    store_release(call->io->reader);
+    buf_done(&channel);
+    return out;
+}
+
+static enum hub_rc show_verdict_again(struct call *call, struct slice about)
+{
+    return show_verdict(call, about, 1); /* how long is for whoever waits to know */
+}
+
+static enum hub_rc consensus_answer(struct call *call, const struct command *command,
+                                    struct slice reply)
+{
+    struct store_view *view;
+    struct round round;
+    char id[ROUND_ID_CHARS];
+    uint32_t number;
+    int64_t wait_ms;
+    (void)command;
+    if (!swarm_verdict_get(reply, &number, &wait_ms)) {
+        return HUB_INTERNAL;
+    }
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(round_get(view, number, &round));
+        memcpy(id, rc == HUB_OK ? round.id.p : (const uint8_t *)"", rc == HUB_OK ? sizeof id : 0);
+        store_release(call->io->reader);
+    }
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    call->wait.again = show_verdict_again;
+    return show_verdict(call, slice_of(id, sizeof id), wait_ms);
+}
+
 /* clang-format off */
 #define SWARM_PATH(method, rest, code) {method, "/swarm" rest, code, STYLE_PROBLEM, false}
 #define SWARM_ID {"type":["string","null"],"maxLength":64}
@@ -537,6 +748,17 @@ static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
     "state":{"enum":["mapping","reducing","completed","partial","failed","cancelled"]}, \
     "assigned_members":{"type":"array","items":{"type":"string"}},"progress":{"type":"number"},"started_at":SHAPE_TIME,"completed_at":SHAPE_TIME_OR_NULL
 #define WORK SCHEMA({"type":"object","required":["task_id","swarm_id","coordination_strategy","status","assigned_members","started_at"],"properties":{WORK_PROPERTIES}})
+#define VERDICT_PARAMS(...) SCHEMA({"type":"object","required":[__VA_ARGS__],"properties":{"task_id":{"type":"string","minLength":1,"maxLength":128}, \
+    "consensus_algorithm":{"type":["string","null"],"maxLength":64,"default":"majority-vote","description":"A rule of rounds: docs/consensus.md."}, \
+    "consensus_threshold":{"type":["number","null"],"exclusiveMinimum":0,"maximum":1,"description":"The share of the votes that decides."}, \
+    "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":604800,"default":300}, \
+    "options":{"type":["array","null"],"minItems":1,"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":256},"description":"What may be voted for; the members' answers when absent."}, \
+    "wait":{"type":["boolean","null"],"description":"Answer when the round is closed."}}})
+#define VERDICT SCHEMA({"type":"object","required":["task_id","swarm_id","consensus_algorithm","result","confidence_score","participating_members","consensus_reached_at","round_id","consensus_reached","status"],"properties":{ \
+    "task_id":{"type":"string"},"swarm_id":{"type":["string","null"]},"consensus_algorithm":{"type":"string"},"consensus_threshold":{"type":"number"}, \
+    "result":{"type":"object","properties":{"final_answer":{"type":["string","null"]},"votes":{"type":"object","additionalProperties":SHAPE_COUNT,"description":"Once they are counted."}}}, \
+    "confidence_score":{"type":"number"},"participating_members":{"type":"array","items":{"type":"string"}},"consensus_reached_at":SHAPE_TIME_OR_NULL, \
+    "round_id":{"type":"string"},"consensus_reached":{"type":"boolean"},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]}}})
 
 static const struct operation rows[] = {
     { .name = "swarm.join", .summary = "Join a swarm: the one named, the one for the capability, or a new one",
@@ -606,6 +828,16 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID}}),
       .answer_schema = WORK,
       .kind = &command_work_cancel, .prepare = cancel_prepare, .answer = coordinate_answer },
+    { .name = "swarm.consensus", .summary = "Agree on the result of a swarm's work: its members' answers are their ballots",
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES | OPERATION_BODY,
+      .routes = {SWARM_PATH(METHOD_POST, "/consensus", 200)},
+      .params = VERDICT_PARAMS("task_id"), .answer_schema = VERDICT,
+      .kind = &command_swarm_consensus, .prepare = consensus_prepare, .answer = consensus_answer },
+    { .name = "swarm.task_consensus", .summary = "Agree on the result of a swarm's work, with a threshold",
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES | OPERATION_BODY,
+      .routes = {SWARM_PATH(METHOD_POST, "/tasks/{task_id}/consensus", 200)},
+      .params = VERDICT_PARAMS("task_id","consensus_threshold"), .answer_schema = VERDICT,
+      .kind = &command_swarm_consensus, .prepare = consensus_prepare, .answer = consensus_answer },
 };
 /* clang-format on */
 

@@ -42,7 +42,8 @@ void work_members_json(struct json_out *o, struct store_view *view, const struct
 }
 
 /* The task whose result counts, else the one in hand. */
-static void put_part_task(struct json_out *o, struct store_view *view, const struct work_part *part)
+static void put_part_task(struct json_out *o, struct store_view *view, const struct work_part *part,
+                          size_t *bytes)
 {
     struct task task;
     struct agent agent;
@@ -56,17 +57,24 @@ static void put_part_task(struct json_out *o, struct store_view *view, const str
     put_count(o, "attempt", has ? (uint64_t)task.attempts + task.redeliveries + 1 : 0);
     put_text_or_null(o, "error",
                      has && part->state == PART_FAILED ? task.error : slice_of(NULL, 0));
+    bool done = part->won && task_document(view, part->won, TASK_RESULT, &result) == STORE_OK;
+    *bytes += done ? result.n : 0;
+    bool omitted = *bytes > WORK_RESULTS_BYTES_MAX;
     json_key(o, "result");
-    if (part->won && task_document(view, part->won, TASK_RESULT, &result) == STORE_OK) {
+    if (done && !omitted) {
         json_raw(o, result);
     } else {
         json_put_null(o);
+    }
+    if (done && omitted) {
+        put_bool(o, "result_omitted", true); /* the task has it */
     }
 }
 
 void work_parts_json(struct json_out *o, struct store_view *view, const struct work *w)
 {
     struct slice members = slice_of(NULL, 0);
+    size_t bytes = 0;
     (void)work_document(view, w->number, WORK_MEMBERS, &members);
     json_begin(o, '[');
     for (uint32_t i = 0; i < w->division.parts_n; i++) {
@@ -79,7 +87,7 @@ void work_parts_json(struct json_out *o, struct store_view *view, const struct w
         put_count(o, "part", i);
         put_str(o, "status", work_part_state_name(part.state));
         put_text(o, "member_id", m.id);
-        put_part_task(o, view, &part);
+        put_part_task(o, view, &part, &bytes);
         put_bool(o, "copied", part.copy != 0);
         put_bool(o, "late", part.late);
         json_key(o, "seconds");
@@ -131,8 +139,8 @@ enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_pri
     if (name.n == 0 || task_priority_of(name, out)) {
         return HUB_OK;
     }
-    return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
-                     (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+    return call_fail_field(call, "priority", "enum", "'%.*s' is not a valid priority",
+                           (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
 }
 
 static struct slice text_in(const json_t *object, const char *name)

@@ -32,7 +32,7 @@ enum hub_rc work_spec_of(struct call *call, json_t *parameters, struct work_spec
  * more). */
 void work_input_put(struct buf *b, const json_t *parameters, const char *const *but);
 
-/* A task's priority, in any case; 400 otherwise. */
+/* A task's priority, in any case; normal when it is empty. */
 enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_priority *out);
 
 /* A mean, and a share, of what may have been nothing. */

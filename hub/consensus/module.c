@@ -49,7 +49,9 @@ static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc 
     buf_add_str(&text, before);
     buf_add_slice(&text, id);
     buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
+    if (command) { /* a vote from inside has nobody to be told */
+        apply_reply(a, command, buf_slice(&text));
+    }
     buf_done(&text);
     return rc;
 }
@@ -364,6 +366,7 @@ enum hub_rc consensus_open_inside(struct apply *a, const struct consensus_spec *
         out->number = r.number;
         out->opened_ms = r.opened_ms;
         out->deadline_ms = r.deadline_ms;
+        out->waits = spec->waits;
     }
     buf_done(&seats);
     buf_done(&options);
@@ -399,6 +402,7 @@ void consensus_spec_put(struct buf *b, const struct consensus_spec *s)
     pack_u8(b, s->signed_only);
     pack_i64(b, s->timeout_ms);
     pack_slice(b, s->chair);
+    pack_u8(b, s->waits);
     pack_u32(b, s->options_n);
     for (uint32_t i = 0; i < s->options_n; i++) {
         pack_slice(b, s->options[i]);
@@ -436,6 +440,7 @@ static bool spec_get(struct slice body, struct spec_read *out)
     s->signed_only = unpack_u8(&u) != 0;
     s->timeout_ms = unpack_i64(&u);
     s->chair = unpack_slice(&u);
+    s->waits = unpack_u8(&u) != 0;
     s->options_n = unpack_u32(&u);
     for (uint32_t i = 0; s->options_n <= TALLY_OPTIONS_MAX && i < s->options_n; i++) {
         out->options[i] = unpack_slice(&u);
@@ -464,6 +469,7 @@ static void reply_opened(struct apply *a, struct command *command,
     pack_u32(&b, opened->number);
     pack_i64(&b, opened->opened_ms);
     pack_i64(&b, opened->deadline_ms);
+    pack_u8(&b, opened->waits);
     pack_slice(&b, slice_str(opened->id));
     apply_reply(a, command, buf_slice(&b));
     buf_done(&b);
@@ -475,6 +481,7 @@ bool consensus_opened_get(struct slice reply, struct consensus_opened *out)
     out->number = unpack_u32(&u);
     out->opened_ms = unpack_i64(&u);
     out->deadline_ms = unpack_i64(&u);
+    out->waits = unpack_u8(&u) != 0;
     struct slice id = unpack_slice(&u);
     if (!unpack_done(&u) || id.n != ROUND_ID_CHARS) {
         return false;
@@ -609,6 +616,7 @@ static enum hub_rc close_round(struct apply *a, struct round *r, enum round_stop
     if (out == HUB_OK) {
         out = finish(a, r, &paper, &result);
     }
+    r->runoff = slice_of(NULL, 0); /* the id was ours */
     tally_result_done(&result);
     paper_done(&paper);
     return out;
@@ -688,7 +696,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
     struct slice id = unpack_slice(&u);
-    struct round round;
+    struct round round = {0};
     struct buf bytes = {0};
     uint8_t number[4];
     if (!unpack_done(&u)) {
@@ -767,7 +775,9 @@ static enum hub_rc answer(struct voting *v, enum consensus_vote_answer what, uin
     pack_u32(&b, v->round.number);
     pack_i64(&b, v->a->now_ms);
     pack_slice(&b, v->vote.voter);
-    apply_reply(v->a, v->command, buf_slice(&b));
+    if (v->command) {
+        apply_reply(v->a, v->command, buf_slice(&b));
+    }
     buf_done(&b);
     return HUB_OK;
 }
@@ -964,24 +974,36 @@ static bool ballot_fits(const struct voting *v)
            (!v->round.signed_only || v->vote.ballot.signature.n == SIGNATURE_BYTES);
 }
 
-static enum hub_rc vote_apply(struct apply *a, struct command *command, struct slice body)
+static enum hub_rc cast(struct voting *v)
 {
-    struct voting v = {.a = a, .command = command};
-    if (!vote_get(body, &v.vote)) {
-        return HUB_BAD_REQUEST;
-    }
-    enum hub_rc rc = find_seat(&v);
-    if (rc == HUB_OK && !ballot_fits(&v)) {
+    enum hub_rc rc = find_seat(v);
+    if (rc == HUB_OK && !ballot_fits(v)) {
         rc = HUB_BAD_REQUEST;
     }
     if (rc == HUB_OK) {
-        rc = find_before(&v);
+        rc = find_before(v);
     }
     if (rc == HUB_OK) {
-        rc = take(&v);
+        rc = take(v);
     }
-    buf_done(&v.bytes);
-    buf_done(&v.before_bytes);
+    buf_done(&v->bytes);
+    buf_done(&v->before_bytes);
+    return rc;
+}
+
+static enum hub_rc vote_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct voting v = {.a = a, .command = command};
+    return vote_get(body, &v.vote) ? cast(&v) : HUB_BAD_REQUEST;
+}
+
+enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *vote)
+{
+    struct voting v = {.a = a, .vote = *vote};
+    void *own = a->state;
+    a->state = writer_module(a->writer, MODULE_CONSENSUS);
+    enum hub_rc rc = cast(&v);
+    a->state = own;
     return rc;
 }
 

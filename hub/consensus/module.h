@@ -52,6 +52,7 @@ struct consensus_spec {
     const struct consensus_member *members;
     uint32_t members_n;
     struct slice chair; /* a member, for TIE_CHAIR */
+    bool waits;         /* whoever asked wants the answer when it closes: comes back in the reply */
 };
 
 /* Why not: a sentence for the caller, and the field it is about. */
@@ -67,6 +68,7 @@ struct consensus_opened {
     uint32_t number;
     char id[ROUND_ID_CHARS + 1];
     int64_t opened_ms, deadline_ms;
+    bool waits;
 };
 
 /* Opens a round for another part of the domain, from its own apply function. Ids and seeds come of
@@ -100,6 +102,9 @@ struct consensus_voted {
 };
 bool consensus_voted_get(struct slice reply, struct consensus_voted *out);
 extern const struct command_kind command_consensus_vote;
+/* A ballot that another part of the domain brings, from its own apply function. What it returns but
+ * HUB_OK has written nothing. */
+enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *vote);
 
 /* ---- cancelling ---- */
 

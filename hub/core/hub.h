@@ -51,7 +51,8 @@ struct hub_settings {
     int64_t audit_keep_ms;  /* seals are kept so long */
 };
 
-struct pulses; /* hub/agents/pulses.h */
+struct backups; /* hub/core/backups.h */
+struct pulses;  /* hub/agents/pulses.h */
 
 struct hub {
     struct clock clock; /* followed by the first I/O thread */
@@ -62,6 +63,7 @@ struct hub {
     struct rate_limiter *rate;
     struct pulses *pulses;
     struct secret *secret;
+    struct backups *backups;
     uint64_t hash_seed; /* of channel hashes, this run's own */
     uint64_t key_seed;  /* of idempotency keys: the store's, as their hashes are kept */
     char epoch[17];     /* of all channels, hex */

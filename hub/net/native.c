@@ -4,6 +4,7 @@
 #include "channels/frame.h"
 #include "channels/replay.h"
 #include "hub/api/channel_access.h"
+#include "hub/net/http.h"
 #include "hub/net/native_parts.h"
 
 #include <assert.h>
@@ -140,6 +141,19 @@ static void do_ping(struct conn *c, const struct client_frame *f)
     native_answer_end(c, &o);
 }
 
+/* Guessing costs here as it does over REST. */
+static void refuse_token(struct conn *c, struct slice id)
+{
+    struct rate_verdict rate;
+    if (!http_stranger_may(c, &rate)) {
+        native_refuse(c, id, HUB_RATE_LIMITED, NULL, slice_of(NULL, 0));
+        conn_close(c, CLOSE_RATE, "too many tries");
+        return;
+    }
+    native_refuse(c, id, HUB_UNAUTHORISED, "the token is not valid", slice_of(NULL, 0));
+    conn_close(c, CLOSE_UNAUTHORISED, "unauthorised");
+}
+
 static void do_auth(struct conn *c, const struct client_frame *f)
 {
     struct net_thread *t = c->thread;
@@ -161,9 +175,7 @@ static void do_auth(struct conn *c, const struct client_frame *f)
     digest_wipe(t->scratch.p, t->scratch.n);
     if (rc != ADMIT_OK) {
         io_count(&t->io.counters.auth_failures[rc], 1);
-        native_refuse(c, f->field[KEY_ID], HUB_UNAUTHORISED, "the token is not valid",
-                      slice_of(NULL, 0));
-        conn_close(c, CLOSE_UNAUTHORISED, "unauthorised");
+        refuse_token(c, f->field[KEY_ID]);
         return;
     }
     if (c->who && who->app != c->who->app) {

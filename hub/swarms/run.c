@@ -6,6 +6,7 @@
 #include "auth/digest.h"
 #include "channels/json_out.h"
 #include "hub/swarms/module.h"
+#include "hub/swarms/verdict.h"
 #include "store/hash.h"
 #include "store/timers.h"
 
@@ -394,7 +395,7 @@ static enum hub_rc finish(struct run *r, enum work_state state, enum work_stop s
     if (rc == HUB_OK) {
         rc = tell_state(r);
     }
-    bool all = rule_of(w)->stops || state == WORK_FAILED || state == WORK_CANCELLED;
+    bool all = rule_of(w)->stops || stop != WORK_STOP_ENOUGH;
     return rc == HUB_OK ? cancel_rest(r, all) : rc;
 }
 
@@ -438,16 +439,24 @@ static enum hub_rc finish_with(struct run *r, const json_t *outcome, enum work_s
 
 /* ---- merging ---- */
 
-/* The results of what is done, in the order of the input. */
+/* The results of what is done, in the order of the input; NULL: they are too many bytes. */
 static json_t *results_of(struct run *r)
 {
     json_t *list = json_array();
     struct work_part part;
+    size_t bytes = 0;
     for (uint32_t i = 0; i < r->work.division.parts_n; i++) {
-        if (work_part_get(r->a->view, r->work.number, i, &part) == STORE_OK &&
-            part.state == PART_DONE && !part.late) {
-            json_array_append_new(list, task_result(r, part.won));
+        struct slice text;
+        if (work_part_get(r->a->view, r->work.number, i, &part) != STORE_OK ||
+            part.state != PART_DONE || part.late) {
+            continue;
         }
+        bytes += task_document(r->a->view, part.won, TASK_RESULT, &text) == STORE_OK ? text.n : 0;
+        if (bytes > WORK_RESULTS_BYTES_MAX) {
+            json_decref(list);
+            return NULL;
+        }
+        json_array_append_new(list, task_result(r, part.won));
     }
     return list;
 }
@@ -513,7 +522,9 @@ static enum hub_rc merge(struct run *r, enum work_stop stop)
     const char *why = "";
     enum hub_rc rc;
     bool by_agent = r->work.reducer == REDUCE_AGENT || r->work.reducer == REDUCE_MEMBER;
-    if (by_agent && stop != WORK_STOP_TIMEOUT) {
+    if (!results) {
+        rc = finish(r, WORK_FAILED, WORK_STOP_MERGE, "the results are larger than 8 MiB");
+    } else if (by_agent && stop != WORK_STOP_TIMEOUT) {
         rc = merge_by_agent(r, results);
     } else if (by_agent) {
         rc = finish(r, WORK_FAILED, stop, "there was no time left to merge");
@@ -775,6 +786,9 @@ static enum hub_rc part_ended(struct run *r, uint32_t number, const struct task 
     r->work.failed_n += part.state == PART_FAILED;
     r->work.part_ms += part.state == PART_DONE ? part.took_ms : 0;
     rc = tell_part(r, number, part.state);
+    if (rc == HUB_OK) {
+        rc = verdict_answered(r->a, &r->work, &part);
+    }
     return rc == HUB_OK ? advance(r, number) : rc;
 }
 
@@ -912,6 +926,19 @@ static enum hub_rc open_first(struct run *r, const json_t *input)
     return rc;
 }
 
+/* Every part is given the input but for the list: many parts of a large one would be too much. */
+static bool fits(const struct work *w, const json_t *input)
+{
+    const char *name;
+    json_t *rest = json_copy((json_t *)(uintptr_t)input);
+    if (w->division.has_items && work_items(rest, &name)) {
+        json_object_del(rest, name);
+    }
+    size_t each = json_dumpb(rest, NULL, 0, JSON_COMPACT);
+    json_decref(rest);
+    return each * w->division.parts_n <= WORK_INPUT_BYTES_MAX;
+}
+
 enum hub_rc work_begin(struct apply *a, const struct work_spec *spec, struct buf *row,
                        struct work *out)
 {
@@ -930,6 +957,9 @@ enum hub_rc work_begin(struct apply *a, const struct work_spec *spec, struct buf
     if (rc == HUB_OK) {
         work_fill(&r, spec, number + 1, input, &figures);
         r.work.id = spec->id.n ? spec->id : mint(a, spec, number + 1, id);
+        rc = fits(&r.work, input) ? HUB_OK : HUB_TOO_LARGE;
+    }
+    if (rc == HUB_OK) {
         rc = write_beginning(&r, spec, &figures);
     }
     if (rc == HUB_OK) {

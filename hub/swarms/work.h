@@ -23,7 +23,9 @@
 enum {
     WORK_ID_BYTES_MAX = 128,
     WORK_WHY_BYTES_MAX = 512,
-    WORK_RESULT_BYTES_MAX = 1 << 20, /* of an outcome */
+    WORK_RESULT_BYTES_MAX = 1 << 20,  /* of an outcome */
+    WORK_RESULTS_BYTES_MAX = 8 << 20, /* of all parts: what is merged, and what is shown at once */
+    WORK_INPUT_BYTES_MAX = 32 << 20,  /* of what all parts are given */
 };
 
 enum team_kind { TEAM_NETWORK = 'n', TEAM_SWARM = 's' };

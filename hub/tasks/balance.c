@@ -386,7 +386,11 @@ static void sums(struct pick *p)
         p->running += p->list[i].running;
         p->slots += p->list[i].slots;
     }
-    p->salt = hash64(KEY_SEED, p->ask->key);
+    if (p->ask->key.n) {
+        p->salt = hash64(KEY_SEED, p->ask->key);
+    } else {
+        salt(p); /* nothing to keep together: anywhere */
+    }
 }
 
 /* An agent past its bound comes after all who are not, in the key's own order. */

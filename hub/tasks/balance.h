@@ -60,9 +60,9 @@ struct balance_candidate {
 struct balance_ask {
     uint32_t app;
     int64_t now_ms;
-    const uint8_t *seed;              /* of the command, at least 8 bytes */
-    struct slice region;              /* where it would best be done; may be empty */
-    struct slice key;                 /* consistent_hash: equal keys meet the same agent */
+    const uint8_t *seed; /* of the command, at least 8 bytes */
+    struct slice region; /* where it would best be done; may be empty */
+    struct slice key;    /* consistent_hash: equal keys meet the same agent; empty: any */
     const struct words *capabilities; /* that it wants; may be NULL */
 };
 

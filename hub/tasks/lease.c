@@ -39,6 +39,12 @@ bool task_act_get(struct slice body, struct task_act *out)
     return unpack_done(&u);
 }
 
+/* A lease never reaches past the task's own deadlines. */
+static int64_t lease_until(const struct live *live)
+{
+    return live->lease_due_ms < live->fixed_ms ? live->lease_due_ms : live->fixed_ms;
+}
+
 static enum hub_rc reply_acted(struct apply *a, struct command *command, uint64_t number,
                                bool stored, bool with_data)
 {
@@ -58,7 +64,7 @@ static enum hub_rc reply_acted(struct apply *a, struct command *command, uint64_
         return rc;
     }
     const struct live *live = live_find(t, number);
-    int64_t until = k.state == TASK_RUNNING && live ? live->lease_due_ms
+    int64_t until = k.state == TASK_RUNNING && live ? lease_until(live)
                     : k.state == TASK_RETRY_WAIT    ? k.due_ms
                                                     : 0;
     pack_i64(&b, a->now_ms);
@@ -393,7 +399,7 @@ static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker
     }
     /* Later than before: the heap finds out when the earlier moment comes. */
     live->lease_due_ms = a->now_ms + live->lease_ms;
-    return live->lease_due_ms < live->fixed_ms ? live->lease_due_ms : live->fixed_ms;
+    return lease_until(live);
 }
 
 static enum hub_rc renew_apply(struct apply *a, struct command *command, struct slice body)

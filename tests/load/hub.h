@@ -21,7 +21,7 @@ void hub_start(struct hub_process *hub, const char *program, const char *const *
                uint32_t descriptors);
 /* SIGTERM; its exit code, or 128 and the signal. */
 int hub_stop(struct hub_process *hub);
-unsigned hub_descriptors(const struct hub_process *hub);
+unsigned hub_descriptors(const struct hub_process *hub); /* 0: only root may know */
 /* CPU over that time, in percent of one core. */
 double hub_cpu(const struct hub_process *hub, uint64_t ns);
 

@@ -199,6 +199,7 @@ struct plan { /* drawn first */
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
     uint64_t rounds, ballots;
+    uint64_t tasks, leases;
 };
 
 struct world {
@@ -289,8 +290,12 @@ void agents_restarted(struct world *w);
 /* rounds.c: a run of its own, of rounds of voting */
 void rounds_run(struct world *w);
 
-/* throughput.c: an exit code */
+/* tasks.c: a run of its own, of tasks and agents that take them */
+void tasks_run(struct world *w);
+
+/* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);
+int tasks_throughput(const char *dir);
 
 /* check.c */
 void check_step(struct world *w);

@@ -126,10 +126,16 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .name = "nothing", .open = nothing_open, .close = nothing_close};
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &nothing,
-                                                   [MODULE_TASKS] = &nothing,
+                                                   [MODULE_TASKS] = &tasks_module,
                                                    [MODULE_CONSENSUS] = &consensus_module};
-    struct agents_options agents = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
-    const void *const module_options[] = {[MODULE_AGENTS] = &agents, [MODULE_CONSENSUS] = NULL};
+    static const struct agent_watcher watchers[] = {{MODULE_TASKS, tasks_agent_changed}};
+    struct agents_options agents = {.pulses = w->hub.pulses,
+                                    .settings = &w->hub.settings,
+                                    .watchers = watchers,
+                                    .watchers_n = sizeof watchers / sizeof *watchers};
+    struct tasks_options tasks = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks};
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,
@@ -304,6 +310,14 @@ static void plan_draw(struct world *w)
         .beats_per_s_max = 1000,
         .agent_grace_ms = 20000,
         .agent_reconnect_ms = 4000,
+        .task_lease_ms = 3000,
+        .task_accept_ms = 500,
+        .task_aging_ms = 2000,
+        .task_cancel_grace_ms = 1000,
+        .task_retry_ms = 100,
+        .task_retry_max_ms = 5000,
+        .task_attempts_max = 3,
+        .task_redeliveries_max = 3,
     };
 }
 

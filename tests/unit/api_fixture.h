@@ -91,10 +91,12 @@ static inline void fixture_writer(struct fixture *f)
                                 .settings = &f->hub.settings,
                                 .draw = auth_random};
     struct consensus_options consensus = {.watchers = NULL};
-    const void *const module_options[] = {
-        [MODULE_AGENTS] = &agents,       [MODULE_AUTH] = &auth,    [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus, [MODULE_NETWORKS] = NULL, /* keeps nothing in memory, as
-                                                                      swarms and audit */
+    /* What is not here keeps nothing in memory. */
+    const void *const module_options[sizeof modules / sizeof *modules] = {
+        [MODULE_AGENTS] = &agents,
+        [MODULE_AUTH] = &auth,
+        [MODULE_TASKS] = &tasks,
+        [MODULE_CONSENSUS] = &consensus,
     };
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
@@ -114,6 +116,9 @@ static inline void fixture_writer(struct fixture *f)
     f->hub.log = writer_log(f->hub.writer);
 }
 
+/* When a hub opens, unless a test opens it again later. */
+static int64_t fixture_start_ms = 1795196061000;
+
 static inline struct fixture *fixture_open(const char *dir)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
@@ -121,7 +126,7 @@ static inline struct fixture *fixture_open(const char *dir)
         .path = dir, .map_bytes = (size_t)1 << 28, .readers_max = 16, .fresh_epoch = {1}};
     char text[512] = "";
     assert_true(auth_init());
-    f->now_ms = 1795196061000;
+    f->now_ms = fixture_start_ms;
     f->settings = (struct hub_settings){.heartbeat_interval_ms = 10000,
                                         .heartbeat_timeout_ms = 300000,
                                         .suspect_intervals = 3,

@@ -227,6 +227,42 @@ static void a_seal_cannot_be_made_to_fit(void **state)
     buf_done(&good);
 }
 
+/* So many in one batch. */
+static void crowd_registers(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char id[16];
+        struct agent_register r = {.asker = {.subject = slice_str("boss")},
+                                   .agent = {.type = AGENT_WORKER, .slots = 1}};
+        r.agent.id = slice_of(id, (size_t)snprintf(id, sizeof id, "crowd-%u", i));
+        struct command *command =
+            io_command(&t.f->io, &command_agent_register, 1, (struct return_address){0}, 0);
+        struct buf *arena = io_arena(&t.f->io);
+        command->flags |= COMMAND_SILENT;
+        command->body_at = (uint32_t)arena->n;
+        agent_register_put(arena, &r);
+        command->body_n = (uint32_t)(arena->n - command->body_at);
+        if (i % 500 == 499 || i == n - 1) {
+            fixture_turn(t.f);
+        }
+    }
+}
+
+/* More than one seal holds, and more than one turn reads. */
+static void many_events_take_several_seals(void **state)
+{
+    struct chain_audit audit;
+    (void)state;
+    crowd_registers(2300);
+    turns(50);
+    seal();
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.events, 4600);
+    assert_int_equal(audit.sealed_to, audit.newest);
+    assert_true(audit.seals >= 3);
+}
+
 static void a_seal_left_out_is_missed(void **state)
 {
     struct chain_audit audit;
@@ -362,6 +398,23 @@ static void a_backup_is_verified_without_a_lock(void **state)
     assert_int_not_equal(store_open(&options, &copy, text, sizeof text), STORE_OK);
 }
 
+static void the_newest_seal_is_told_to_operators(void **state)
+{
+    struct principal *bee = person(ROLE_AGENT, "bee");
+    struct chain_audit audit;
+    char head[2 * CHAIN_HEAD_BYTES + 1];
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/api/v1/audit/head", NULL), HUB_NOT_FOUND);
+    agents_register(1);
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    hex_put(head, slice_of(audit.head, sizeof audit.head));
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/api/v1/audit/head", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "head"), head);
+    assert_int_equal(request(t.f, bee, METHOD_GET, "/api/v1/audit/head", NULL), HUB_FORBIDDEN);
+    principal_unref(bee);
+}
+
 #define audit_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -371,11 +424,13 @@ int main(void)
         audit_test(an_altered_byte_names_its_event),
         audit_test(a_missing_event_is_named),
         audit_test(a_seal_cannot_be_made_to_fit),
+        audit_test(many_events_take_several_seals),
         audit_test(a_seal_left_out_is_missed),
         audit_test(a_new_auditor_goes_on_where_the_chain_ends),
         audit_test(the_chain_survives_trimming),
         audit_test(events_of_users_are_not_sealed),
         audit_test(a_backup_is_verified_without_a_lock),
+        audit_test(the_newest_seal_is_told_to_operators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -396,6 +396,20 @@ static void one_hot_key_does_not_load_its_agent_past_the_bound(void **state)
     balance_free(f.balance);
 }
 
+static void without_a_key_consistent_hash_goes_anywhere(void **state)
+{
+    (void)state;
+    struct field f = field_of(8, 100, BALANCE_CONSISTENT_HASH);
+    unsigned used = 0;
+    for (unsigned i = 0; i < 80; i++) {
+        uint32_t *running = &f.list[pick(&f)].running;
+        used += *running == 0;
+        ++*running;
+    }
+    assert_int_equal(used, 8);
+    balance_free(f.balance);
+}
+
 /* One field on which each strategy has a reason of its own. */
 static void trace(enum balance_strategy strategy, char *out)
 {
@@ -492,6 +506,7 @@ int main(void)
         cmocka_unit_test(predictive_counts_what_was_given_since_the_last_report),
         cmocka_unit_test(a_key_keeps_its_agent_and_moves_only_with_it),
         cmocka_unit_test(one_hot_key_does_not_load_its_agent_past_the_bound),
+        cmocka_unit_test(without_a_key_consistent_hash_goes_anywhere),
         cmocka_unit_test(no_two_strategies_choose_alike),
         cmocka_unit_test(a_change_of_strategy_forgets_nothing),
     };

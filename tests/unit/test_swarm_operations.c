@@ -248,7 +248,8 @@ static void others_do_not_see_a_swarm(void **state)
     char *swarm = xstrdup(text(t.f, "swarm_id"));
     ok(call(t.other, "swarm.list", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
-    assert_int_equal(call(t.other, "swarm.status", "{\"swarm_id\":\"%s\"}", swarm), HUB_NOT_FOUND);
+    ok(call(t.other, "swarm.status", "{\"swarm_id\":\"%s\"}", swarm));
+    assert_int_equal(json_array_size(t.f->answer), 0);
     assert_int_equal(call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm), HUB_NOT_FOUND);
     assert_int_equal(
         call(t.other, "swarm.coordinate", "{\"task_id\":\"t\",\"swarm_id\":\"%s\"}", swarm),
@@ -322,7 +323,7 @@ static void nobody_to_coordinate_is_404(void **state)
     assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/coordinate", "{}"), HUB_INVALID);
     assert_int_equal(request(t.f, t.bee, METHOD_POST, "/swarm/coordinate",
                              "{\"task_id\":\"t\",\"strategy\":\"hope\"}"),
-                     HUB_BAD_REQUEST);
+                     HUB_INVALID);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, "/swarm/tasks/none/status", NULL),
                      HUB_NOT_FOUND);
     assert_string_equal(message(t.f), "Task none not found");
@@ -623,6 +624,67 @@ static void a_part_only_a_gone_agent_could_do_fails_at_once(void **state)
     result_is("[\"a1\"]");
 }
 
+/* ---- consensus ---- */
+
+static void answers_of_members_are_their_ballots(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    assert_int_equal(
+        request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"none\"}"),
+        HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Task none not found");
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v1\",\"strategy\":\"broadcast\"}"));
+    work_off(votes_for_a1, NULL);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"v1\"}"));
+    assert_string_equal(text(t.f, "task_id"), "v1");
+    assert_string_equal(text(t.f, "consensus_algorithm"), "majority-vote");
+    assert_string_equal(text(t.f, "result/final_answer"), "a1");
+    assert_int_equal(json_integer_value(member(t.f, "result/votes/a1")), 3);
+    assert_int_equal(json_integer_value(member(t.f, "result/votes/a2")), 1);
+    assert_float_equal(json_number_value(member(t.f, "confidence_score")), 0.75, 1e-6);
+    assert_int_equal(json_array_size(member(t.f, "participating_members")), 4);
+    assert_memory_equal(text(t.f, "participating_members/0"), "member_", 7);
+    assert_true(json_is_true(member(t.f, "consensus_reached")));
+    assert_string_equal(text(t.f, "status"), "decided");
+    char *round = xstrdup(text(t.f, "round_id"));
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"v1\"}"));
+    assert_string_equal(text(t.f, "round_id"), round);
+    /* another question about the same work is another round */
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/v1/consensus",
+               "{\"consensus_threshold\":0.8}"));
+    assert_string_not_equal(text(t.f, "round_id"), round);
+    assert_string_equal(text(t.f, "status"), "no_decision");
+    assert_false(json_is_true(member(t.f, "consensus_reached")));
+    assert_true(json_is_null(member(t.f, "result/final_answer")));
+    assert_float_equal(json_number_value(member(t.f, "consensus_threshold")), 0.8, 1e-9);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/v1/consensus", "{}"),
+                     HUB_INVALID);
+    free(round);
+}
+
+static void a_round_without_answers_is_open_until_members_answer_or_vote(void **state)
+{
+    (void)state;
+    swarm_of(3);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v2\",\"strategy\":\"broadcast\"}"));
+    ok(call(t.boss, "swarm.consensus", "{\"task_id\":\"v2\",\"options\":[\"a1\",\"a2\"]}"));
+    assert_string_equal(text(t.f, "status"), "open");
+    assert_false(json_is_true(member(t.f, "consensus_reached")));
+    assert_int_equal(json_object_size(member(t.f, "result/votes")), 0);
+    assert_int_equal(json_array_size(member(t.f, "participating_members")), 0);
+    char *round = xstrdup(text(t.f, "round_id"));
+    ok(call(t.boss, "consensus.vote", "{\"round_id\":\"%s\",\"voter\":\"a0\",\"choice\":\"a2\"}",
+            round));
+    work_off(votes_for_a1, NULL);
+    ok(call(t.boss, "swarm.consensus", "{\"task_id\":\"v2\"}"));
+    assert_string_equal(text(t.f, "round_id"), round);
+    assert_string_equal(text(t.f, "status"), "decided");
+    assert_string_equal(text(t.f, "result/final_answer"), "a1");
+    assert_int_equal(json_integer_value(member(t.f, "result/votes/a2")), 1);
+    free(round);
+}
+
 /* ---- networks ---- */
 
 static void network_of(const char *strategy, char out[64])
@@ -806,6 +868,8 @@ int main(void)
         with_hub(time_runs_out_with_what_is_there),
         with_hub(a_cancelled_work_takes_its_tasks_with_it),
         with_hub(a_part_only_a_gone_agent_could_do_fails_at_once),
+        with_hub(answers_of_members_are_their_ballots),
+        with_hub(a_round_without_answers_is_open_until_members_answer_or_vote),
         with_hub(a_network_is_shown_as_it_was_made),
         with_hub(a_network_executes_as_its_strategy_says),
         with_hub(status_and_advice_are_computed),

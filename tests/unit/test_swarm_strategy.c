@@ -2,6 +2,7 @@
 #include "tests/unit/scratch.h"
 
 #include "hub/swarms/strategy.h"
+#include "hub/swarms/swarm.h"
 
 static bool known(const char *name, enum work_strategy *out)
 {
@@ -250,6 +251,24 @@ static void the_largest_are_kept_with_what_belongs_to_them(void **state)
     json_decref(list);
 }
 
+static void members_change_as_the_table_says_and_not_otherwise(void **state)
+{
+    (void)state;
+    /* the agent lives, is stale, is gone; the member leaves */
+    static const enum member_state wanted[MEMBER_STATES][MEMBER_EVENTS] = {
+        [MEMBER_JOINING] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_NONE, MEMBER_LEFT},
+        [MEMBER_ACTIVE] = {MEMBER_NONE, MEMBER_SUSPENDED, MEMBER_EVICTED, MEMBER_LEFT},
+        [MEMBER_SUSPENDED] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_EVICTED, MEMBER_LEFT},
+    };
+    for (unsigned s = 0; s < MEMBER_STATES; s++) {
+        for (unsigned e = 0; e < MEMBER_EVENTS; e++) {
+            assert_int_equal(member_next((enum member_state)s, (enum member_event)e), wanted[s][e]);
+        }
+        bool there = s == MEMBER_JOINING || s == MEMBER_ACTIVE || s == MEMBER_SUSPENDED;
+        assert_int_equal(member_is_there((enum member_state)s), there);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +280,7 @@ int main(void)
         cmocka_unit_test(round_robin_goes_on_where_it_stood),
         cmocka_unit_test(more_items_than_parts_may_be_are_given_several_at_a_time),
         cmocka_unit_test(stragglers_are_known_once_half_is_in),
+        cmocka_unit_test(members_change_as_the_table_says_and_not_otherwise),
         cmocka_unit_test(each_reducer_does_what_its_name_says),
         cmocka_unit_test(a_vote_counts_each_result_once),
         cmocka_unit_test(results_that_do_not_fit_are_refused_with_a_reason),

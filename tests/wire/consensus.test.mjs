@@ -98,6 +98,21 @@ story('whoever waits is answered when the round closes, not before', async () =>
   await close(all);
 });
 
+story('whoever opens a round may wait for its outcome in the same request', async () => {
+  const all = await voters(2);
+  const watcher = await hub.connect();
+  await watcher.subscribe('consensus');
+  const reference = fresh('task');
+  const waiting = openRound(all, { wait: true, reference, timeout_seconds: 30 });
+  const { data } = await watcher.next((frame) => frame.event === 'opened' && frame.data.reference === reference);
+  const round = await show(data);
+  for (const one of all) await one.vote(round, { choice: 'left' });
+  assert.equal((await waiting).status, 'decided');
+  assert.equal((await openRound(all, { wait: true, timeout_seconds: 1 })).status, 'no_quorum');
+  await watcher.close();
+  await close(all);
+});
+
 story('waiting ends when its time is up, with the round as it stands', async () => {
   const [one, other] = await voters(2);
   const round = await openRound([one, other]);

@@ -193,6 +193,25 @@ story('a token of a megabyte is refused for its length, at every door, at once',
   await settles();
 });
 
+story('whoever guesses is counted by address at every door, and told to wait', async () => {
+  const counting = await startHub({ config: { rates: { address_per_minute: 30 } } }); // twenty at once, then one every two seconds
+  const statuses = [];
+  for (let n = 0; n < 8; n++) {
+    statuses.push((await counting.get('/agents', { token: `guess ${n}` })).status);
+    statuses.push(await counting.connect({ token: `guess ${n}`, welcome: false }).then((bee) => bee.opened).catch((error) => error.status));
+    const bee = await counting.connect({ token: null });
+    bee.send({ type: 'auth', token: `guess ${n}` });
+    statuses.push((await bee.next('error')).status);
+    assert.equal((await bee.closed).code, statuses.at(-1) === 429 ? 4301 : 4009);
+  }
+  assert.deepEqual(statuses.slice(0, 20), Array(20).fill(401));
+  assert.ok(statuses.slice(20).includes(429), statuses.join(' '));
+  const told = await counting.get('/agents', { token: 'one more guess' });
+  if (told.status === 429) assert.ok(Number(told.headers['retry-after']) > 0);
+  assert.equal((await counting.get('/agents')).status, 200, 'whoever has a key is served all the same');
+  await counting.stop();
+});
+
 story('how long a refusal takes does not tell a wrong key from an unknown one', async () => {
   const made = (await hub.post('/api/v1/auth/keys', { name: fresh('key'), role: 'viewer' })).body;
   const key = made.key ?? made.api_key ?? made.text;

@@ -1,6 +1,6 @@
 // tests/wire/run.mjs: runs the stories with node's own test runner, a process for each file.
 //
-//     node run.mjs [PART OF A FILE NAME…]
+//     node run.mjs [--in FOLDER] [PART OF A FILE NAME…]
 //     WAGGLE_JOBS=1 node run.mjs         one after another, with their output as it comes
 //
 // Most of a story is waiting for time to pass, so more files run at once than there are cores; each
@@ -11,11 +11,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
+const here = wanted[0] === '--in' ? resolve(wanted.splice(0, 2)[1]) : dirname(fileURLToPath(import.meta.url));
 const stories = readdirSync(here)
   .filter((name) => name.endsWith('.test.mjs'))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))

@@ -222,3 +222,37 @@ story('the balancer’s strategy survives kill -9, and its figures are counted',
   await bee.stop();
   await own.stop();
 });
+
+story('a swarm agrees on what its members answered, and who waits is answered when it does', async () => {
+  let answered = false;
+  const { swarm_id, bees } = await swarm(4, async () => {
+    await until(() => answered, { timeout: 20_000 });
+    return 'yes';
+  });
+  const begun = await coordinate(swarm_id, 'broadcast', { ask: 'swarm?' });
+  const missing = await hub.post('/swarm/consensus', { task_id: 'nothing' });
+  assert.equal(missing.status, 404);
+  assert.equal(missing.body.detail, 'Task nothing not found');
+  const open = (await hub.post('/swarm/consensus', { task_id: begun.task_id, options: ['yes', 'no'] })).body;
+  assert.equal(open.status, 'open');
+  assert.equal(open.consensus_reached, false);
+  assert.equal(open.result.final_answer, null);
+  assert.deepEqual(open.result.votes, {});
+  assert.equal(open.consensus_reached_at, null);
+  const waiting = hub.post('/swarm/consensus', { task_id: begun.task_id, wait: true, timeout_seconds: 20 });
+  await sleep(100);
+  answered = true;
+  const closed = (await waiting).body;
+  includesKeys(closed, ['task_id', 'swarm_id', 'consensus_algorithm', 'result', 'confidence_score', 'participating_members', 'consensus_reached_at', 'round_id', 'consensus_reached', 'status']);
+  assert.equal(closed.round_id, open.round_id);
+  assert.equal(closed.status, 'decided');
+  assert.equal(closed.result.final_answer, 'yes');
+  assert.deepEqual(closed.result.votes, { yes: 4, no: 0 });
+  assert.equal(closed.confidence_score, 1);
+  assert.deepEqual([...closed.participating_members].sort(), bees.map((bee) => bee.member_id).sort());
+  isTime(closed.consensus_reached_at);
+  const threshold = (await hub.post(`/swarm/tasks/${begun.task_id}/consensus`, { consensus_threshold: 0.75 })).body;
+  assert.equal(threshold.consensus_threshold, 0.75);
+  assert.equal(threshold.consensus_reached, true);
+  await stopAll(bees);
+});
