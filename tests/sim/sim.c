@@ -61,6 +61,7 @@ static void count(struct totals *t, const struct sim_counts *c)
     t->counts.ballots += c->ballots;
     t->counts.tasks += c->tasks;
     t->counts.leases += c->leases;
+    t->counts.works += c->works;
 }
 
 static void run_kind(const struct options *o, struct totals *t, uint64_t seed,
@@ -95,6 +96,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, world_run);
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
+    run_kind(o, t, seed, swarms_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)
@@ -191,6 +193,7 @@ int main(int argc, char **argv)
     double seconds = (double)(now_us() - began) / 1e6;
     printf("%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
            "%llu gaps, %llu agent changes, %llu rounds, %llu ballots, %llu tasks, %llu leases, "
+           "%llu works, "
            "%llu crashes, %llu disk faults; %.1f s, %.0f commands a second\n",
            (unsigned long long)t.runs, (unsigned long long)t.failed,
            (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
@@ -198,7 +201,7 @@ int main(int argc, char **argv)
            (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
            (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
            (unsigned long long)t.counts.tasks, (unsigned long long)t.counts.leases,
-           (unsigned long long)t.counts.crashes, (unsigned long long)t.counts.faults, seconds,
-           (double)t.counts.commands / seconds);
+           (unsigned long long)t.counts.works, (unsigned long long)t.counts.crashes,
+           (unsigned long long)t.counts.faults, seconds, (double)t.counts.commands / seconds);
     return t.failed ? 1 : 0;
 }

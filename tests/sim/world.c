@@ -127,13 +127,19 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
     static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
                                                    [MODULE_AUTH] = &nothing,
                                                    [MODULE_TASKS] = &tasks_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module};
-    static const struct agent_watcher watchers[] = {{MODULE_TASKS, tasks_agent_changed}};
+                                                   [MODULE_CONSENSUS] = &consensus_module,
+                                                   [MODULE_SWARMS] = &swarms_module};
+    static const struct agent_watcher watchers[] = {{MODULE_TASKS, tasks_agent_changed},
+                                                    {MODULE_SWARMS, swarms_agent_changed}};
+    static const struct task_watcher task_watchers[] = {{MODULE_SWARMS, swarms_task_changed}};
     struct agents_options agents = {.pulses = w->hub.pulses,
                                     .settings = &w->hub.settings,
                                     .watchers = watchers,
                                     .watchers_n = sizeof watchers / sizeof *watchers};
-    struct tasks_options tasks = {.pulses = w->hub.pulses, .settings = &w->hub.settings};
+    struct tasks_options tasks = {.pulses = w->hub.pulses,
+                                  .settings = &w->hub.settings,
+                                  .watchers = task_watchers,
+                                  .watchers_n = 1};
     const void *const module_options[sizeof modules / sizeof *modules] = {
         [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks};
     struct writer_options options = {
