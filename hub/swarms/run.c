@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ITEM_MERGE = UINT32_MAX, ITEM_COPY = 1, ID_BYTES = 48, NEEDS_AGENTS_MAX = TASK_WORDS_MAX };
-enum { PART_UNKNOWN = UINT32_MAX };
+enum { ITEM_COPY = 1, ID_BYTES = 48, NEEDS_AGENTS_MAX = TASK_WORDS_MAX };
+#define ITEM_MERGE UINT32_MAX
+#define PART_UNKNOWN UINT32_MAX
 static const uint64_t ID_SEED = UINT64_C(0x776f726b);
 
 /* A work in hand: its row is a copy, the documents are borrowed and read again after writes. */
