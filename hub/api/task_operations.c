@@ -365,7 +365,10 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     }
     if (json_is_string(one)) {
         struct slice text = slice_of(json_string_value(one), json_string_length(one));
-        n += task_lease_of(text, &out[n].number, &out[n].lease);
+        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+            out[n] = (struct task_lease){.number = 0};
+        }
+        n++;
     }
     return n;
 }
@@ -375,7 +378,7 @@ static enum hub_rc renew_prepare(struct call *call, struct buf *body)
     struct asker asker = asker_of(call->who);
     struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
     uint32_t n = read_leases(call, leases);
-    task_renew_put(body, &asker, leases, n);
+    task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
     free(leases);
     return HUB_OK;
 }

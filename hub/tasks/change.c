@@ -3,10 +3,12 @@
 #include "hub/tasks/inside.h"
 #include "channels/json_out.h"
 
-enum { DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
+/* ROOM: what a row or an event takes as a rule, so that a buffer grows once. */
+enum { ROOM = 640, DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
 
 enum hub_rc task_hold(struct held_task *out, const struct task *found)
 {
+    (void)buf_reserve(&out->bytes, ROOM);
     task_pack(&out->bytes, found);
     return task_unpack(buf_slice(&out->bytes), &out->task) ? HUB_OK : HUB_STORE_DAMAGED;
 }
@@ -83,6 +85,7 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
 {
     struct tasks *t = tasks_of(a);
     struct buf data = {0}, channel = {0};
+    (void)buf_reserve(&data, ROOM);
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
     put_state(&o, k, before);
@@ -119,6 +122,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     struct buf data = {0}, channel = {0};
     char lease[TASK_LEASE_ID_BYTES + 1];
     task_lease_id(lease, k->number, k->lease);
+    (void)buf_reserve(&data, ROOM);
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
     json_key(&o, "task_id");

@@ -31,9 +31,8 @@ static enum hub_rc lapse(struct apply *a, const struct task *task, enum task_sto
                : HUB_CONFLICT;
 }
 
-static bool past(const struct task *task, int64_t begun_ms, int64_t within_ms, int64_t now_ms)
+static bool past(int64_t begun_ms, int64_t within_ms, int64_t now_ms)
 {
-    (void)task;
     return within_ms && now_ms >= begun_ms + within_ms;
 }
 
@@ -42,7 +41,7 @@ static enum hub_rc due_running(struct apply *a, const struct task *k, bool total
     if (total) {
         return task_failed(a, k, slice_str("total time is over"), STOP_TOTAL_TIMEOUT, -1, "dead");
     }
-    if (past(k, k->started_ms, k->close_within_ms, a->now_ms)) {
+    if (past(k->started_ms, k->close_within_ms, a->now_ms)) {
         enum task_stop final = k->attempts + 1 >= k->attempts_max ? STOP_CLOSE_TIMEOUT : STOP_NONE;
         return task_failed(a, k, slice_str("timeout"), final, -1, "timeout");
     }
@@ -52,7 +51,7 @@ static enum hub_rc due_running(struct apply *a, const struct task *k, bool total
 static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
 {
     const struct hub_settings *s = task_settings(tasks_of(a));
-    bool total = past(k, k->submitted_ms, k->total_within_ms, a->now_ms);
+    bool total = past(k->submitted_ms, k->total_within_ms, a->now_ms);
     switch (k->state) {
     case TASK_SCHEDULED:
         return total                    ? lapse(a, k, STOP_TOTAL_TIMEOUT)
@@ -62,9 +61,8 @@ static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
         if (total) {
             return lapse(a, k, STOP_TOTAL_TIMEOUT);
         }
-        return past(k, k->changed_ms, k->start_within_ms, a->now_ms)
-                   ? lapse(a, k, STOP_START_TIMEOUT)
-                   : HUB_OK;
+        return past(k->changed_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
+                                                                  : HUB_OK;
     case TASK_LEASED:
         return a->now_ms >= k->leased_ms + s->task_accept_ms ? task_rejected(a, k, "unanswered")
                                                              : HUB_OK;
@@ -178,8 +176,13 @@ static bool expire_deadline(struct tasks *t, int64_t now_ms, struct tray *tray)
 
 struct candidates {
     struct balance_candidate list[CANDIDATES_MAX];
-    uint32_t n, free_n; /* free_n: with a slot free */
+    uint32_t n;
 };
+
+struct candidates *candidates_new(void)
+{
+    return xcalloc(1, sizeof(struct candidates));
+}
 
 static void add(struct candidates *c, const struct worker *w)
 {
@@ -258,8 +261,8 @@ static struct live *next_waiting(struct tasks *t, struct tasks_app *app, int64_t
 
 static uint32_t choose(struct tasks *t, struct tasks_app *app, struct live *live, int64_t now_ms)
 {
-    static struct candidates c; /* the writer's alone; too large for a stack that is not */
-    candidates_for(t, app, live, now_ms, &c);
+    struct candidates *c = t->candidates;
+    candidates_for(t, app, live, now_ms, c);
     uint8_t seed[SEED_BYTES] = {0};
     be64_put(seed, hash64((uint64_t)now_ms, slice_of(&live->item.number, sizeof(uint64_t))));
     struct balance_ask ask = {.app = app->app,
@@ -268,8 +271,8 @@ static uint32_t choose(struct tasks *t, struct tasks_app *app, struct live *live
                               .region = live->kind->region,
                               .key = slice_of(live->sticky, live->sticky_n),
                               .capabilities = &live->kind->needs.capabilities};
-    int64_t at = c.n ? balance_pick(t->balance, &ask, c.list, c.n) : BALANCE_NOBODY;
-    return at == BALANCE_NOBODY ? 0 : c.list[at].number;
+    int64_t at = c->n ? balance_pick(t->balance, &ask, c->list, c->n) : BALANCE_NOBODY;
+    return at == BALANCE_NOBODY ? 0 : c->list[at].number;
 }
 
 /* Takes it out of the queue for the moment; false: nobody for it now. */
@@ -350,7 +353,7 @@ int64_t tasks_next_due(void *state)
     for (uint32_t i = 1; i < t->apps_n; i++) {
         const struct tasks_app *app = t->apps[i];
         if (app && may_dispatch(app)) {
-            return INT64_MIN;
+            return 0; /* at once */
         }
         due = app && app->recheck_ms < due ? app->recheck_ms : due;
     }

@@ -13,7 +13,7 @@
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
-enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = UINT32_MAX };
+enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
 
 /* What many tasks ask alike of an agent: compared with the agents once, not once a task. */
 struct kind {
@@ -93,10 +93,13 @@ struct tasks {
     uint32_t workers_n, workers_cap;
     struct kind **kinds; /* by id; NULL: free */
     uint32_t kinds_n, kinds_cap;
+    uint32_t *kinds_free; /* ids to be used again; room for kinds_cap */
+    uint32_t kinds_free_n;
     struct kind *kind_buckets[KIND_BUCKETS];
     struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
     struct balance *balance;
+    struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
 
@@ -177,6 +180,7 @@ enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc
                         const char *before, struct slice id, const char *after);
 
 /* dispatch.c */
+struct candidates *candidates_new(void);
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
 

@@ -375,10 +375,11 @@ const struct command_kind command_task_progress = {
 
 /* ---- renew: moves clocks in memory, writes nothing ---- */
 
-void task_renew_put(struct buf *b, const struct asker *asker, const struct task_lease *leases,
-                    uint32_t n)
+void task_renew_put(struct buf *b, const struct asker *asker, bool strict,
+                    const struct task_lease *leases, uint32_t n)
 {
     asker_put(b, asker);
+    pack_u8(b, strict);
     pack_u32(b, n);
     for (uint32_t i = 0; i < n; i++) {
         pack_u64(b, leases[i].number);
@@ -407,6 +408,7 @@ static enum hub_rc renew_apply(struct apply *a, struct command *command, struct 
     struct tasks *t = tasks_of(a);
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
+    bool strict = unpack_u8(&u) != 0, lost = false;
     uint32_t n = unpack_u32(&u);
     struct buf b = {0};
     if (n > RENEWALS_MAX) {
@@ -419,14 +421,19 @@ static enum hub_rc renew_apply(struct apply *a, struct command *command, struct 
         uint32_t lease = unpack_u32(&u);
         pack_u64(&b, number);
         pack_u32(&b, lease);
-        pack_i64(&b, renew(a, t, &asker, number, lease));
+        int64_t until = renew(a, t, &asker, number, lease);
+        lost = lost || !until;
+        pack_i64(&b, until);
     }
-    bool whole = unpack_done(&u);
-    if (whole) {
+    bool whole = unpack_done(&u), refused = strict && lost;
+    if (whole && !refused) {
         apply_reply(a, command, buf_slice(&b));
     }
     buf_done(&b);
-    return whole ? HUB_OK : HUB_BAD_REQUEST;
+    if (!whole) {
+        return HUB_BAD_REQUEST;
+    }
+    return refused ? HUB_LEASE_LOST : HUB_OK;
 }
 
 const struct command_kind command_task_renew = {

@@ -348,6 +348,7 @@ void *tasks_open(const void *options)
     struct tasks *t = xcalloc(1, sizeof *t);
     t->options = *(const struct tasks_options *)options;
     t->balance = balance_new();
+    t->candidates = candidates_new();
     return t;
 }
 
@@ -382,7 +383,9 @@ void tasks_close(void *state)
     }
     balance_free(t->balance);
     free(t->workers);
+    free(t->candidates);
     free(t->kinds);
+    free(t->kinds_free);
     free(t->apps);
     free(t->table);
     free(t->heap);

@@ -128,8 +128,9 @@ struct task_lease {
     uint64_t number;
     uint32_t lease;
 };
-void task_renew_put(struct buf *b, const struct asker *asker, const struct task_lease *leases,
-                    uint32_t n);
+/* strict: one that is lost refuses the command instead. */
+void task_renew_put(struct buf *b, const struct asker *asker, bool strict,
+                    const struct task_lease *leases, uint32_t n);
 struct task_renewed {
     int64_t at_ms;
     uint32_t n;        /* renewed, or lost */

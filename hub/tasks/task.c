@@ -6,6 +6,7 @@
 
 enum {
     ROW_VERSION = 1,
+    ROW_ROOM = 512, /* a row's size as a rule, so that its buffer grows once */
     INDEX_ID = 'n',
     INDEX_TOTALS = 't',
     INDEX_BYTES_MAX = 1 + 4 + 1 + 16 + 8,
@@ -490,6 +491,7 @@ enum store_rc task_put(struct store_txn *txn, const struct task *t, const struct
     if (rc == STORE_OK) {
         struct buf row = {0};
         uint8_t key[8];
+        (void)buf_reserve(&row, ROW_ROOM);
         task_pack(&row, t);
         rc = store_put(txn, TABLE_TASK, number_key(key, t->number), buf_slice(&row));
         buf_done(&row);

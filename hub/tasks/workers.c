@@ -61,14 +61,13 @@ static void pack_kind(struct buf *b, const struct task *task)
 
 static uint32_t kind_place(struct tasks *t)
 {
-    for (uint32_t i = t->kinds_n; i > 0 && i + 64 > t->kinds_n; i--) {
-        if (!t->kinds[i - 1]) {
-            return i - 1; /* most that end are young */
-        }
+    if (t->kinds_free_n) {
+        return t->kinds_free[--t->kinds_free_n];
     }
     if (t->kinds_n == t->kinds_cap) {
         t->kinds_cap = t->kinds_cap ? t->kinds_cap * 2 : 64;
         t->kinds = xrealloc(t->kinds, t->kinds_cap * sizeof(struct kind *));
+        t->kinds_free = xrealloc(t->kinds_free, t->kinds_cap * sizeof *t->kinds_free);
     }
     return t->kinds_n++;
 }
@@ -133,6 +132,7 @@ void kind_unref(struct tasks *t, struct kind *kind)
     }
     *at = kind->next;
     t->kinds[kind->id] = NULL;
+    t->kinds_free[t->kinds_free_n++] = kind->id;
     kind_free(kind);
 }
 
@@ -143,7 +143,7 @@ void kinds_forget(struct tasks *t)
             kind_free(t->kinds[i]);
         }
     }
-    t->kinds_n = 0;
+    t->kinds_n = t->kinds_free_n = 0;
     memset(t->kind_buckets, 0, sizeof t->kind_buckets);
 }
 

@@ -157,7 +157,7 @@ static void do_renew(struct run *r, uint64_t number)
     struct asker asker = boss();
     struct buf body = {0};
     struct task_lease lease = {.number = number, .lease = r->tasks[number].held_lease};
-    task_renew_put(&body, &asker, &lease, 1);
+    task_renew_put(&body, &asker, false, &lease, 1);
     ask(r, &command_task_renew, ASKED_RENEW, number, &body);
 }
 

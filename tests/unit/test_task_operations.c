@@ -299,6 +299,8 @@ static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
     assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\",\"junk\"]}", old), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "lost_count")), 2);
     assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(post(t.bee, "/tasks/%s/renew {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
     assert_int_equal(post(t.bee, "/tasks/%s/cancel {\"lease_id\":\"%s\"}", t.task, old),
                      HUB_LEASE_LOST);
     assert_string_equal(state_of(t.bee, t.task), "leased");
