@@ -18,6 +18,8 @@ enum frame_type {
     FRAME_PUBLISH,
     FRAME_ACK,
     FRAME_NACK,
+    FRAME_PROGRESS,
+    FRAME_TERM,
     FRAME_PRESENCE,
     FRAME_HISTORY,
     FRAME_CALL,

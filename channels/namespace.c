@@ -68,6 +68,9 @@ static const struct option options[] = {
     { "presence_grace_ms", OPTION_MS,     false, AT(presence_grace_ms),  0, 3600000, NULL,     "milliseconds, or a number with ms, s, m or h, up to 1h" },
     { "message_bytes",     OPTION_SIZE,   true,  AT(message_bytes),      1, 16 << 20, NULL,    "bytes, or a number with B, KiB or MiB, from 1 to 16MiB" },
     { "rate",              OPTION_COUNT,  true,  AT(rate),               0, 1000000, NULL,     "a whole number up to 1000000, 0 for no bound" },
+    { "ack_wait",          OPTION_AGE,    false, AT(ack_wait_ms),        10, DAY_MS, NULL,      "seconds, or a number with ms, s, m or h, from 10ms to 24h" },
+    { "max_in_flight",     OPTION_COUNT,  false, AT(max_in_flight),      1, 4096, NULL,        "a whole number from 1 to 4096" },
+    { "max_deliver",       OPTION_COUNT,  false, AT(max_deliver),        1, 1000, NULL,        "a whole number from 1 to 1000" },
 };
 /* clang-format on */
 
@@ -264,26 +267,27 @@ void namespace_options_json(const struct namespace_options *from, struct json_ou
 /* ---- what holds without configuration ---- */
 
 /* clang-format off */
+#define ACKS .ack_wait_ms = 30000, .max_in_flight = 256, .max_deliver = 5
 static const struct namespace_options normal = {
     .access = CHANNEL_PUBLIC, .delivery = NS_DURABLE, .slow = NS_SLOW_CURSOR, .publish = NS_PUBLISH_CAPABLE,
     .history = { .events_max = 10000, .age_ms_max = 24 * 3600 * 1000 },
-    .presence_grace_ms = 2000, .message_bytes = 64 << 10,
+    .presence_grace_ms = 2000, .message_bytes = 64 << 10, ACKS,
 };
 static const struct namespace_options live = {
     .access = CHANNEL_PUBLIC, .delivery = NS_LIVE, .slow = NS_SLOW_DROP, .publish = NS_PUBLISH_CAPABLE,
-    .presence_grace_ms = 2000, .message_bytes = 64 << 10,
+    .presence_grace_ms = 2000, .message_bytes = 64 << 10, ACKS,
 };
 /* The trail of what happened to agents and tasks: kept longer than what users publish. The hub bounds
  * what it writes itself, so message_bytes stands at the largest. */
 static const struct namespace_options system_durable = {
     .access = CHANNEL_PRIVATE, .delivery = NS_DURABLE, .slow = NS_SLOW_CURSOR, .publish = NS_PUBLISH_HUB, .system = true,
     .history = { .events_max = 100000, .age_ms_max = INT64_C(7) * 24 * 3600 * 1000 },
-    .presence_grace_ms = 2000, .message_bytes = 16 << 20,
+    .presence_grace_ms = 2000, .message_bytes = 16 << 20, ACKS,
 };
 /* A dashboard wants the newest figure of each agent, not each figure. */
 static const struct namespace_options system_live = {
     .access = CHANNEL_PRIVATE, .delivery = NS_LIVE, .slow = NS_SLOW_DROP, .publish = NS_PUBLISH_HUB, .system = true,
-    .conflate = true, .presence_grace_ms = 2000, .message_bytes = 16 << 20,
+    .conflate = true, .presence_grace_ms = 2000, .message_bytes = 16 << 20, ACKS,
 };
 
 static const struct { const char *name; const struct namespace_options *options; } built_in[] = {

@@ -22,6 +22,10 @@
  *   presence_grace_ms  "2s" …, a bare number is milliseconds, as in JSON
  *   message_bytes      like history_bytes, from 1 to 16 MiB
  *   rate               publishes a second and principal; 0: no own bound
+ *   ack_wait           "30s" …, a bare number is seconds, as in JSON: a named cursor delivers again
+ *                      what was not acknowledged for so long
+ *   max_in_flight      unacknowledged at a time: events of one cursor, messages of one recipient
+ *   max_deliver        after so many deliveries without an ack an event or message is dead
  *
  * Durations have the units ms, s, m, h, d; sizes B, KiB, MiB, GiB; both up to three decimals.
  *
@@ -57,6 +61,9 @@ struct namespace_options {
     uint32_t presence_grace_ms;
     uint32_t message_bytes; /* largest data */
     uint32_t rate;          /* publishes a second and principal; 0: no own bound */
+    uint32_t ack_wait_ms;   /* of named cursors, as are those that follow */
+    uint32_t max_in_flight;
+    uint32_t max_deliver;
 };
 
 struct namespaces;

@@ -23,7 +23,8 @@ struct waiting {
     uint32_t n;
     bool live;
     uint64_t channel_hash, conflate;
-    uint64_t gap; /* this is a gap frame for so many events */
+    uint64_t offset; /* of a durable event that a subscription to its channel gets; 0: of none */
+    uint64_t gap;    /* this is a gap frame for so many events */
     uint8_t bytes[];
 };
 
@@ -369,6 +370,27 @@ static enum outbox_slow keep_live(const struct keeping *k, const struct delivery
     return OUTBOX_KEPT;
 }
 
+/* Takes back what waits of the same subscription: the log has it too, and a peer that does not read
+ * holds no memory (native-protocol.md section 5). Only the run that ends before this event: what
+ * stands before a hole came for an earlier subscription, and was promised with it. Returns the
+ * first offset that is not kept. */
+static uint64_t take_back(struct outbox *box, const struct delivery *d)
+{
+    uint64_t first = d->offset;
+    for (struct waiting *w = box->tail, *prev; w; w = prev) {
+        prev = w->prev;
+        if (!w->offset || w->channel_hash != d->channel_hash) {
+            continue;
+        }
+        if (w->offset + 1 != first || !untouched(box, w)) {
+            break;
+        }
+        first = w->offset;
+        unlink_waiting(box, w);
+    }
+    return first;
+}
+
 /* Falls behind, or finds that it did so with an event before this one. */
 static void fall_behind(const struct keeping *k, const struct delivery *d, bool via_pattern)
 {
@@ -379,7 +401,7 @@ static void fall_behind(const struct keeping *k, const struct delivery *d, bool 
     }
     struct subscription *sub = topics_find(k->topics, k->who, d->channel_hash, d->channel);
     if (sub) {
-        subscription_fall_behind(k->topics, sub, d->offset);
+        subscription_fall_behind(k->topics, sub, take_back(k->box, d));
     }
 }
 
@@ -410,7 +432,12 @@ static enum outbox_slow keep_one(const struct keeping *k, uint32_t reference, ui
             return OUTBOX_KEPT;
         }
     }
-    append(k->box, waiting_new(bytes));
+    struct waiting *w = waiting_new(bytes);
+    if (entry->event && sent == 0 && !via_pattern) {
+        w->offset = d->offset;
+        w->channel_hash = d->channel_hash;
+    }
+    append(k->box, w);
     return OUTBOX_KEPT;
 }
 

@@ -4,9 +4,9 @@
  * During a turn, an outbox holds numbers of entries in the thread's turn table, whose bytes lie in
  * trays or in the turn's own arena. At the end of the turn everything is sent in one call, or what
  * the socket does not take is copied (outbox_keep), so that no slow peer holds a tray. Copies are
- * bounded: a durable event past the bound costs a cursor (its subscription reads on from the log
- * later), a live one costs the oldest live one, or the connection, as its namespace says
- * (native-protocol.md section 5).
+ * bounded: a durable event past the bound costs a cursor (what waits of its subscription is
+ * dropped, and read from the log later), a live one costs the oldest live one, or the connection,
+ * as its namespace says (native-protocol.md section 5).
  *
  * Owns     chunks of numbers, from the turn; copies of what had to wait.
  * Threads  one.       Units  bytes.

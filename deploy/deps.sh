@@ -48,7 +48,11 @@ libcmocka-dev
 clang
 clang-format
 clang-tidy
+faketime
+iproute2
+nftables
 chromium|chromium-browser
+tmux
 LIST
     # libFuzzer and the sanitizers of clang are a package of their own, named after clang's version.
     clang_version=$(clang_major)

@@ -3,16 +3,22 @@
 #
 #   sh deploy/test.sh [--long] [--only STAGE[,STAGE…]]
 #
-#   --long   more seeds in the simulation, 200 kills in the durability story, clang-tidy over every file
+#   --long   more seeds in the simulation, 200 kills in the durability story, ten minutes for each fuzz
+#            target, clang-tidy over every file
 #   --only   some of the stages:
 #
 #     format   clang-format has nothing to change
 #     includes includes point down (tests/unit/includes.sh)
 #     unit     ctest in the release and asan builds
-#     fuzz     the corpus of every fuzz target, under the sanitizers
+#     fuzz     the corpus of every fuzz target, then 30 seconds of fuzzing each, under the sanitizers
 #     sim      the simulation: seeded random commands, crashes, invariants
 #     web      type check, unit tests and build of the web part
 #     wire     real clients from npm against the real binary (tests/wire)
+#     wire-asan, wire-tsan
+#              the same stories against the builds of AddressSanitizer and UBSan, and of ThreadSanitizer
+#     fault    a disk that fills, fails, loses power or alters bits (tests/fault)
+#     network  bad lines, network namespaces, jumping clocks (tests/network)
+#     load     the hub under load (tests/load)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
 #
@@ -27,7 +33,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire browser tidy'
+stages='format includes unit fuzz sim web wire wire-asan wire-tsan fault network load browser tidy'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -39,7 +45,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,20s/^# \{0,1\}//p' "$0"
+        sed -n '2,25s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -54,7 +60,7 @@ for stage in $only; do
 done
 
 # What a run may take; stages that can be cut short (tidy) ask how much is left.
-BUDGET_S=1620
+BUDGET_S=1500
 # Two cores are what the tests are written for; more would only make timing noisier.
 JOBS=2
 # The versions whose opinion counts: the formatter and the linter of later releases judge otherwise.
@@ -119,6 +125,15 @@ note() {
     printf '%s' "$*" >"$logs/note"
 }
 
+# wanted STAGE…: will one of these run?
+wanted() {
+    [ -n "$only" ] || return 0
+    for stage in "$@"; do
+        case " $only " in *" $stage "*) return 0 ;; esac
+    done
+    return 1
+}
+
 c_files() {
     for room in store auth channels hub tests; do
         [ ! -d $room ] || find $room -name node_modules -prune -o -name '*.[ch]' -print
@@ -127,18 +142,26 @@ c_files() {
 
 # --- build, once a preset ---------------------------------------------------------------------
 
+# build_preset NAME [TARGET…]: all of it, or what is named.
 build_preset() {
+    preset=$1
+    shift
     launcher=
     if command -v ccache >/dev/null 2>&1; then
         launcher=-DCMAKE_C_COMPILER_LAUNCHER=ccache
     fi
     # shellcheck disable=SC2086 # none or one word
-    cmake --preset "$1" -DWAGGLE_TESTS=ON $launcher &&
-        cmake --build --preset "$1" -j "$JOBS"
+    cmake --preset "$preset" -DWAGGLE_TESTS=ON $launcher || return 1
+    for target in "${@:-all}"; do
+        cmake --build --preset "$preset" -j "$JOBS" --target "$target" || return 1
+    done
 }
 
+# Of a preset that only some stage wants, what that stage wants. The fuzz targets build themselves.
 stage_build() {
-    build_preset release && build_preset asan
+    build_preset release || return 1
+    { ! wanted unit fuzz wire-asan || build_preset asan; } &&
+        { ! wanted wire-tsan || build_preset tsan waggled waggle; }
 }
 
 # --- stages -----------------------------------------------------------------------------------
@@ -185,8 +208,16 @@ stage_unit() {
     ctest_counted release -E '_corpus$|^sim' && ctest_counted asan -E '_corpus$|^sim'
 }
 
+# What was ever found stays found; then a look for more, from where the last one ended.
 stage_fuzz() {
-    ctest_counted asan -R '_corpus$'
+    ctest_counted asan -R '_corpus$' || return 1
+    seconds=30
+    [ $long = no ] || seconds=600
+    sh tests/fuzz/run.sh --seconds "$seconds" --jobs "$JOBS"
+    rc=$?
+    note "$(awk '{ n += $3 } END { print NR " targets, " n " executions" }' build/fuzz/logs/verdicts)"
+    count "$(grep -c ' ok ' build/fuzz/logs/verdicts)" "$(grep -c ' BROKE ' build/fuzz/logs/verdicts)"
+    return $rc
 }
 
 # The simulation prints its seed when it fails; that seed then becomes a test.
@@ -226,13 +257,49 @@ stage_web() {
     npm_ci web && (cd web && npm run --silent typecheck) && node_counted web npm run --silent test && sh deploy/web.sh
 }
 
-# The SDK is told its story as it is built, so the web part must be. With --long the sanitizer build
-# walks through the same stories, where a leak or a byte too far shows at the latest when it stops.
+# The SDK is told its story as it is built, so the web part must be.
 stage_wire() {
-    npm_ci tests/wire && sh deploy/web.sh && node_counted tests/wire npm run --silent test || return 1
-    [ $long = yes ] || return 0
-    WAGGLED=$PWD/build/asan/waggled WAGGLE=$PWD/build/asan/waggle WAGGLE_ROUNDS=20 \
-        node_counted tests/wire npm run --silent test
+    npm_ci tests/wire && sh deploy/web.sh && node_counted tests/wire npm run --silent test
+}
+
+# wire_under PRESET VARIABLE=VALUE…: the stories once more, with the programs of another build.
+wire_under() {
+    preset=$1
+    shift
+    npm_ci tests/wire && sh deploy/web.sh || return 1
+    node_counted tests/wire env WAGGLED="$PWD/build/$preset/waggled" WAGGLE="$PWD/build/$preset/waggle" \
+        WAGGLE_ROUNDS=10 "$@" npm run --silent test
+}
+
+# A leak or a byte too far shows at the latest when a hub stops: a story fails unless it exits 0.
+stage_wire_asan() {
+    wire_under asan ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+}
+
+# Threads that race must be several, whatever the machine has.
+stage_wire_tsan() {
+    wire_under tsan WAGGLE_IO_THREADS=3 TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp second_deadlock_stack=1"
+}
+
+# Parts that this machine cannot do (namespaces are for root) say so and are skipped.
+stage_network() {
+    npm_ci tests/wire && node_counted tests/network sh run.sh
+}
+
+# Each case prints what it did and its figures; they go to the summary of a run as they are.
+stage_load() {
+    longer=
+    [ $long = no ] || longer=--long
+    # shellcheck disable=SC2086 # none or one word
+    build/release/tests/load $longer
+    rc=$?
+    awk '/^load: / { print $2, $5, 0 }' "$logs/load.log" >>"$logs/counts"
+    return $rc
+}
+
+# Told with the harness of the wire.
+stage_fault() {
+    npm_ci tests/wire && node_counted tests/wire node run.mjs --in ../fault
 }
 
 # The stories of the browser start their hubs with the harness of the wire.
@@ -288,20 +355,10 @@ sh deploy/deps.sh --tests || {
     finish
 }
 
-needs_build() {
-    [ -z "$only" ] && return 0
-    for stage in $only; do
-        case "$stage" in
-        unit | fuzz | sim | wire | browser | tidy) return 0 ;;
-        esac
-    done
-    return 1
-}
-
 run_stage format "clang-format has nothing to change" stage_format
 run_stage includes "includes point down" stage_includes
-if needs_build; then
-    printf '== build: release, asan\n'
+if wanted unit fuzz sim wire wire-asan wire-tsan fault network load browser tidy; then
+    printf '== build: release and the sanitizers\n'
     build_started=$(date +%s)
     if ! stage_build >"$logs/build.log" 2>&1; then
         cat "$logs/build.log"
@@ -313,10 +370,15 @@ if needs_build; then
     tail -n 1 "$logs/summary"
 fi
 run_stage unit "ctest, release and asan" stage_unit
-run_stage fuzz "corpus of every fuzz target" stage_fuzz
+run_stage fuzz "every fuzz target: its corpus, then more" stage_fuzz
 run_stage sim "seeded commands, crashes, invariants" stage_sim
 run_stage web "type check, unit tests, build" stage_web
 run_stage wire "clients from npm against the hub" stage_wire
+run_stage wire-asan "the same under AddressSanitizer and UBSan" stage_wire_asan
+run_stage wire-tsan "the same under ThreadSanitizer" stage_wire_tsan
+run_stage fault "disks that fill, fail, lose power and alter bits" stage_fault
+run_stage network "bad lines, jumping clocks" stage_network
+run_stage load "the hub under load" stage_load
 run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then

@@ -23,6 +23,8 @@ struct key {
 
 #define AT(field) offsetof(struct config, field)
 #define ANY UINT64_MAX
+#define FOREVER                                                                                    \
+    (UINT64_C(366000) * 86400000) /* a thousand years: added to now it is still a time */
 
 /* clang-format off */
 static const struct key keys[] = {
@@ -37,8 +39,8 @@ static const struct key keys[] = {
     { "auth", "admin_key", TEXT, AT(admin_key), "", "admin-key", 0, 0, "a text that is an admin API key of app main while the hub runs with it" },
     { "auth", "app", LIST, AT(apps), "", "app", 0, 0, "ID:KEY:SECRET: an app and its Pusher key and secret" },
     { "auth", "trust_jwks", TEXT, AT(trust_jwks), "", "trust-jwks", 0, 0, "JWK set whose Ed25519 keys may sign tokens" },
-    { "auth", "token_ttl_max", TIME, AT(token_ttl_max_ms), "30d", NULL, 1000, ANY, "longest life of a token that the hub mints" },
-    { "auth", "key_overlap", TIME, AT(key_overlap_ms), "30d", NULL, 1000, ANY, "how long a rotated signing key still verifies" },
+    { "auth", "token_ttl_max", TIME, AT(token_ttl_max_ms), "30d", NULL, 1000, FOREVER, "longest life of a token that the hub mints" },
+    { "auth", "key_overlap", TIME, AT(key_overlap_ms), "30d", NULL, 1000, FOREVER, "how long a rotated signing key still verifies" },
 
     { "tls", "cert", TEXT, AT(tls_cert), "", "tls-cert", 0, 0, "certificate chain, PEM: TLS on every TCP address" },
     { "tls", "key", TEXT, AT(tls_key), "", "tls-key", 0, 0, "its private key, PEM" },
@@ -46,9 +48,9 @@ static const struct key keys[] = {
     { "store", "map_bytes", SIZE, AT(map_bytes), "64GiB", NULL, 1 << 20, ANY, "address space of the store" },
     { "store", "quota_bytes", SIZE, AT(quota_bytes), "0", NULL, 0, ANY, "ordinary writes are refused past it; 0: the map less a reserve" },
     { "store", "journal_records", COUNT, AT(journal_records), "65536", NULL, 1024, ANY, "records kept in the journal whatever else" },
-    { "store", "key_window", TIME, AT(key_window_ms), "2m", NULL, 1000, ANY, "how long the key of a publish is known" },
+    { "store", "key_window", TIME, AT(key_window_ms), "2m", NULL, 1000, FOREVER, "how long the key of a publish is known" },
     { "store", "keys_max", COUNT, AT(keys_max), "5000000", NULL, 1024, 50000000, "… and at most so many keys" },
-    { "store", "reply_window", TIME, AT(reply_window_ms), "24h", NULL, 1000, ANY, "how long answers to an Idempotency-Key are kept" },
+    { "store", "reply_window", TIME, AT(reply_window_ms), "24h", NULL, 1000, FOREVER, "how long answers to an Idempotency-Key are kept" },
     { "store", "replies_max", COUNT, AT(replies_max), "1000000", NULL, 1024, 50000000, "… and at most so many" },
 
     { "limits", "message_bytes", SIZE, AT(message_bytes), "1MiB", NULL, 1024, 64 << 20, "a WebSocket message" },
@@ -74,11 +76,11 @@ static const struct key keys[] = {
     { "presence", "restart_grace", TIME, AT(presence_restart_grace_ms), "10s", NULL, 0, 3600000, "members have so long to come back after a start" },
 
     { "agents", "heartbeat_interval", TIME, AT(agents_interval_ms), "10s", NULL, 10, 3600000, "smallest interval between beats that is handed out" },
-    { "agents", "heartbeat_timeout", TIME, AT(agents_timeout_ms), "300s", NULL, 20, ANY, "silent for so long: inactive" },
+    { "agents", "heartbeat_timeout", TIME, AT(agents_timeout_ms), "300s", NULL, 20, FOREVER, "silent for so long: inactive" },
     { "agents", "suspect_intervals", COUNT, AT(agents_suspect_intervals), "3", NULL, 1, 1000, "silent for so many intervals: stale" },
     { "agents", "beats_per_second", COUNT, AT(agents_beats_per_s), "50000", NULL, 1, 10000000, "intervals grow when all agents together would beat more often" },
-    { "agents", "restart_grace", TIME, AT(agents_restart_grace_ms), "300s", NULL, 0, ANY, "nobody is found stale for so long after a start" },
-    { "agents", "reconnect_grace", TIME, AT(agents_reconnect_ms), "15s", NULL, 0, ANY, "after its connection closed: inactive" },
+    { "agents", "restart_grace", TIME, AT(agents_restart_grace_ms), "300s", NULL, 0, FOREVER, "nobody is found stale for so long after a start" },
+    { "agents", "reconnect_grace", TIME, AT(agents_reconnect_ms), "15s", NULL, 0, FOREVER, "after its connection closed: inactive" },
 
     { "tasks", "lease", TIME, AT(tasks_lease_ms), "30s", NULL, 50, 86400000, "a task is the agent's for so long without a renewal" },
     { "tasks", "accept_within", TIME, AT(tasks_accept_ms), "5s", NULL, 10, 3600000, "an offer that is not accepted in time goes to another agent" },
@@ -404,7 +406,7 @@ static const struct key *key_of_flag(const char *arg, size_t n)
 
 struct flags {
     bool seen[KEYS];
-    const char *file;
+    const char *file, *folder;
     enum config_action action;
 };
 
@@ -429,8 +431,11 @@ static bool read_flag(struct config *c, struct flags *f, char **argv, int argc, 
         return true;
     }
     bool file = n == 8 && strncmp(arg, "--config", 8) == 0;
-    const struct key *key = file ? NULL : key_of_flag(arg, n);
-    if (!file && !key) {
+    bool verify = n == 8 && strncmp(arg, "--verify", 8) == 0;
+    bool restore = n == 9 && strncmp(arg, "--restore", 9) == 0;
+    bool named = file || verify || restore;
+    const struct key *key = named ? NULL : key_of_flag(arg, n);
+    if (!named && !key) {
         return wrong(&s, "no such flag; waggled --help lists them");
     }
     const char *value = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
@@ -439,6 +444,11 @@ static bool read_flag(struct config *c, struct flags *f, char **argv, int argc, 
     }
     if (file) {
         f->file = value;
+        return true;
+    }
+    if (verify || restore) {
+        f->action = verify ? CONFIG_VERIFY : CONFIG_RESTORE;
+        f->folder = value;
         return true;
     }
     if (!c) {
@@ -528,6 +538,7 @@ enum config_action config_load(struct config *c, int argc, char **argv, char **e
         !read_flags(c, &flags, argc, argv, out_text, text_n) || !judge(c, out_text, text_n)) {
         return CONFIG_WRONG;
     }
+    c->folder = flags.folder;
     return flags.action;
 }
 
@@ -638,11 +649,14 @@ void config_help(void)
         printf("  %-22s %s\n  %-22s default %s; %s, %s\n", keys[i].name, keys[i].help, "",
                *keys[i].otherwise ? keys[i].otherwise : "none", flag, env);
     }
-    printf("\n[namespace NAME]         options of channels: access, delivery, history_events, "
-           "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
-           "presence_grace_ms,\n                         message_bytes, rate\n"
-           "\n  --check-config         judge the configuration and end\n"
-           "  --version, --help\n\n"
-           "Exit codes: 0 after SIGTERM or SIGINT, 2 bad usage or configuration, 1 what could not "
-           "be opened.\n");
+    printf(
+        "\n[namespace NAME]         options of channels: access, delivery, history_events, "
+        "history_age,\n                         history_bytes, latest, conflate, slow, publish, "
+        "presence_grace_ms,\n                         message_bytes, rate\n"
+        "\n  --check-config         judge the configuration and end\n"
+        "  --verify FOLDER        read all of a data folder or backup, say what is damaged, end\n"
+        "  --restore BACKUP       make the folder of --data from a backup and end\n"
+        "  --version, --help\n\n"
+        "Exit codes: 0 after SIGTERM or SIGINT, 2 bad usage or configuration, 1 what could not "
+        "be opened.\n");
 }

@@ -21,6 +21,7 @@ struct config {
     struct config_list listen, apps, origins;
     char *data_dir, *file, *admin_key, *trust_jwks, *tls_cert, *tls_key, *web_dir, *log_format;
     char *log_level, *anonymous_role, *user;
+    const char *folder; /* of the command line. CONFIG_VERIFY: to be verified; CONFIG_RESTORE: the backup */
     uint64_t threads, map_bytes, quota_bytes;
     uint64_t journal_records, key_window_ms, keys_max, reply_window_ms, replies_max;
     uint64_t presence_restart_grace_ms;
@@ -37,7 +38,7 @@ struct config {
     struct namespaces *namespaces;
 };
 
-enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_CHECK, CONFIG_WRONG };
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_CHECK, CONFIG_VERIFY, CONFIG_RESTORE, CONFIG_WRONG };
 
 /* Defaults, then the file (that --config or WAGGLE_CONFIG names), the environment, the flags. */
 enum config_action config_load(struct config *config, int argc, char **argv, char **environment,

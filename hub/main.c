@@ -7,19 +7,18 @@
 #include "auth/digest.h"
 #include "auth/keyfile.h"
 #include "auth/start.h"
-#include "hub/agents/module.h"
-#include "hub/audit/auditor.h"
-#include "hub/consensus/module.h"
 #include "hub/config.h"
-#include "hub/core/auth_commands.h"
+#include "hub/core/backups.h"
+#include "hub/modules.h"
 #include "hub/net/server.h"
-#include "hub/networks/module.h"
-#include "hub/tasks/module.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -27,11 +26,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { EXIT_OPEN = 1, EXIT_USAGE = 2, SETTINGS_MAX = 1024 };
+enum { IDLE_BYTES_MAX = 8 << 20, IDLE_LOOK_S = 3 };
 
 struct program {
     struct config config;
@@ -54,11 +55,24 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t now_ms(void)
+static int64_t wall_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int64_t hub_ms(void *ctx)
+{
+    const struct hub *hub = ctx;
+    return clock_now(&hub->clock, monotonic_us());
 }
 
 static const char *level_name(char level)
@@ -80,7 +94,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, now_ms());
+    json_time_put(time, wall_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -187,7 +201,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = now_ms(),
+                                         .now_ms = wall_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -216,39 +230,7 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
 {
     const struct config *c = &p->config;
     struct hub *hub = &p->hub;
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
-        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
-        [MODULE_AUDIT] = &audit_module,
-    };
-    static const struct agent_watcher agent_watchers[] = {
-        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
-        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
-    };
-    static const struct task_watcher task_watchers[] = {
-        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
-    };
-    struct agents_options agents = {.pulses = hub->pulses,
-                                    .settings = &hub->settings,
-                                    .watchers = agent_watchers,
-                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = hub->pulses,
-                                  .settings = &hub->settings,
-                                  .watchers = task_watchers,
-                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
-    struct auth_options auth = {.signing = &hub->signing,
-                                .signing_changes = &hub->signing_changes,
-                                .settings = &hub->settings,
-                                .draw = auth_random};
-    struct consensus_options consensus = {.watchers = NULL};
-    /* What is not here keeps nothing in memory. */
-    const void *const module_options[sizeof modules / sizeof *modules] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus,
-    };
+    struct modules modules;
     struct writer_options options = {
         .store = hub->store,
         .interest = hub->interest,
@@ -260,13 +242,11 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .hash_seed = hub->hash_seed,
         .ports_n = hub->threads_n,
         .inbox_trays = (size_t)hub->threads_n * IO_POOL_TRAYS,
-        .modules = modules,
-        .module_options = module_options,
-        .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
-        .now_ms = now_ms(),
+        .now_ms = hub_ms(&p->hub),
         .panic = panic,
         .note = note};
+    modules_put(&modules, hub, auth_random, &options);
     enum hub_rc rc = writer_new(&options, &hub->writer, text, text_n);
     if (rc == HUB_OK) {
         hub->log = writer_log(hub->writer);
@@ -278,7 +258,7 @@ static void *run_writer(void *arg)
 {
     struct program *p = arg;
     pthread_setname_np(pthread_self(), "waggle-writer");
-    writer_run(p->hub.writer, now_ms);
+    writer_run(p->hub.writer, hub_ms, &p->hub);
     return NULL;
 }
 
@@ -288,7 +268,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = now_ms();
+    hub->started_ms = wall_ms();
+    clock_set(&hub->clock, hub->started_ms, monotonic_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);
@@ -346,6 +327,24 @@ static bool open_sockets(struct program *p, char *text, size_t text_n)
     return server_new(&options, &p->server, text, text_n);
 }
 
+/* What root has opened or made in the data directory is the user's from here on: keys are rotated
+ * and backups made there later, and the next start may be the user's own. */
+static bool hand_over_data(const char *path, const struct passwd *pw)
+{
+    DIR *dir = opendir(path);
+    bool ok = dir && fchown(dirfd(dir), pw->pw_uid, pw->pw_gid) == 0;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+        struct stat st;
+        ok = fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             (!(S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(e->d_name, "..") != 0)) ||
+              fchownat(dirfd(dir), e->d_name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return ok;
+}
+
 /* Listeners and files are open; from here no privilege is needed. */
 static bool drop_privileges(struct program *p, char *text, size_t text_n)
 {
@@ -357,8 +356,8 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
         snprintf(text, text_n, "process.user: there is no user %s", p->config.user);
         return false;
     }
-    if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-        setuid(pw->pw_uid) != 0) {
+    if (!hand_over_data(p->config.data_dir, pw) || initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
         snprintf(text, text_n, "process.user %s: %s", p->config.user, strerror(errno));
         return false;
     }
@@ -373,6 +372,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         return false;
     }
     hub_fill_from_store(&p->hub);
+    p->hub.backups = backups_new(p->hub.store, p->config.data_dir);
     enum auth_start_rc rc = open_auth(p, text, text_n);
     if (rc != AUTH_START_OK) {
         *out_exit = rc == AUTH_START_USAGE ? EXIT_USAGE : EXIT_OPEN;
@@ -429,6 +429,7 @@ static void stop(struct program *p)
     rate_free(p->hub.rate);
     interest_free(p->hub.interest);
     pulses_free(p->hub.pulses);
+    backups_free(p->hub.backups);
     store_close(p->hub.store);
     for (size_t i = 0; i < p->settings_n; i++) {
         config_settings_free(p->settings[i]);
@@ -436,11 +437,62 @@ static void stop(struct program *p)
     config_done(&p->config);
 }
 
+/* Memory that a crowd needed and nobody has needed since goes back to the machine: free() keeps it
+ * for a next time that may not come. Two looks, so that a busy hub is not made to ask for it again
+ * and again. */
+static void give_back(size_t *idle_before)
+{
+#ifdef __GLIBC__
+    size_t idle = mallinfo2().fordblks;
+    if (idle > IDLE_BYTES_MAX && *idle_before > IDLE_BYTES_MAX) {
+        (void)malloc_trim(0);
+        idle = 0;
+    }
+    *idle_before = idle;
+#else
+    (void)idle_before;
+#endif
+}
+
+/* ---- without serving ---- */
+
+static void say_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    fprintf(stderr, "waggled: %s\n", line);
+}
+
+static int restore(const struct config *c)
+{
+    char text[BACKUP_TEXT_MAX] = "";
+    uint8_t fresh[16];
+    if (!auth_init()) {
+        return EXIT_OPEN;
+    }
+    auth_random(fresh, sizeof fresh);
+    bool good = backups_restore(c->folder, c->data_dir, fresh, text, sizeof text);
+    fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
+    return good ? 0 : EXIT_OPEN;
+}
+
+/* Keys stay out of core dumps and away from debuggers of the same user, and nothing that is started
+ * from here could gain rights. */
+static void guard_process(void)
+{
+    const struct rlimit none = {0};
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static void wait_for_end(struct program *p, const sigset_t *signals)
 {
+    const struct timespec look = {.tv_sec = IDLE_LOOK_S};
+    size_t idle = 0;
     for (;;) {
-        int signal = 0;
-        if (sigwait(signals, &signal) != 0) {
+        int signal = sigtimedwait(signals, NULL, &look);
+        if (signal < 0) {
+            give_back(&idle);
             continue;
         }
         if (signal == SIGHUP) {
@@ -473,12 +525,16 @@ int main(int argc, char **argv, char **environment)
     case CONFIG_CHECK:
         fprintf(stderr, "waggled: the configuration is in order\n");
         return 0;
+    case CONFIG_VERIFY:
+        return backups_verify(p.config.folder, say_line, NULL) ? 0 : EXIT_OPEN;
+    case CONFIG_RESTORE:
+        return restore(&p.config);
     case CONFIG_RUN:
         break;
     }
     log_manner.json = strcmp(p.config.log_format, "json") == 0;
     log_manner.least = (char)toupper((unsigned char)p.config.log_level[0]);
-    (void)prctl(PR_SET_DUMPABLE, 0); /* keys stay out of core dumps */
+    guard_process();
     if (!auth_init()) {
         fprintf(stderr, "waggled: libsodium cannot be made ready\n");
         return EXIT_OPEN;

@@ -11,6 +11,7 @@
 
 struct store_cursor {
     struct store_view *view;
+    enum store_table table;
     MDB_cursor *mdb;
     bool on_row; /* not after a delete: deleting again would take the follower */
 };
@@ -25,7 +26,7 @@ enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
     if (rc != STORE_OK)
         return rc;
     struct store_cursor *cursor = xmalloc(sizeof *cursor);
-    *cursor = (struct store_cursor){.view = view, .mdb = mdb};
+    *cursor = (struct store_cursor){.view = view, .table = table, .mdb = mdb};
     view->cursors++;
     *out_cursor = cursor;
     return STORE_OK;
@@ -40,17 +41,24 @@ void store_cursor_close(struct store_cursor *cursor)
     free(cursor);
 }
 
+/* A row whose checksum does not fit gives its key, to go on after it or to be deleted. */
 static enum store_rc move(struct store_cursor *cursor, MDB_cursor_op op, MDB_val key,
                           struct slice *out_key, struct slice *out_value)
 {
-    MDB_val value;
-    enum store_rc rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, op));
+    MDB_val v;
+    store_seal_reserved(cursor->view);
+    enum store_rc rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &v, op));
     cursor->on_row = rc == STORE_OK;
-    if (rc == STORE_OK && out_key)
+    if (rc != STORE_OK)
+        return rc;
+    struct slice value = slice_of_val(&v);
+    if (out_key)
         *out_key = slice_of_val(&key);
-    if (rc == STORE_OK && out_value)
-        *out_value = slice_of_val(&value);
-    return rc;
+    if (store_is_sealed(cursor->table) && !store_unseal(slice_of_val(&key), &value))
+        return STORE_DAMAGED;
+    if (out_value)
+        *out_value = value;
+    return STORE_OK;
 }
 
 enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
@@ -79,8 +87,17 @@ enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_k
 
 enum store_rc store_cursor_del(struct store_cursor *cursor)
 {
+    MDB_val key, value;
     if (!cursor->on_row)
         return STORE_NOT_FOUND;
+    store_seal_reserved(cursor->view);
+    enum store_rc rc =
+        store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, MDB_GET_CURRENT));
+    if (rc != STORE_OK)
+        return rc;
+    if (!store_is_sealed(cursor->table) &&
+        !store_pages_sound(cursor->view->store, key.mv_size, slice_of_val(&value)))
+        return STORE_DAMAGED;
     cursor->on_row = false;
     return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));
 }

@@ -1,5 +1,6 @@
 /* store/env.h: what the files of the store share about the LMDB environment. Only store.c,
- * open.c, cursor.c, usage.c, freelist.c, length.c and backup.c include it: no one else sees lmdb.
+ * open.c, cursor.c, seal.c, pages.c, usage.c, freelist.c, verify.c and backup.c include it: no one
+ * else sees lmdb.
  *
  * Threads  as store.h says; the atomics are what several threads touch.
  */
@@ -19,8 +20,17 @@ struct store_view {
     unsigned cursors; /* open ones: all must be closed before the view ends */
 };
 
+/* A row of a sealed table whose value the caller is still to fill in: store_put_reserve(). */
+struct unsealed {
+    uint8_t *value; /* NULL: none */
+    size_t n;
+    uint8_t key[511];
+    size_t key_n;
+};
+
 struct store_txn {
     struct store_view view;
+    struct unsealed unsealed;
 };
 
 struct store_reader {
@@ -34,6 +44,8 @@ struct store {
     MDB_dbi tables[TABLE_COUNT];
     uint8_t epoch[16];
     uint64_t page_bytes, map_bytes, quota_bytes;
+    uint64_t anchor;    /* where in the file the epoch stands; 0: in a new one, nowhere yet */
+    const uint8_t *map; /* where the file begins in memory, by the anchor */
     unsigned readers_max;
     struct store_txn txn; /* the one write transaction */
 
@@ -61,8 +73,23 @@ struct free_pages {
     uint64_t all, pinned, high;
 };
 int store_free_pages(struct store *store, const struct free_query *query, struct free_pages *out);
-/* STORE_DAMAGED when pages that are in use are missing at the end of the file. */
-enum store_rc store_check_length(struct store *store);
+/* Judges the data file before LMDB opens it, if there is one: STORE_DAMAGED, and the text names the
+ * page and the table. */
+enum store_rc store_check_pages(struct store *store, char *out_text, size_t text_n);
+/* Whether LMDB may free the pages of a value of the log; values in leaves are always sound. */
+bool store_pages_sound(const struct store *store, size_t key_n, struct slice value);
+/* The table of that name on disk; TABLE_COUNT: none of ours. */
+enum store_table store_table_named(const char *name);
+const char *store_table_name(enum store_table table);
+
+/* Rows of sealed tables end with a checksum. */
+enum { STORE_SEAL_BYTES = 8 };
+bool store_is_sealed(enum store_table table);
+void store_seal(struct slice key, uint8_t *value, size_t n); /* writes it behind the n bytes */
+bool store_unseal(struct slice key, struct slice *value);    /* false: damaged; true: taken off */
+/* Seals the row that store_put_reserve() gave room for. */
+void store_seal_reserved(struct store_view *view);
+
 /* Space left on the disk that carries the store. */
 uint64_t store_disk_bytes_left(const struct store *store);
 

@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 1, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 2, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */
@@ -56,6 +56,11 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_ROUND_BALLOT] = "round_ballot",
     [TABLE_ROUND_INDEX]  = "round_index",
     [TABLE_AUDIT]        = "audit",
+    [TABLE_MESSAGE]      = "message",
+    [TABLE_DELIVERY]     = "delivery",
+    [TABLE_MAIL_INDEX]   = "mail_index",
+    [TABLE_LINK]         = "link",
+    [TABLE_CURSOR]       = "cursor",
 };
 /* clang-format on */
 
@@ -109,7 +114,7 @@ static size_t map_bytes_of(const struct store_options *options)
 }
 
 static enum store_rc open_env(struct store *store, const struct store_options *options,
-                              const struct cause *cause)
+                              const char *folder, const struct cause *cause)
 {
     store->readers_max = options->readers_max ? options->readers_max : READERS_MAX_DEFAULT;
     int rc = mdb_env_create(&store->env);
@@ -120,10 +125,10 @@ static enum store_rc open_env(struct store *store, const struct store_options *o
     if (rc == 0)
         rc = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
     if (rc == 0)
-        rc = mdb_env_open(store->env, store->path,
+        rc = mdb_env_open(store->env, folder,
                           env_flags(store) | (options->read_only ? MDB_RDONLY : 0), 0600);
     if (rc != 0)
-        return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", store->path,
+        return because(cause, store_rc_of(rc), "cannot open %s/data.mdb: %s", folder,
                        mdb_strerror(rc));
     return STORE_OK;
 }
@@ -142,22 +147,38 @@ static void set_bounds(struct store *store, const struct store_options *options)
         options->quota_bytes && options->quota_bytes < quota_max ? options->quota_bytes : quota_max;
 }
 
-static enum store_rc check_length(struct store *store, const struct cause *cause)
+const char *store_table_name(enum store_table table)
 {
-    enum store_rc rc = store_check_length(store);
-    if (rc == STORE_DAMAGED)
-        return because(cause, rc, "%s/data.mdb was cut short: pages in use are missing",
-                       store->path);
-    if (rc != STORE_OK)
-        return because(cause, rc, "cannot read %s/data.mdb: %s", store->path, store_rc_name(rc));
-    return STORE_OK;
+    return table_names[table];
+}
+
+enum store_table store_table_named(const char *name)
+{
+    for (int i = 0; i < TABLE_COUNT; i++)
+        if (strcmp(name, table_names[i]) == 0)
+            return (enum store_table)i;
+    return TABLE_COUNT;
 }
 
 static enum store_rc write_meta(struct store *store, MDB_txn *txn, const char *name,
                                 const uint8_t *p, size_t n)
 {
-    MDB_val key = val_of(slice_str(name)), value = val_of(slice_of(p, n));
+    uint8_t row[64];
+    assert(n + STORE_SEAL_BYTES <= sizeof row);
+    memcpy(row, p, n);
+    store_seal(slice_str(name), row, n);
+    MDB_val key = val_of(slice_str(name)), value = val_of(slice_of(row, n + STORE_SEAL_BYTES));
     return store_rc_of(mdb_put(txn, store->tables[TABLE_META], &key, &value, 0));
+}
+
+static bool read_meta(struct store *store, MDB_txn *txn, const char *name, size_t n,
+                      struct slice *out)
+{
+    MDB_val key = val_of(slice_str(name)), value;
+    if (mdb_get(txn, store->tables[TABLE_META], &key, &value) != 0)
+        return false;
+    *out = slice_of_val(&value);
+    return store_unseal(slice_str(name), out) && out->n == n;
 }
 
 static enum store_rc make_meta(struct store *store, MDB_txn *txn, const uint8_t epoch[16])
@@ -171,14 +192,13 @@ static enum store_rc make_meta(struct store *store, MDB_txn *txn, const uint8_t 
 
 static enum store_rc check_meta(struct store *store, MDB_txn *txn)
 {
-    MDB_val format = val_of(slice_str("format")), epoch = val_of(slice_str("epoch")), value;
-    MDB_dbi meta = store->tables[TABLE_META];
-    if (mdb_get(txn, meta, &format, &value) != 0 || value.mv_size != 4 ||
-        be32_get(value.mv_data) != STORE_FORMAT)
+    struct slice format, epoch;
+    if (!read_meta(store, txn, "format", 4, &format) || be32_get(format.p) != STORE_FORMAT)
         return STORE_VERSION;
-    if (mdb_get(txn, meta, &epoch, &value) != 0 || value.mv_size != sizeof store->epoch)
+    if (!read_meta(store, txn, "epoch", sizeof store->epoch, &epoch))
         return STORE_DAMAGED;
-    memcpy(store->epoch, value.mv_data, sizeof store->epoch);
+    memcpy(store->epoch, epoch.p, sizeof store->epoch);
+    store->map = epoch.p - store->anchor;
     return STORE_OK;
 }
 
@@ -230,6 +250,71 @@ static enum store_rc open_tables(struct store *store, const struct store_options
     return STORE_OK;
 }
 
+/* ---- a new store ---- */
+
+static bool has_data(const struct store *store)
+{
+    struct stat st;
+    char *path = path_join(store->path, "data.mdb");
+    bool has = stat(path, &st) != 0 ? errno != ENOENT : st.st_size > 0;
+    free(path);
+    return has;
+}
+
+static void clear_part(const char *part)
+{
+    char *data = path_join(part, "data.mdb"), *lock = path_join(part, "lock.mdb");
+    (void)unlink(data);
+    (void)unlink(lock);
+    (void)rmdir(part);
+    free(data);
+    free(lock);
+}
+
+static enum store_rc make_in(struct store *store, const struct store_options *options,
+                             const char *part, const struct cause *cause)
+{
+    int error = folder_make(part);
+    if (error != 0)
+        return because(cause, store_rc_of(error), "cannot make the folder %s: %s", part,
+                       strerror(error));
+    enum store_rc rc = open_env(store, options, part, cause);
+    if (rc == STORE_OK)
+        rc = open_tables(store, options, cause);
+    mdb_env_close(store->env);
+    store->env = NULL;
+    return rc;
+}
+
+static int give_name(const struct store *store, const char *part)
+{
+    char *from = path_join(part, "data.mdb"), *to = path_join(store->path, "data.mdb");
+    int error = rename(from, to) == 0 ? folder_sync(store->path) : errno;
+    free(from);
+    free(to);
+    return error;
+}
+
+/* LMDB writes the first two pages of a file without a sync between them and what comes next: a
+ * power cut could leave a file that is neither new nor whole, and no start would get past it. So a
+ * new store is made in a folder beside its place, and gets its name when it is on disk. */
+static enum store_rc make_data(struct store *store, const struct store_options *options,
+                               const struct cause *cause)
+{
+    if (has_data(store))
+        return STORE_OK;
+    char *part = path_join(store->path, "data.part");
+    clear_part(part);
+    enum store_rc rc = make_in(store, options, part, cause);
+    int error = rc == STORE_OK ? give_name(store, part) : 0;
+    if (error != 0)
+        rc = because(cause, store_rc_of(error), "cannot make %s/data.mdb: %s", store->path,
+                     strerror(error));
+    clear_part(part);
+    free(part);
+    return rc;
+}
+
 /* LMDB syncs the file's pages and nothing else: neither its name nor the folder's would outlast a
  * power cut. Done at every start, since the process that made them may have died before. */
 static enum store_rc sync_names(struct store *store, const struct cause *cause)
@@ -269,28 +354,46 @@ static enum store_rc open_all(struct store *store, const struct store_options *o
                        strerror(error));
     enum store_rc rc = lock_folder(store, cause);
     if (rc == STORE_OK)
-        rc = open_env(store, options, cause);
+        rc = make_data(store, options, cause);
+    if (rc == STORE_OK)
+        rc = store_check_pages(store, cause->text, cause->n);
+    if (rc == STORE_OK)
+        rc = open_env(store, options, store->path, cause);
     if (rc == STORE_OK) {
         set_bounds(store, options);
         (void)store_clear_stale_readers(store);
-        rc = check_length(store, cause);
-    }
-    if (rc == STORE_OK)
         rc = open_tables(store, options, cause);
+    }
     if (rc == STORE_OK)
         rc = count_pages(store, cause);
     return rc == STORE_OK ? sync_names(store, cause) : rc;
 }
 
+static bool is_held_by_a_hub(const struct store *store)
+{
+    char *path = path_join(store->path, "lock");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        (void)close(fd);
+    free(path);
+    return held;
+}
+
+/* A hub that holds the store judged its pages when it started, and changes them while others look.
+ */
 static enum store_rc open_to_read(struct store *store, const struct store_options *options,
                                   const struct cause *cause)
 {
-    enum store_rc rc = open_env(store, options, cause);
-    if (rc == STORE_OK) {
-        set_bounds(store, options);
-        rc = check_length(store, cause);
-    }
-    return rc == STORE_OK ? open_tables(store, options, cause) : rc;
+    enum store_rc rc = STORE_OK;
+    if (!is_held_by_a_hub(store))
+        rc = store_check_pages(store, cause->text, cause->n);
+    if (rc == STORE_OK)
+        rc = open_env(store, options, store->path, cause);
+    if (rc != STORE_OK)
+        return rc;
+    set_bounds(store, options);
+    return open_tables(store, options, cause);
 }
 
 enum store_rc store_open(const struct store_options *options, struct store **out_store,

@@ -131,6 +131,7 @@ enum store_rc store_begin(struct store *store, struct store_txn **out_txn)
 
 static void end_txn(struct store_txn *txn)
 {
+    txn->unsealed.value = NULL;
     txn->view.live = false;
     txn->view.txn = NULL;
 }
@@ -156,6 +157,7 @@ static void watch_growth(struct store *store)
 enum store_rc store_commit(struct store_txn *txn)
 {
     struct store *store = txn->view.store;
+    store_seal_reserved(&txn->view);
     enum store_rc rc = txn->view.failed;
     assert(txn->view.live && txn->view.cursors == 0);
     if (rc != STORE_OK) {
@@ -261,51 +263,108 @@ void store_release(struct store_reader *reader)
 
 /* ---- rows ---- */
 
+void store_seal_reserved(struct store_view *view)
+{
+    struct unsealed *row = &view->store->txn.unsealed;
+    if (view != &view->store->txn.view || !row->value)
+        return;
+    store_seal(slice_of(row->key, row->key_n), row->value, row->n);
+    row->value = NULL;
+}
+
 enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
                         struct slice *out_value)
 {
     MDB_val k = val_of(key), v;
+    store_seal_reserved(view);
     int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
-    if (code == 0)
-        *out_value = slice_of_val(&v);
-    return store_view_rc(view, code);
+    if (code != 0)
+        return store_view_rc(view, code);
+    struct slice value = slice_of_val(&v);
+    if (store_is_sealed(table) && !store_unseal(key, &value))
+        return STORE_DAMAGED;
+    *out_value = value;
+    return STORE_OK;
+}
+
+/* LMDB frees the pages of a large value by what stands in the first of them. */
+static enum store_rc check_freeing(struct store_view *view, enum store_table table,
+                                   struct slice key)
+{
+    MDB_val k = val_of(key), v;
+    if (store_is_sealed(table))
+        return STORE_OK; /* seen when the store was opened */
+    int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
+    if (code == 0 && !store_pages_sound(view->store, key.n, slice_of_val(&v)))
+        return STORE_DAMAGED;
+    return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
 }
 
 static enum store_rc put(struct store_txn *txn, enum store_table table, struct slice key,
-                         MDB_val *value, unsigned flags)
+                         size_t value_n, unsigned flags, uint8_t **out_value)
 {
+    struct store_view *view = &txn->view;
     MDB_val k = val_of(key);
-    return store_view_rc(&txn->view,
-                         mdb_put(txn->view.txn, txn->view.store->tables[table], &k, value, flags));
+    MDB_val v = {.mv_size = value_n + (store_is_sealed(table) ? STORE_SEAL_BYTES : 0)};
+    store_seal_reserved(view);
+    enum store_rc rc = flags & (MDB_APPEND | MDB_NOOVERWRITE) || key.n == 0
+                           ? STORE_OK
+                           : check_freeing(view, table, key);
+    if (rc == STORE_OK)
+        rc = store_view_rc(
+            view, mdb_put(view->txn, view->store->tables[table], &k, &v, flags | MDB_RESERVE));
+    if (rc == STORE_OK)
+        *out_value = v.mv_data;
+    return rc;
+}
+
+static enum store_rc put_value(struct store_txn *txn, enum store_table table, struct slice key,
+                               struct slice value, unsigned flags)
+{
+    uint8_t *room;
+    enum store_rc rc = put(txn, table, key, value.n, flags, &room);
+    if (rc != STORE_OK)
+        return rc;
+    if (value.n > 0)
+        memcpy(room, value.p, value.n);
+    if (store_is_sealed(table))
+        store_seal(key, room, value.n);
+    return STORE_OK;
 }
 
 enum store_rc store_put(struct store_txn *txn, enum store_table table, struct slice key,
                         struct slice value)
 {
-    MDB_val v = val_of(value);
-    return put(txn, table, key, &v, 0);
+    return put_value(txn, table, key, value, 0);
 }
 
 enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct slice key,
                            struct slice value)
 {
-    MDB_val v = val_of(value);
-    return put(txn, table, key, &v, MDB_NOOVERWRITE);
+    return put_value(txn, table, key, value, MDB_NOOVERWRITE);
 }
 
 enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, struct slice key,
                                 size_t value_n, bool append, uint8_t **out_value)
 {
-    MDB_val v = {.mv_size = value_n};
-    enum store_rc rc = put(txn, table, key, &v, append ? MDB_RESERVE | MDB_APPEND : MDB_RESERVE);
-    if (rc == STORE_OK)
-        *out_value = v.mv_data;
+    enum store_rc rc = put(txn, table, key, value_n, append ? MDB_APPEND : 0, out_value);
+    if (rc == STORE_OK && store_is_sealed(table)) {
+        struct unsealed *row = &txn->unsealed;
+        row->value = *out_value;
+        row->n = value_n;
+        row->key_n = key.n;
+        memcpy(row->key, key.p, key.n);
+    }
     return rc;
 }
 
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key)
 {
     MDB_val k = val_of(key);
+    store_seal_reserved(&txn->view);
+    enum store_rc rc = check_freeing(&txn->view, table, key);
+    if (rc != STORE_OK)
+        return rc;
     return store_view_rc(&txn->view,
                          mdb_del(txn->view.txn, txn->view.store->tables[table], &k, NULL));
 }

@@ -9,8 +9,10 @@
  * Borrowed what store_get and cursors return points into the map until the view ends; in the write
  *          transaction's view until the next write, too.
  * Errors   enum store_rc; nothing here logs. store_error_text() says what the library said. Once a
- *          call on the write transaction said STORE_FULL, STORE_IO or STORE_DAMAGED, every further
- *          one says the same and so does store_commit(), which then changes nothing.
+ *          call on the write transaction met a failure of the library (STORE_FULL, STORE_IO,
+ *          STORE_DAMAGED), every further one says the same and so does store_commit(), which then
+ *          changes nothing. A row whose checksum does not fit is STORE_DAMAGED too, never comes
+ *          with its bytes, and leaves the transaction as it was.
  * Rules    dependencies.md "LMDB 0.9.24".
  */
 #ifndef WAGGLE_STORE_STORE_H
@@ -67,6 +69,11 @@ enum store_table {
     TABLE_ROUND_BALLOT,  /* hub/consensus: round, seat, version -> ballot */
     TABLE_ROUND_INDEX,   /* hub/consensus: app, id -> number */
     TABLE_AUDIT,         /* hub/audit: newest sequence -> seal of the audit trail */
+    TABLE_MESSAGE,       /* hub/messages: number -> message */
+    TABLE_DELIVERY,      /* hub/messages: number, ordinal -> tally, recipient */
+    TABLE_MAIL_INDEX,    /* hub/messages: by id, owner, sender, recipient; what is open */
+    TABLE_LINK,          /* hub/messages: peers, masters and subordinates */
+    TABLE_CURSOR,        /* hub/core/cursor_commands.c: number -> position, what is in flight */
     TABLE_COUNT
 };
 
@@ -86,8 +93,9 @@ struct store_options {
                        tables must be there */
 };
 
-/* Opens or creates; checks the format; clears stale readers; makes a new file durable (file,
- * directory and parent are synced). out_store is written on STORE_OK only; out_text, when not NULL,
+/* Opens or creates; checks the format, every page of LMDB's trees and every small row with a
+ * checksum (seal.c); clears stale readers; makes a new file durable (file, directory and parent are
+ * synced). out_store is written on STORE_OK only; out_text, when not NULL,
  * gets a sentence naming the path and the cause on any other result (bounded to text_n). */
 enum store_rc store_open(const struct store_options *options, struct store **out_store,
                          char *out_text, size_t text_n);
@@ -117,7 +125,8 @@ void store_reader_free(struct store_reader *reader); /* NULL is fine */
 enum store_rc store_snapshot(struct store_reader *reader, struct store_view **out_view);
 void store_release(struct store_reader *reader);
 
-/* Rows. Keys are 1..511 bytes. */
+/* Rows. Keys are 1..511 bytes. A row of TABLE_JOURNAL or TABLE_BLOCK is written once in a
+ * transaction (pages.c). */
 enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
                         struct slice *out_value);
 enum store_rc store_put(struct store_txn *txn, enum store_table table, struct slice key,
@@ -133,7 +142,8 @@ uint64_t store_count(struct store_view *view, enum store_table table);
 
 /* A cursor lives within its view and is closed before it ends. Seek finds the first key >= key
  * (NULL p: the first of all). A fresh cursor's next is the first row, its prev the last. Outputs
- * may be NULL. After STORE_NOT_FOUND, or a write to the table by other means, seek again. */
+ * may be NULL. With STORE_DAMAGED it stands on the damaged row, whose key is given. After
+ * STORE_NOT_FOUND, or a write to the table by other means, seek again. */
 struct store_cursor;
 enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
                                 struct store_cursor **out_cursor);
@@ -173,5 +183,10 @@ unsigned store_clear_stale_readers(struct store *store);
  * and renamed into place; it keeps the epoch. STORE_EXISTS when the folder is there, STORE_LOCKED
  * while another backup runs. Makes and clears `<path>.part`. */
 enum store_rc store_backup(struct store *store, const char *path, char *out_text, size_t text_n);
+
+/* Reads every row and calls report for each that is damaged; the log's own records are
+ * log_verify's. STORE_OK when there was none. */
+typedef void store_report(void *ctx, const char *table, struct slice key, const char *what);
+enum store_rc store_verify(struct store *store, store_report *report, void *ctx);
 
 #endif

@@ -11,6 +11,12 @@
 
 enum { TTL_DEFAULT_S = 3600, LIST_DEFAULT = 1000, PUSHER_KEY_BYTES = 10, PUSHER_SECRET_BYTES = 20 };
 
+/* Times in credentials are read by others too. */
+static int64_t wall_ms(const struct call *call)
+{
+    return clock_wall(&call->io->hub->clock, call->now_ms);
+}
+
 /* ---- what answers have in common ---- */
 
 static void put_caps(struct json_out *o, struct slice caps)
@@ -111,11 +117,11 @@ static enum hub_rc token_end(struct call *call, int64_t *out_ms)
             return call_fail_field(call, "ttl_s", "less_than_equal", "at most %lld seconds",
                                    (long long)(most_ms / 1000));
         }
-        *out_ms = call->now_ms + ttl_s * 1000;
+        *out_ms = wall_ms(call) + ttl_s * 1000;
         return HUB_OK;
     }
     int64_t ttl_ms = (int64_t)TTL_DEFAULT_S * 1000;
-    *out_ms = call->now_ms + (ttl_ms < most_ms ? ttl_ms : most_ms);
+    *out_ms = wall_ms(call) + (ttl_ms < most_ms ? ttl_ms : most_ms);
     if (who->role < ROLE_OPERATOR && who->expires_ms && who->expires_ms < *out_ms) {
         *out_ms = who->expires_ms; /* as far as the caller's own reaches */
     }
@@ -143,7 +149,7 @@ static enum hub_rc mint_read(struct call *call, struct buf *caps, struct princip
     *out = (struct principal_spec){.app = call->who->app,
                                    .app_id = call->who->app_id,
                                    .kind = PRINCIPAL_TOKEN,
-                                   .issued_ms = call->now_ms,
+                                   .issued_ms = wall_ms(call),
                                    .subject = call_text(call, "sub")};
     if (app.n && !slice_equal(app, call->who->app_id)) {
         enum hub_rc other = other_app(call, app, out);
@@ -174,7 +180,7 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
     json_begin(&o, '{');
     put_text(&o, "token", token);
     put_time(&o, "expires_at", spec->expires_ms / 1000 * 1000);
-    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - call->now_ms) / 1000);
+    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - wall_ms(call)) / 1000);
     put_text(&o, "jti", spec->id);
     put_text(&o, "sub", spec->subject);
     put_text(&o, "role", slice_str(role_name(spec->role)));
@@ -189,7 +195,7 @@ static enum hub_rc mint_sign(struct call *call, struct principal_spec *spec)
     char jti[UUID_CHARS + 1];
     struct buf token = {0};
     call->io->draw(random, sizeof random);
-    uuid_v7(call->now_ms, random, jti);
+    uuid_v7(wall_ms(call), random, jti);
     spec->id = slice_str(jti);
     struct token_claims claims = {.issuer = slice_str(TOKEN_AUDIENCE),
                                   .subject = spec->subject,
@@ -228,7 +234,7 @@ static enum hub_rc revocation_end(struct call *call, int64_t *out_ms)
 {
     *out_ms = 0;
     if (json_is_integer(call_json(call, "ttl_s"))) {
-        *out_ms = call->now_ms + call_int(call, "ttl_s", 0) * 1000;
+        *out_ms = wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
     }
     return moment_of(call, "until", out_ms);
 }
@@ -240,7 +246,7 @@ static enum hub_rc revoke_prepare(struct call *call, struct buf *body)
                                    : sub.n ? REVOKE_SUBJECT
                                            : REVOKE_ISSUED_BEFORE,
                            .text = jti.n ? jti : sub,
-                           .before_ms = jti.n ? 0 : call->now_ms};
+                           .before_ms = jti.n ? 0 : wall_ms(call)};
     bool bounded = call_text(call, "issued_before").n != 0;
     if ((jti.n && (sub.n || bounded)) || (!jti.n && !sub.n && !bounded)) {
         return call_fail_field(call, NULL, "value_error",
@@ -376,7 +382,7 @@ static enum hub_rc whoami(struct call *call)
 
 static enum hub_rc jwks(struct call *call)
 {
-    signing_jwks(atomic_load(&call->io->hub->signing), call->now_ms, call->out);
+    signing_jwks(atomic_load(&call->io->hub->signing), wall_ms(call), call->out);
     return HUB_OK;
 }
 
@@ -423,10 +429,10 @@ static enum hub_rc key_end(struct call *call, int64_t *out_ms)
 {
     *out_ms = 0;
     if (json_is_integer(call_json(call, "ttl_s"))) {
-        *out_ms = call->now_ms + call_int(call, "ttl_s", 0) * 1000;
+        *out_ms = wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
     }
     enum hub_rc rc = moment_of(call, "expires_at", out_ms);
-    if (rc == HUB_OK && *out_ms && *out_ms <= call->now_ms) {
+    if (rc == HUB_OK && *out_ms && *out_ms <= wall_ms(call)) {
         return call_fail_field(call, "expires_at", "value_error", "is past");
     }
     return rc;
@@ -501,7 +507,7 @@ static enum hub_rc key_create_answer(struct call *call, const struct command *co
     if (!auth_key_get(reply, &made) || !put_sealed(&o, call, "key", made.sealed)) {
         return HUB_INTERNAL;
     }
-    put_key(&o, &made.key, call->now_ms);
+    put_key(&o, &made.key, wall_ms(call));
     json_end(&o, '}');
     return HUB_OK;
 }
@@ -533,7 +539,7 @@ static enum hub_rc list_keys(struct call *call)
     struct store_view *view;
     int64_t limit = call_int(call, "limit", LIST_DEFAULT);
     struct json_out o = json_out_to(call->out);
-    struct key_page page = {.o = &o, .now_ms = call->now_ms, .room = limit};
+    struct key_page page = {.o = &o, .now_ms = wall_ms(call), .room = limit};
     enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;

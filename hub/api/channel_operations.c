@@ -707,7 +707,7 @@ static const struct operation rows[] = {
     { .name = "namespaces.set", .summary = "Set options of a namespace at run time",
       .needs = ROLE_OPERATOR, .flags = OPERATION_BODY,
       .routes = { { METHOD_PUT, "/api/v1/namespaces/{namespace}", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{" NAMESPACE ",\"access\":" OPTION ",\"delivery\":" OPTION ",\"history_events\":" OPTION ",\"history_age\":" OPTION ",\"history_bytes\":" OPTION ",\"latest\":" OPTION ",\"conflate\":" OPTION ",\"slow\":" OPTION ",\"publish\":" OPTION ",\"presence_grace_ms\":" OPTION ",\"message_bytes\":" OPTION ",\"rate\":" OPTION "},\"required\":[\"namespace\"],\"additionalProperties\":false,\"minProperties\":2}",
+      .params = "{\"type\":\"object\",\"properties\":{" NAMESPACE ",\"access\":" OPTION ",\"delivery\":" OPTION ",\"history_events\":" OPTION ",\"history_age\":" OPTION ",\"history_bytes\":" OPTION ",\"latest\":" OPTION ",\"conflate\":" OPTION ",\"slow\":" OPTION ",\"publish\":" OPTION ",\"presence_grace_ms\":" OPTION ",\"message_bytes\":" OPTION ",\"rate\":" OPTION ",\"ack_wait\":" OPTION ",\"max_in_flight\":" OPTION ",\"max_deliver\":" OPTION "},\"required\":[\"namespace\"],\"additionalProperties\":false,\"minProperties\":2}",
       .kind = &command_namespace, .prepare = namespace_prepare, .answer = namespace_answer },
     { .name = "namespaces.reset", .summary = "Back to the configuration's options",
       .needs = ROLE_OPERATOR,

@@ -190,7 +190,7 @@ static enum hub_rc show(struct call *call, struct slice id, int64_t wait_ms)
 {
     struct buf channel = {0};
     struct replay_span span;
-    struct round round;
+    struct round round = {0};
     round_channel(&channel, slice_of(id.p, id.n < ROUND_ID_CHARS ? id.n : ROUND_ID_CHARS));
     struct slice name = buf_slice(&channel);
     enum store_rc rc = replay_span(call->io->hub->log, call->io->reader, call->who->app, name,

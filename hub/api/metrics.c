@@ -1,4 +1,5 @@
 #include "hub/api/metrics.h"
+#include "hub/messages/module.h"
 #include "hub/tasks/module.h"
 
 #include <stdio.h>
@@ -223,6 +224,18 @@ static void put_tasks(const struct hub *hub, struct buf *out)
            "counter", (double)f.totals.rejected);
 }
 
+static void put_messages(const struct hub *hub, struct buf *out)
+{
+    static const char name[] = "waggle_messages_open";
+    struct messages_counts counts;
+    messages_counts(writer_module(hub->writer, MODULE_MESSAGES), &counts);
+    head(out, name, "Messages to agents that are not settled.", "gauge");
+    buf_printf(out, "%s{state=\"waiting\"} %llu\n", name, (unsigned long long)counts.waiting);
+    buf_printf(out, "%s{state=\"delivered\"} %llu\n", name, (unsigned long long)counts.in_flight);
+    single(out, "waggle_mailboxes", "Agents with such messages.", "gauge",
+           (double)counts.mailboxes);
+}
+
 void metrics_write(const struct io *io, struct buf *out)
 {
     const struct hub *hub = io->hub;
@@ -239,6 +252,7 @@ void metrics_write(const struct io *io, struct buf *out)
     put_store(hub, out);
     put_agents(hub, out);
     put_tasks(hub, out);
+    put_messages(hub, out);
 }
 
 static uint64_t sum_n(const struct hub *hub, size_t offset, size_t n)

@@ -12,11 +12,15 @@ extern const struct operation_table channel_operations; /* channel_operations.c 
 extern const struct operation_table agent_operations;   /* agent_operations.c */
 extern const struct operation_table task_operations;    /* task_operations.c */
 extern const struct operation_table schema_operations;  /* schema_operations.c */
+extern const struct operation_table backup_operations;  /* backup_operations.c */
 extern const struct operation_table
     balance_operations; /* balance_operations.c: strategy, figures */
 extern const struct operation_table network_operations;   /* network_operations.c */
 extern const struct operation_table swarm_operations;     /* swarm_operations.c */
 extern const struct operation_table consensus_operations; /* consensus_operations.c */
 extern const struct operation_table audit_operations;     /* audit_operations.c */
+extern const struct operation_table cursor_operations;    /* cursor_operations.c */
+extern const struct operation_table message_operations;   /* message_operations.c */
+extern const struct operation_table peer_operations; /* peer_operations.c: who may write to whom */
 
 #endif

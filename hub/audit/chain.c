@@ -115,7 +115,7 @@ struct verifying {
     chain_report *report;
     void *ctx;
     struct chain_audit *sums;
-    const struct chain_seal *seal;
+    struct chain_seal seal; /* under way */
     /* of the event that is looked at */
     struct log_channel channel;
     const uint8_t *hash;
@@ -125,8 +125,8 @@ struct verifying {
 
 static void fault(struct verifying *v, struct chain_fault f, const char *what)
 {
-    f.from = v->seal->from;
-    f.to = v->seal->to;
+    f.from = v->seal.from;
+    f.to = v->seal.to;
     f.what = what;
     v->sums->faults++;
     v->report(v->ctx, &f);
@@ -194,22 +194,22 @@ static enum store_rc check_entry(struct verifying *v, const uint8_t *entry)
 
 static enum store_rc check_row(struct verifying *v, struct slice key, struct slice row)
 {
-    struct chain_seal seal = {0};
+    struct chain_seal *seal = &v->seal;
     enum store_rc rc = STORE_OK;
     bool first = v->sums->seals++ == 0;
-    v->seal = &seal;
-    if (!chain_seal_unpack(row, &seal) || key.n != KEY_BYTES || be64_get(key.p) != seal.to) {
-        seal = (struct chain_seal){.to = key.n == KEY_BYTES ? be64_get(key.p) : 0};
+    *seal = (struct chain_seal){0};
+    if (!chain_seal_unpack(row, seal) || key.n != KEY_BYTES || be64_get(key.p) != seal->to) {
+        *seal = (struct chain_seal){.to = key.n == KEY_BYTES ? be64_get(key.p) : 0};
         fault(v, (struct chain_fault){0}, "the seal cannot be read");
         return STORE_OK;
     }
-    check_seal(v, &seal, first);
-    for (size_t at = 0; rc == STORE_OK && at < seal.entries.n; at += CHAIN_ENTRY_BYTES) {
-        rc = check_entry(v, seal.entries.p + at);
+    check_seal(v, seal, first);
+    for (size_t at = 0; rc == STORE_OK && at < seal->entries.n; at += CHAIN_ENTRY_BYTES) {
+        rc = check_entry(v, seal->entries.p + at);
     }
-    v->sums->sealed_to = seal.to;
-    v->sums->head_ms = seal.at_ms;
-    memcpy(v->sums->head, seal.head, sizeof seal.head);
+    v->sums->sealed_to = seal->to;
+    v->sums->head_ms = seal->at_ms;
+    memcpy(v->sums->head, seal->head, sizeof seal->head);
     return rc;
 }
 

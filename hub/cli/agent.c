@@ -6,9 +6,7 @@
 #include "hub/cli/agent_run.h"
 #include "hub/cli/http.h"
 #include "hub/cli/pages.h"
-#include "hub/cli/socket.h"
-
-enum { REDRAW_LEAST_MS = 500, REDRAW_MS = 5000 };
+#include "hub/cli/watch.h"
 
 // clang-format off
 static const struct column columns[] = {
@@ -124,105 +122,15 @@ static enum cli_exit list_once(struct cli *cli)
     return rc;
 }
 
-/* --- watching ----------------------------------------------------------------------------------
- */
-
-struct watch {
-    struct cli *cli;
-    struct socket *socket;
-    int64_t drawn_ms, due_ms;
-    enum cli_exit verdict;
-};
-
-static void on_open(void *ctx)
+static enum cli_exit list_again(void *ctx)
 {
-    struct watch *w = ctx;
-    static const char text[] = "{\"type\":\"subscribe\",\"id\":1,\"channels\":[\"agents\"]}";
-    socket_send(w->socket, slice_str(text));
-    w->due_ms = 0;
-}
-
-/* Any event about agents: the list is old. Many at once are one redraw. */
-static void on_frame(void *ctx, const struct hub_frame *frame)
-{
-    struct watch *w = ctx;
-    int64_t soon = w->drawn_ms + REDRAW_LEAST_MS;
-    if (frame->type == HUB_ERROR) {
-        w->verdict = socket_complain(w->cli, frame);
-    } else if (frame->type == HUB_EVENT && soon < w->due_ms) {
-        w->due_ms = soon;
-    }
-}
-
-static enum cli_exit redraw(struct watch *w)
-{
-    struct cli *cli = w->cli;
-    if (cli->out.columns_max && cli->out.format <= OUT_WIDE) {
-        fputs("\033[H\033[2J", cli->out.to); /* home, and clear what is below */
-    }
-    cli->out.now_ms = cli->out.now_ms ? clock_wall_ms() : 0;
-    enum cli_exit rc = list_once(cli);
-    cli_flush(cli);
-    w->drawn_ms = clock_steady_ms();
-    w->due_ms = w->drawn_ms + REDRAW_MS;
-    /* A hub that is away for a moment does not end the watch. */
-    return rc == CLI_UNREACHABLE || rc == CLI_TIMEOUT ? CLI_OK : rc;
-}
-
-static enum cli_exit watch(struct cli *cli)
-{
-    struct watch w = {.cli = cli, .due_ms = INT64_MAX};
-    struct socket_events events = {.ctx = &w, .open = on_open, .frame = on_frame};
-    enum cli_exit rc = CLI_OK;
-    w.socket = socket_new(cli, &events, false);
-    while (rc == CLI_OK && w.verdict == CLI_OK) {
-        rc = socket_wait(w.socket, w.due_ms, NULL, 0);
-        if (rc == CLI_OK && socket_is_open(w.socket) && clock_steady_ms() >= w.due_ms) {
-            rc = redraw(&w);
-        }
-    }
-    socket_free(w.socket);
-    return rc != CLI_OK ? rc : w.verdict;
+    return list_once(ctx);
 }
 
 static enum cli_exit ls_run(struct cli *cli)
 {
-    return args_has(&cli->args, "watch") ? watch(cli) : list_once(cli);
-}
-
-/* --- one ---------------------------------------------------------------------------------------
- */
-
-static enum cli_exit ask_one(struct cli *cli, const char *method, struct reply *reply)
-{
-    struct buf path = {0};
-    buf_add_str(&path, "/api/v1/agents/");
-    url_add(&path, args_operand(&cli->args, 0));
-    enum cli_exit rc = http_ask(cli, method, buf_text(&path), (struct slice){0}, reply);
-    buf_done(&path);
-    return rc;
-}
-
-static enum cli_exit show_run(struct cli *cli)
-{
-    struct reply reply;
-    enum cli_exit rc = ask_one(cli, "GET", &reply);
-    if (rc == CLI_OK) {
-        output_object(&cli->out, buf_slice(&reply.body), "agent", "agent_id");
-    }
-    reply_done(&reply);
-    return rc;
-}
-
-static enum cli_exit rm_run(struct cli *cli)
-{
-    struct reply reply;
-    enum cli_exit rc = ask_one(cli, "DELETE", &reply);
-    if (rc == CLI_OK && cli->out.format != OUT_TABLE && cli->out.format != OUT_WIDE) {
-        output_object(&cli->out, buf_slice(&reply.body), NULL, "agent_id");
-    }
-    reply_done(&reply);
-    return rc;
+    return args_has(&cli->args, "watch") ? watch_run(cli, "agents", list_again, cli)
+                                         : list_once(cli);
 }
 
 // clang-format off
@@ -282,10 +190,46 @@ const struct command agent_commands[] = {
       "and says on stderr what happens to it. SIGTERM and Ctrl-C let work in hand end, then deregister.",
       NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .data'" },
     { "agent ls", "the agents", NULL, NULL, ls_options, ls_run, "waggle agent ls --status active --watch" },
-    { "agent show", "one agent", NULL, one_agent, NULL, show_run, NULL },
-    { "agent rm", "deregister an agent", NULL, one_agent, NULL, rm_run, NULL },
     { "agent discover", "the agents that fit, best health first", NULL, NULL, discover_options, discover_run,
       "waggle agent discover --capability resize --min-health 0.5 -o id" },
     { 0 },
+};
+
+static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
+static const struct option change_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option status_options[] = {
+    { 0, "cpu", OPTION_FRACTION, 0, "0..1", "its load", NULL },
+    { 0, "memory", OPTION_FRACTION, 0, "0..1", "its memory", NULL },
+    REQUEST_OPTIONS_SEND,
+    { 0 },
+};
+static const struct operand agent_and_status[] = {
+    { "ID", OPTION_REQUIRED, "the agent" }, { "STATUS", OPTION_REQUIRED, "active, busy, maintenance, error, draining or inactive" }, { 0 } };
+static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { 0 } };
+static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { 0 } };
+static const struct field status_fields[] = {
+    { "STATUS", "status", FIELD_TEXT },
+    { "cpu", "load_metrics.cpu", FIELD_NUMBER },
+    { "memory", "load_metrics.memory", FIELD_NUMBER },
+    { 0 },
+};
+
+const struct verb agent_verbs[] = {
+    { { "agent show", "one agent", NULL, one_agent, show_options, request_run, "waggle agent show bee-1 --watch" },
+      { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
+    { { "agent watch", "one agent, again whenever something changes", NULL, one_agent, NULL, request_watch, NULL },
+      { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
+    { { "agent drain", "give an agent no new work; what it has, it ends", NULL, one_agent, change_options, request_run, NULL },
+      { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = drain_fields, .id = "agent_id" } },
+    { { "agent resume", "give an agent work again", NULL, one_agent, change_options, request_run, NULL },
+      { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = resume_fields, .id = "agent_id" } },
+    { { "agent status", "set an agent's status and load", NULL, agent_and_status, status_options, request_run, "waggle agent status bee-1 maintenance" },
+      { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = status_fields, .id = "agent_id" } },
+    { { "agent rm", "deregister an agent", NULL, one_agent, destroy_options, request_run, "waggle agent rm bee-1 --yes" },
+      { .method = "DELETE", .path = "/api/v1/agents/{ID}", .id = "agent_id", .how = REQUEST_DESTROYS | REQUEST_QUIET } },
+    { { "agent stats", "the registry in figures", NULL, NULL, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/registry/stats", .member = "stats", .channels = "agents" } },
+    { { 0 }, { 0 } },
 };
 // clang-format on

@@ -99,8 +99,30 @@ const struct command channel_commands[] = {
     { "channel ls", "the channels you may see", NULL, NULL, ls_options, channel_ls_run, NULL },
     { "channel show", "one channel: options, position, subscribers", NULL, one_channel, NULL, channel_show_run, NULL },
     { "channel members", "who is present", NULL, one_channel, members_options, channel_members_run, NULL },
+    { "channel presence", "the same as members", NULL, one_channel, members_options, channel_members_run, NULL },
     { "channel history", "what its log has kept", NULL, one_channel, history_options, channel_history_run,
       "waggle channel history orders --reverse --limit 10" },
     { 0 },
+};
+
+static const struct column cursor_columns[] = {
+    { "CURSOR",      "cursor",      COLUMN_TEXT,   false },
+    { "SETTLED",     "settled",     COLUMN_NUMBER, false },
+    { "DELIVERED",   "delivered",   COLUMN_NUMBER, false },
+    { "IN FLIGHT",   "in_flight",   COLUMN_NUMBER, false },
+    { "CONNECTIONS", "connections", COLUMN_NUMBER, false },
+    { "CREATED",     "created_at",  COLUMN_AGE,    false },
+    { 0 },
+};
+static const struct operand channel_and_cursor[] = {
+    { "CHANNEL", OPTION_REQUIRED, "its name" }, { "CURSOR", OPTION_REQUIRED, "the cursor's" }, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+
+const struct verb channel_verbs[] = {
+    { { "channel cursors", "the named cursors of a channel, and how far they are", NULL, one_channel, members_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/channels/{CHANNEL}/cursors", .fields = page_fields, .member = "cursors", .columns = cursor_columns, .how = REQUEST_PAGES } },
+    { { "channel forget", "remove a cursor that nobody is attached to", NULL, channel_and_cursor, destroy_options, request_run, NULL },
+      { .method = "DELETE", .path = "/api/v1/channels/{CHANNEL}/cursors/{CURSOR}", .id = "deleted_at", .how = REQUEST_DESTROYS } },
+    { { 0 }, { 0 } },
 };
 // clang-format on

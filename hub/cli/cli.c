@@ -174,6 +174,7 @@ static enum cli_exit run_command(struct cli *cli, int argc, char *const *argv, i
         f++;
     }
     cli->out = output_for(stdout, (enum output_format)f, clock_wall_ms());
+    cli->out.query = args_text(&cli->args, "query");
     cli->timeout_ms = args_ms(&cli->args, "timeout", 30000);
     cli->quiet = args_has(&cli->args, "quiet");
     enum cli_exit rc = cli->command->run(cli);

@@ -19,7 +19,8 @@ struct cli {
     struct output out;
     int64_t timeout_ms; /* of one request */
     bool quiet;
-    struct target target; /* by cli_target() */
+    struct target target;        /* by cli_target() */
+    const char *idempotency_key; /* of the request being sent; NULL: none */
 };
 
 struct command {         /* a table ends with a row without name */

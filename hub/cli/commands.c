@@ -5,6 +5,7 @@
 // clang-format off
 const struct option global_options[] = {
     { 'o', "output", OPTION_CHOICE, 0, "FORMAT", "table, wide, json (what the hub said), ndjson, yaml or id", output_format_names },
+    { 0, "query", OPTION_TEXT, 0, "PATH", "only this part of the answer: agents.*.agent_id, or a JSON pointer", NULL },
     { 0, "url", OPTION_TEXT, 0, "URL", "the hub: http://…, https://… or unix:///PATH (else WAGGLE_URL, the context, " TARGET_URL_DEFAULT ")", NULL },
     { 0, "context", OPTION_TEXT, 0, "NAME", "a context other than the current one (else WAGGLE_CONTEXT)", NULL },
     { 0, "key-file", OPTION_FILE, 0, "FILE", "an API key (else WAGGLE_API_KEY, WAGGLE_API_KEY_FILE)", NULL },
@@ -19,14 +20,32 @@ const struct option global_options[] = {
 
 static const struct command *const tables[] = {
     publish_commands, tail_commands, channel_commands, agent_commands, token_commands, context_commands,
-    hub_commands, verify_commands, self_commands,
+    hub_commands, top_commands, trace_commands, bench_commands, doctor_commands, verify_commands,
+    call_commands, reference_commands, self_commands,
+};
+
+static const struct verb *const verb_tables[] = {
+    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, auth_verbs,
 };
 
 const struct command_group command_groups[] = {
-    { "agent",   "agents: be one, see who is there" },
-    { "channel", "channels: list, members, history" },
-    { "context", "the hubs you use, by name" },
-    { "token",   "tokens: mint, read, verify, revoke" },
+    { "agent",     "agents: be one, see who is there" },
+    { "task",      "tasks: submit, follow, cancel" },
+    { "queue",     "the queues of tasks that wait" },
+    { "lb",        "load balancing: which agent gets a task" },
+    { "network",   "networks of agents, for work that is divided" },
+    { "swarm",     "swarms: join, coordinate, agree" },
+    { "consensus", "rounds of voting, and their certificates" },
+    { "msg",       "messages between agents" },
+    { "peer",      "who may write to whom" },
+    { "channel",   "channels: list, members, history" },
+    { "namespace", "namespaces: the options of channels" },
+    { "token",     "tokens: mint, read, verify, revoke" },
+    { "key",       "API keys, and the key that signs tokens" },
+    { "app",       "apps, the tenants of the hub" },
+    { "backup",    "copies of the whole hub, made while it runs" },
+    { "bench",     "a small load on the running hub, and its times" },
+    { "context",   "the hubs you use, by name" },
     { 0 },
 };
 // clang-format on
@@ -36,6 +55,13 @@ void commands_each(bool (*visit)(void *ctx, const struct command *command), void
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
         for (const struct command *c = tables[t]; c->name; c++) {
             if (!visit(ctx, c)) {
+                return;
+            }
+        }
+    }
+    for (size_t t = 0; t < sizeof verb_tables / sizeof verb_tables[0]; t++) {
+        for (const struct verb *v = verb_tables[t]; v->command.name; v++) {
+            if (!visit(ctx, &v->command)) {
                 return;
             }
         }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "channels/json_scan.h"
 #include "hub/cli/contexts.h"
 #include "hub/cli/http.h"
 
@@ -133,6 +134,56 @@ static void offer_contexts(const struct completing *c)
     buf_done(&error);
 }
 
+/* What the first operand of commands names, asked of the hub: many things with ids that nobody
+ * types by heart. A hub that does not answer at once is not waited for. */
+enum { OFFER_WAIT_MS = 700 };
+
+// clang-format off
+static const struct source { const char *command, *path, *member, *id, *help; } sources[] = {
+    { "agent ",    "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
+    { "task ",     "/api/v1/tasks?limit=200",         "tasks",      "task_id",   "status" },
+    { "network ",  "/api/v1/agents/networks?limit=200", "networks", "id",        "name" },
+    { "consensus ", "/api/v1/consensus?limit=200",    "rounds",     "round_id",  "status" },
+    { "channel ",  "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },
+    { "tail",      "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },
+    { "publish",   "/api/v1/channels?limit=200",      "channels",   "channel",   "delivery" },
+    { "namespace ", "/api/v1/namespaces",             "namespaces", "namespace", "options.delivery" },
+    { "key ",      "/api/v1/auth/keys?limit=200",     "keys",       "id",        "name" },
+    { "app ",      "/api/v1/apps",                    "apps",       "id",        "name" },
+};
+// clang-format on
+
+static void offer_ids(const struct completing *c, struct cli *cli, const struct source *source)
+{
+    struct reply reply;
+    struct slice key, item;
+    size_t at;
+    cli->timeout_ms = OFFER_WAIT_MS;
+    if (http_send(cli, "GET", source->path, (struct slice){0}, &reply) == CLI_OK &&
+        reply.status == 200 && json_check(buf_slice(&reply.body), JSON_DEPTH_MAX, &at) == JSON_OK) {
+        struct slice list = json_at(buf_slice(&reply.body), source->member);
+        for (struct json_walk w = json_walk_of(list); json_walk_next(&w, &key, &item);) {
+            struct buf id = {0}, help = {0};
+            json_add_human(&id, json_at(item, source->id));
+            json_add_human(&help, json_at(item, source->help));
+            offer(c, "", buf_text(&id), id.n, buf_text(&help));
+            buf_done(&id);
+            buf_done(&help);
+        }
+    }
+    reply_done(&reply);
+}
+
+static const struct source *source_of(const struct command *command)
+{
+    for (size_t i = 0; command->operands && i < sizeof sources / sizeof sources[0]; i++) {
+        if (strncmp(command->name, sources[i].command, strlen(sources[i].command)) == 0) {
+            return &sources[i];
+        }
+    }
+    return NULL;
+}
+
 static const struct option *find_option(const struct command *command, const char *word)
 {
     const struct option *tables[] = {command ? command->options : NULL, global_options};
@@ -197,6 +248,8 @@ enum cli_exit complete_run(struct cli *cli)
         offer_commands(&c, buf_text(&words));
     } else if (strncmp(command->name, "context ", 8) == 0) {
         offer_contexts(&c);
+    } else if (source_of(command)) {
+        offer_ids(&c, cli, source_of(command));
     }
     buf_done(&words);
     return CLI_OK;

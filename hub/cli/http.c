@@ -107,6 +107,12 @@ static struct curl_slist *make_headers(const struct cli *cli, bool body)
         list = curl_slist_append(list, buf_text(&credentials));
         explicit_bzero(credentials.p, credentials.n);
     }
+    if (cli->idempotency_key) {
+        struct buf key = {0};
+        buf_printf(&key, "Idempotency-Key: %s", cli->idempotency_key);
+        list = curl_slist_append(list, buf_text(&key));
+        buf_done(&key);
+    }
     buf_done(&credentials);
     return list;
 }

@@ -42,10 +42,59 @@ static enum cli_exit health_run(struct cli *cli)
 }
 
 // clang-format off
+static const struct column namespace_columns[] = {
+    { "NAMESPACE", "namespace",              COLUMN_TEXT,   false },
+    { "SYSTEM",    "system",                 COLUMN_TEXT,   false },
+    { "ACCESS",    "options.access",         COLUMN_TEXT,   false },
+    { "DELIVERY",  "options.delivery",       COLUMN_TEXT,   false },
+    { "EVENTS",    "options.history_events", COLUMN_NUMBER, false },
+    { "AGE",       "options.history_age",    COLUMN_NUMBER, true },
+    { "SLOW",      "options.slow",           COLUMN_TEXT,   true },
+    { 0 },
+};
+
+static const struct operand one_namespace[] = { { "NAMESPACE", OPTION_REQUIRED, "its name" }, { 0 } };
+static const struct operand set_operands[] = {
+    { "NAMESPACE", OPTION_REQUIRED, "its name" },
+    { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes or rate" },
+    { 0 } };
+static const struct field set_fields[] = { { "OPTION=VALUE", "*", FIELD_MEMBERS }, { 0 } };
+static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+
 const struct command hub_commands[] = {
     { "health", "whether the hub is up and ready",
       "Asks /health and /ready. The exit code is 0 when both are well, 7 when the hub answers that it is not ready or nobody answers.",
       NULL, NULL, health_run, "waggle health --url https://hub.example" },
     { 0 },
+};
+
+static const struct column backup_columns[] = {
+    { "BACKUP",  "name",       COLUMN_TEXT,   false },
+    { "STATUS",  "status",     COLUMN_STATUS, false },
+    { "CREATED", "created_at", COLUMN_AGE,    false },
+    { "PATH",    "path",       COLUMN_TEXT,   false },
+    { "ERROR",   "error",      COLUMN_TEXT,   false },
+    { 0 },
+};
+static const struct operand backup_operands[] = { { "NAME", 0, "of its folder, in the hub's data; made from the time when left out" }, { 0 } };
+static const struct field backup_fields[] = { { "NAME", "name", FIELD_TEXT }, { 0 } };
+
+const struct verb hub_verbs[] = {
+    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: waggled --verify FOLDER, waggled --restore FOLDER.",
+        backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
+      { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
+    { { "backup ls", "the backups made since the hub started", NULL, NULL, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/admin/backups", .member = "backups", .columns = backup_columns } },
+    { { "namespace ls", "namespaces with options of their own", NULL, NULL, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/namespaces", .member = "namespaces", .columns = namespace_columns } },
+    { { "namespace show", "the options in force for a namespace", NULL, one_namespace, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace" } },
+    { { "namespace set", "set options of a namespace while the hub runs", NULL, set_operands, send_options, request_run,
+        "waggle namespace set orders delivery=durable history_events=5000" },
+      { .method = "PUT", .path = "/api/v1/namespaces/{NAMESPACE}", .fields = set_fields, .id = "namespace" } },
+    { { "namespace reset", "back to the options of the configuration", NULL, one_namespace, destroy_options, request_run, NULL },
+      { .method = "DELETE", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace", .how = REQUEST_DESTROYS } },
+    { { 0 }, { 0 } },
 };
 // clang-format on

@@ -2,16 +2,32 @@
 #ifndef WAGGLE_CLI_NOUNS_H
 #define WAGGLE_CLI_NOUNS_H
 
-#include "hub/cli/cli.h"
+#include "hub/cli/request.h"
 
-extern const struct command publish_commands[]; /* hub/cli/publish.c */
-extern const struct command tail_commands[];    /* hub/cli/tail.c */
-extern const struct command channel_commands[]; /* hub/cli/channel.c */
-extern const struct command agent_commands[];   /* hub/cli/agent.c */
-extern const struct command token_commands[];   /* hub/cli/token.c */
-extern const struct command context_commands[]; /* hub/cli/context.c */
-extern const struct command hub_commands[];     /* hub/cli/hub.c */
-extern const struct command verify_commands[];  /* hub/cli/verify.c */
-extern const struct command self_commands[];    /* hub/cli/self.c */
+extern const struct command publish_commands[];   /* hub/cli/publish.c */
+extern const struct command tail_commands[];      /* hub/cli/tail.c */
+extern const struct command channel_commands[];   /* hub/cli/channel.c */
+extern const struct command agent_commands[];     /* hub/cli/agent.c */
+extern const struct command token_commands[];     /* hub/cli/token.c */
+extern const struct command context_commands[];   /* hub/cli/context.c */
+extern const struct command hub_commands[];       /* hub/cli/hub.c */
+extern const struct command top_commands[];       /* hub/cli/top.c */
+extern const struct command trace_commands[];     /* hub/cli/trace.c */
+extern const struct command bench_commands[];     /* hub/cli/bench.c */
+extern const struct command doctor_commands[];    /* hub/cli/doctor.c */
+extern const struct command verify_commands[];    /* hub/cli/verify.c */
+extern const struct command call_commands[];      /* hub/cli/call.c */
+extern const struct command reference_commands[]; /* hub/cli/reference.c */
+extern const struct command self_commands[];      /* hub/cli/self.c */
+
+/* Those of which each is one request. */
+extern const struct verb channel_verbs[];   /* hub/cli/channel.c */
+extern const struct verb agent_verbs[];     /* hub/cli/agent.c */
+extern const struct verb task_verbs[];      /* hub/cli/task.c */
+extern const struct verb swarm_verbs[];     /* hub/cli/swarm.c */
+extern const struct verb consensus_verbs[]; /* hub/cli/consensus.c */
+extern const struct verb message_verbs[];   /* hub/cli/message.c */
+extern const struct verb auth_verbs[];      /* hub/cli/auth.c */
+extern const struct verb hub_verbs[];       /* hub/cli/hub.c */
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "channels/json_scan.h"
 #include "hub/cli/options.h"
+#include "hub/cli/query.h"
 #include "hub/cli/text.h"
 
 enum { COLUMNS_MAX = 16, COLUMN_LEAST = 6, COLUMN_GAP = 2 };
@@ -146,6 +147,29 @@ static void add_age(struct buf *b, struct slice value, int64_t now_ms)
 /* --- tables ------------------------------------------------------------------------------------
  */
 
+static void add_one_of_many(void *ctx, struct slice found)
+{
+    struct buf *b = ctx;
+    buf_add_str(b, b->n ? "," : "");
+    json_add_human(b, found);
+}
+
+void output_cell(struct buf *b, const struct column *column, struct slice item, int64_t now_ms)
+{
+    size_t start = b->n;
+    if (column->kind == COLUMN_AGE) {
+        add_age(b, json_at(item, column->path), now_ms);
+    } else if (strchr(column->path, '*')) {
+        struct buf all = {0};
+        (void)query_each(item, column->path, add_one_of_many, &all);
+        buf_add_slice(b, buf_slice(&all));
+        buf_done(&all);
+    } else {
+        json_add_human(b, json_at(item, column->path));
+    }
+    buf_add_str(b, b->n == start ? "-" : "");
+}
+
 struct table {
     const struct column *columns[COLUMNS_MAX];
     size_t column_count, widths[COLUMNS_MAX];
@@ -161,13 +185,8 @@ static void table_add_row(struct table *t, const struct output *out, struct slic
         *cell = (struct buf){0};
         if (t->rows == 0) {
             buf_add_str(cell, t->columns[i]->title);
-        } else if (t->columns[i]->kind == COLUMN_AGE) {
-            add_age(cell, json_at(item, t->columns[i]->path), out->now_ms);
         } else {
-            json_add_human(cell, json_at(item, t->columns[i]->path));
-        }
-        if (cell->n == 0) {
-            buf_add_str(cell, "-");
+            output_cell(cell, t->columns[i], item, out->now_ms);
         }
         size_t w = text_columns(buf_slice(cell));
         t->widths[i] = w > t->widths[i] ? w : t->widths[i];
@@ -193,13 +212,17 @@ static void table_narrow(struct table *t, size_t columns_max)
     }
 }
 
-static const char *status_colour(struct slice status)
+const char *status_colour(struct slice status)
 {
     // clang-format off
     static const struct { const char *word, *colour; } colours[] = {
         { "active", "\033[32m" }, { "healthy", "\033[32m" }, { "running", "\033[32m" },
         { "busy", "\033[36m" },   { "draining", "\033[36m" }, { "pending", "\033[36m" },
         { "stale", "\033[33m" },  { "maintenance", "\033[33m" },
+        { "completed", "\033[32m" }, { "decided", "\033[32m" }, { "acked", "\033[32m" }, { "ok", "\033[32m" },
+        { "queued", "\033[36m" }, { "open", "\033[36m" }, { "delivered", "\033[36m" },
+        { "suspended", "\033[33m" }, { "cancelled", "\033[33m" }, { "expired", "\033[33m" }, { "warn", "\033[33m" },
+        { "tied", "\033[33m" }, { "no_quorum", "\033[33m" }, { "dead", "\033[31m" }, { "evicted", "\033[31m" },
         { "inactive", "\033[31m" }, { "error", "\033[31m" }, { "failed", "\033[31m" },
     };
     // clang-format on
@@ -300,11 +323,45 @@ static void print_yaml(const struct output *out, struct slice value)
     buf_done(&text);
 }
 
+static void print_found(void *ctx, struct slice found)
+{
+    const struct output *out = ctx;
+    switch (out->format) {
+    case OUT_TABLE:
+    case OUT_WIDE:
+    case OUT_ID:
+        print_human_line(out, found);
+        return;
+    case OUT_JSON:
+    case OUT_NDJSON:
+        output_json_line(out, found);
+        return;
+    case OUT_YAML:
+        print_yaml(out, found);
+        return;
+    case OUT_FORMATS:
+        return;
+    }
+}
+
+bool output_query(const struct output *out, struct slice answer)
+{
+    if (!out->query) {
+        return false;
+    }
+    struct output copy = *out;
+    (void)query_each(answer, out->query, print_found, &copy); /* nothing found: nothing printed */
+    return true;
+}
+
 void output_list(const struct output *out, struct slice answer, const char *member,
                  const struct column *columns)
 {
     struct slice key, item;
     struct slice list = json_kind_of(answer) == JSON_KIND_ARRAY ? answer : json_at(answer, member);
+    if (output_query(out, answer)) {
+        return;
+    }
     switch (out->format) {
     case OUT_JSON:
         put(out, answer, true);
@@ -390,6 +447,9 @@ void output_object(const struct output *out, struct slice answer, const char *me
                    const char *id)
 {
     struct slice object = member ? json_at(answer, member) : answer;
+    if (output_query(out, answer)) {
+        return;
+    }
     switch (out->format) {
     case OUT_JSON:
         put(out, answer, true);

@@ -19,6 +19,7 @@ struct output {
     enum output_format format;
     bool colour;
     size_t columns_max; /* 0: as wide as it gets */
+    const char *query;  /* NULL: all of the answer; see hub/cli/query.h */
     int64_t now_ms;     /* for ages; 0: times are shown as they are */
 };
 
@@ -29,7 +30,7 @@ enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_AGE, COLUMN_STATUS };
 
 struct column { /* a table ends with a row without title; the first column is the id */
     const char *title;
-    const char *path; /* "load_metrics.cpu"; "" is the item itself */
+    const char *path; /* "load_metrics.cpu"; "members.*.id": all; "" is the item itself */
     enum column_kind kind;
     bool wide; /* only with -o wide */
 };
@@ -47,6 +48,12 @@ void output_json_line(const struct output *out,
 
 /* The value at a path of dotted names, empty when there is none. */
 struct slice json_at(struct slice value, const char *path);
+/* A cell of a table, without padding: "-" for nothing. */
+void output_cell(struct buf *b, const struct column *column, struct slice item, int64_t now_ms);
+/* Only what out->query names, in the form asked for; false when there is no query. */
+bool output_query(const struct output *out, struct slice answer);
+/* The sequence that colours a status on a terminal, or NULL. */
+const char *status_colour(struct slice status);
 /* A value as a person reads it: a string without quotes, a list joined by commas; cleaned. */
 void json_add_human(struct buf *b, struct slice value);
 /* "2026-11-20T17:34:21.123Z" or "…+00:00" to milliseconds. */

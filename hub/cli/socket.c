@@ -92,6 +92,11 @@ bool socket_is_open(const struct socket *s)
     return s->phase == OPEN;
 }
 
+int socket_fd(const struct socket *s)
+{
+    return s->curl ? (int)s->fd : -1;
+}
+
 size_t socket_queued(const struct socket *s)
 {
     return s->out.n - s->out_at;

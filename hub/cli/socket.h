@@ -40,6 +40,9 @@ void socket_free(struct socket *s);
 enum cli_exit socket_wait(struct socket *s, int64_t until_ms, struct pollfd *extra, nfds_t extra_n);
 
 bool socket_is_open(const struct socket *s);
+/* For whoever polls many: readable means socket_wait() has something to do; -1 while there is none.
+ */
+int socket_fd(const struct socket *s);
 /* Queues one text frame; dropped while not open: `open` says again what must be said. */
 void socket_send(struct socket *s, struct slice json);
 size_t socket_queued(const struct socket *s); /* bytes not yet taken by the kernel */

@@ -30,6 +30,7 @@ struct tail {
     struct position *list;
     size_t n;
     uint64_t rewind, left;   /* left: events until --count is reached */
+    uint64_t sample, passed; /* one event of so many is printed; how many have passed the filter */
     int64_t idle_ms, due_ms; /* --until-idle; INT64_MAX: never */
     bool subscribed, colour_err;
     enum cli_exit verdict;
@@ -204,6 +205,9 @@ static void print_human(const struct tail *t, const struct hub_frame *frame)
 static void print_event(const struct tail *t, const struct hub_frame *frame)
 {
     struct buf text = {0};
+    if (output_query(&t->cli->out, frame->text)) {
+        return;
+    }
     switch (t->cli->out.format) {
     case OUT_TABLE:
     case OUT_WIDE:
@@ -230,6 +234,36 @@ static void print_event(const struct tail *t, const struct hub_frame *frame)
     buf_done(&text);
 }
 
+/* A filter is text that the frame has somewhere, or PATH=TEXT: the value there, as people read it.
+ */
+static bool is_wanted(struct slice frame, const char *filter)
+{
+    const char *equals = strchr(filter, '=');
+    struct buf value = {0};
+    bool wanted;
+    if (!equals) {
+        wanted = memmem(frame.p, frame.n, filter, strlen(filter)) != NULL;
+    } else {
+        char *path = xstrndup(filter, (size_t)(equals - filter));
+        json_add_human(&value, json_at(frame, path));
+        wanted = slice_is(buf_slice(&value), equals + 1);
+        free(path);
+    }
+    buf_done(&value);
+    return wanted;
+}
+
+static bool passes(struct tail *t, struct slice frame)
+{
+    const struct args *a = &t->cli->args;
+    for (size_t i = 0; i < args_count(a, "filter"); i++) {
+        if (!is_wanted(frame, args_nth(a, "filter", i))) {
+            return false;
+        }
+    }
+    return t->passed++ % t->sample == 0;
+}
+
 static void on_event(struct tail *t, const struct hub_frame *frame)
 {
     uint64_t offset = hub_frame_number(frame, HUB_OFFSET);
@@ -243,7 +277,7 @@ static void on_event(struct tail *t, const struct hub_frame *frame)
         p->offset = offset > p->offset ? offset : p->offset;
     }
     stay_awake(t);
-    if (t->left) {
+    if (t->left && passes(t, frame->text)) {
         t->left--;
         print_event(t, frame);
     }
@@ -366,6 +400,10 @@ static bool read_arguments(struct tail *t)
     if (since && args_has(a, "rewind")) {
         return args_refuse(a, "--since and --rewind exclude each other");
     }
+    if (a->operand_count == 0) { /* of those that need not be told */
+        bool all = strcmp(t->cli->command->name, "monitor") == 0;
+        (void)position_of(t, slice_str(all ? ">" : "messages"), true);
+    }
     for (size_t i = 0; i < a->operand_count; i++) {
         struct slice name = slice_str(args_operand(a, i));
         if (!channel_name_valid(name) && !channel_pattern_valid(name)) {
@@ -379,7 +417,8 @@ static bool read_arguments(struct tail *t)
     t->rewind = args_number(a, "rewind", 0);
     t->left = args_number(a, "count", UINT64_MAX);
     t->idle_ms = args_ms(a, "until-idle", 0);
-    return true;
+    t->sample = args_number(a, "sample", 1);
+    return t->sample ? true : args_refuse(a, "--sample wants one of N, not of 0");
 }
 
 static enum cli_exit follow(struct tail *t)
@@ -425,9 +464,14 @@ static const struct option options[] = {
     { 0, "rewind", OPTION_NUMBER, 0, "N", "first the last N events", NULL },
     { 'n', "count", OPTION_NUMBER, 0, "N", "end after N events", NULL },
     { 0, "until-idle", OPTION_SECONDS, 0, "TIME", "end when nothing has come for so long", NULL },
+    { 0, "filter", OPTION_TEXT, OPTION_MANY, "TEXT", "only events that have this text, or PATH=TEXT there (event=agent.stale, data.priority=high)", NULL },
+    { 0, "sample", OPTION_NUMBER, 0, "N", "only one event of N", NULL },
     { 'f', "follow", OPTION_FLAG, 0, NULL, "go on with what comes, which it does anyway", NULL },
     { 0 },
 };
+
+static const struct operand monitor_operands[] = {
+    { "CHANNEL", OPTION_MANY, "channels or patterns instead of all" }, { 0 } };
 
 #define TAIL_ABOUT                                                                                            \
     "Prints events as they come, one a line: time, channel#offset, event, data; with -o json the hub's own "  \
@@ -438,6 +482,11 @@ static const struct option options[] = {
 const struct command tail_commands[] = {
     { "tail", "print the events of channels as they come", TAIL_ABOUT, operands, options, tail_run,
       "waggle tail orders --since 0 -o json | jq .data" },
+    { "monitor", "print what happens in the hub, on every channel",
+      "The same as tail with the pattern '>': for who may subscribe to all.", monitor_operands, options, tail_run,
+      "waggle monitor --filter data.new_status=stale --sample 10" },
+    { "msg tail", "print what happens to messages", NULL, NULL, options, tail_run,
+      "waggle msg tail --filter data.receiver_id=bee-2" },
     { "channel sub", "the same as tail", TAIL_ABOUT, operands, options, tail_run, NULL },
     { 0 },
 };

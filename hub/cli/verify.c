@@ -242,7 +242,7 @@ static enum cli_exit verify_log(struct cli *cli, struct trusted *t, const char *
     char *folder = xstrndup(path, n > tail && strcmp(path + n - tail, file) == 0 ? n - tail : n);
     struct store_options options = {.path = folder, .read_only = true};
     struct log_check check = {.trusted = t};
-    struct chain_audit audit;
+    struct chain_audit audit = {0};
     struct store *store;
     char text[512] = "";
     enum cli_exit rc = CLI_OK;

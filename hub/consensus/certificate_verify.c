@@ -18,16 +18,24 @@ struct reading {
     bool bad;
 };
 
+static void say(struct reading *r, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void say(struct reading *r, const char *format, va_list args)
+{
+    (void)vsnprintf(r->why, r->why_n, format, args);
+    r->bad = true;
+}
+
+/* What was found first is what is said. */
 static bool wrong(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool wrong(struct reading *r, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     if (!r->bad) {
-        (void)vsnprintf(r->why, r->why_n, format, args);
+        say(r, format, args);
     }
     va_end(args);
-    r->bad = true;
     return false;
 }
 

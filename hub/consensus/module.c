@@ -616,6 +616,7 @@ static enum hub_rc close_round(struct apply *a, struct round *r, enum round_stop
     if (out == HUB_OK) {
         out = finish(a, r, &paper, &result);
     }
+    r->runoff = slice_of(NULL, 0); /* the id was ours */
     tally_result_done(&result);
     paper_done(&paper);
     return out;
@@ -695,7 +696,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
     struct slice id = unpack_slice(&u);
-    struct round round;
+    struct round round = {0};
     struct buf bytes = {0};
     uint8_t number[4];
     if (!unpack_done(&u)) {

@@ -5,31 +5,29 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* clang-format off */
 static const struct {
     const char *name;
-    enum tally_form form;
     const struct family *family; /* NULL: scores */
+    enum tally_form form;
     bool ties;                   /* options that are equal at the top go to the tie policy */
     bool settles;                /* see tally_settled() */
 } rules[TALLY_RULES] = {
-    [RULE_PLURALITY]     = { "plurality",           FORM_ONE,     &tally_single, true,  true  },
-    [RULE_MAJORITY]      = { "majority",            FORM_ONE,     &tally_single, true,  true  },
-    [RULE_SUPERMAJORITY] = { "supermajority",       FORM_ONE,     &tally_single, false, true  },
-    [RULE_UNANIMOUS]     = { "unanimous",           FORM_ONE,     &tally_single, false, true  },
-    [RULE_WEIGHTED]      = { "weighted",            FORM_ONE,     &tally_single, true,  true  },
-    [RULE_APPROVAL]      = { "approval",            FORM_SOME,    &tally_single, true,  true  },
-    [RULE_BORDA]         = { "borda",               FORM_RANKING, &tally_ranked, true,  false },
-    [RULE_IRV]           = { "irv",                 FORM_RANKING, &tally_ranked, true,  false },
-    [RULE_CONDORCET]     = { "condorcet",           FORM_RANKING, &tally_ranked, true,  false },
-    [RULE_SCORE_MEAN]    = { "score_mean",          FORM_SCORE,   NULL,          false, false },
-    [RULE_SCORE_MEDIAN]  = { "score_median",        FORM_SCORE,   NULL,          false, false },
-    [RULE_CONFIDENCE]    = { "confidence_weighted", FORM_ONE,     &tally_single, true,  true  },
-    [RULE_BFT]           = { "bft",                 FORM_ONE,     &tally_single, false, true  },
+    [RULE_PLURALITY]     = { "plurality",           &tally_single, FORM_ONE,     true,  true  },
+    [RULE_MAJORITY]      = { "majority",            &tally_single, FORM_ONE,     true,  true  },
+    [RULE_SUPERMAJORITY] = { "supermajority",       &tally_single, FORM_ONE,     false, true  },
+    [RULE_UNANIMOUS]     = { "unanimous",           &tally_single, FORM_ONE,     false, true  },
+    [RULE_WEIGHTED]      = { "weighted",            &tally_single, FORM_ONE,     true,  true  },
+    [RULE_APPROVAL]      = { "approval",            &tally_single, FORM_SOME,    true,  true  },
+    [RULE_BORDA]         = { "borda",               &tally_ranked, FORM_RANKING, true,  false },
+    [RULE_IRV]           = { "irv",                 &tally_ranked, FORM_RANKING, true,  false },
+    [RULE_CONDORCET]     = { "condorcet",           &tally_ranked, FORM_RANKING, true,  false },
+    [RULE_SCORE_MEAN]    = { "score_mean",          NULL,          FORM_SCORE,   false, false },
+    [RULE_SCORE_MEDIAN]  = { "score_median",        NULL,          FORM_SCORE,   false, false },
+    [RULE_CONFIDENCE]    = { "confidence_weighted", &tally_single, FORM_ONE,     true,  true  },
+    [RULE_BFT]           = { "bft",                 &tally_single, FORM_ONE,     false, true  },
 };
 static const struct { const char *word; enum tally_rule rule; } other_words[] = {
     { "schulze", RULE_CONDORCET }, { "ranked_choice", RULE_IRV }, { "instant_runoff", RULE_IRV },
@@ -160,42 +158,6 @@ struct tally_fraction tally_fraction_near(double v)
 }
 
 /* ---- what the families use ---- */
-
-void tally_step(struct tally_result *out, const char *format, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    if (out->steps.n) {
-        buf_add_str(&out->steps, "\n");
-    }
-    buf_add(&out->steps, line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
-}
-
-const char *tally_names(const struct tally *tally, uint64_t set, struct buf *scratch)
-{
-    enum { SHOWN_BYTES_MAX = 60 };
-    buf_clear(scratch);
-    for (unsigned i = 0; i < tally->options_n; i++) {
-        struct slice option = tally->options[i];
-        size_t shown = option.n < SHOWN_BYTES_MAX ? option.n : SHOWN_BYTES_MAX;
-        while (shown && shown < option.n && (option.p[shown] & 0xC0) == 0x80) {
-            shown--; /* not within a character */
-        }
-        if (tally_has(set, i)) {
-            buf_add_str(scratch, scratch->n ? ", " : "");
-            buf_add(scratch, option.p, shown);
-            buf_add_str(scratch, shown < option.n ? "…" : "");
-        }
-    }
-    for (size_t i = 0; i < scratch->n; i++) {
-        scratch->p[i] = scratch->p[i] < ' ' ? ' ' : scratch->p[i];
-    }
-    buf_add(scratch, "", 1);
-    return (const char *)scratch->p;
-}
 
 uint32_t tally_weight(const struct tally *tally, const struct tally_ballot *ballot)
 {
@@ -427,6 +389,7 @@ static void judge(struct counting *c)
     struct tally_result *out = c->out;
     struct buf names = {0};
     bool alone = c->top && (c->top & (c->top - 1)) == 0;
+    assert(t->terms.tie < TALLY_TIES);
     out->verdict = TALLY_NO_DECISION;
     if (alone && c->met) {
         out->winner = tie_first(c->top);

@@ -56,9 +56,13 @@ static int64_t auth_next_due(void *state)
 static enum hub_rc sweep_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct auth *auth = a->state;
+    struct unpack u = unpack_of(body);
+    int64_t wall_ms = unpack_i64(&u);
     (void)command;
-    (void)body;
-    bool more = revocation_sweep(a->txn, a->now_ms, SWEEP_ROWS, &auth->swept);
+    if (!unpack_done(&u)) {
+        return HUB_BAD_REQUEST;
+    }
+    bool more = revocation_sweep(a->txn, wall_ms, SWEEP_ROWS, &auth->swept);
     auth->sweep_ms = more ? a->now_ms : a->now_ms + SWEEP_EVERY_MS;
     return HUB_OK;
 }
@@ -75,6 +79,10 @@ static bool auth_expire(void *state, int64_t now_ms, struct tray *tray)
     struct command *command = tray_command(tray);
     command->kind = &command_sweep;
     command->flags = COMMAND_SILENT;
+    command->body_at = (uint32_t)tray->in.n;
+    const struct clock *clock = auth->options.clock;
+    pack_i64(&tray->in, clock ? clock_wall(clock, now_ms) : now_ms);
+    command->body_n = (uint32_t)tray->in.n - command->body_at;
     auth->sweep_ms = INT64_MAX; /* until the command has decided */
     return true;
 }

@@ -27,6 +27,7 @@ struct auth_options {
     _Atomic uint64_t *signing_changes;  /* counted up when it was */
     _Atomic(const struct hub_settings *) *settings;
     void (*draw)(void *out, size_t n); /* randomness for new signing keys */
+    const struct clock *clock;         /* whose wall ends credentials; NULL: the writer's time */
 };
 
 /* ---- API keys ---- */

@@ -9,6 +9,7 @@ static const struct hub_error errors[HUB_RC_COUNT] = {
     [HUB_INVALID_NAME]       = { "invalid_name",       400, "Invalid name", "Channel names have 1 to 164 of A-Z a-z 0-9 _ - = @ , . ;" },
     [HUB_UNAUTHORISED]       = { "unauthorised",       401, "Unauthorised", "Send a valid API key or token." },
     [HUB_FORBIDDEN]          = { "forbidden",          403, "Forbidden", "Ask for a key or token that carries this right." },
+    [HUB_NOT_PEERS]          = { "not_peers",          403, "Not linked", "Have an operator link the two agents, or send a direct message." },
     [HUB_NOT_FOUND]          = { "not_found",          404, "Not found", "Check the name; what belongs to others is not found either." },
     [HUB_METHOD_NOT_ALLOWED] = { "method_not_allowed", 405, "Method not allowed", "Use one of the methods of the Allow header." },
     [HUB_NOT_ACCEPTABLE]     = { "not_acceptable",     406, "Not acceptable", "Accept application/json." },

@@ -8,6 +8,7 @@
 
 #include "auth/admission.h"
 #include "auth/rate.h"
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 
 /* Limits and manners of the hub, from the configuration (hub/config.c); a SIGHUP replaces them
@@ -50,9 +51,11 @@ struct hub_settings {
     int64_t audit_keep_ms;  /* seals are kept so long */
 };
 
-struct pulses; /* hub/agents/pulses.h */
+struct backups; /* hub/core/backups.h */
+struct pulses;  /* hub/agents/pulses.h */
 
 struct hub {
+    struct clock clock; /* followed by the first I/O thread */
     struct store *store;
     struct writer *writer;
     struct log *log;
@@ -60,6 +63,7 @@ struct hub {
     struct rate_limiter *rate;
     struct pulses *pulses;
     struct secret *secret;
+    struct backups *backups;
     uint64_t hash_seed; /* of channel hashes, this run's own */
     uint64_t key_seed;  /* of idempotency keys: the store's, as their hashes are kept */
     char epoch[17];     /* of all channels, hex */
@@ -68,6 +72,7 @@ struct hub {
     const char *data_dir;
     int64_t started_ms;
     unsigned threads_n;
+    uint32_t descriptors_max;                      /* RLIMIT_NOFILE */
     _Atomic(const struct hub_settings *) settings; /* the newest; old ones are kept until the end */
     _Atomic(struct signing *) signing;             /* the ring in force; old ones likewise */
     _Atomic uint64_t signing_changes;

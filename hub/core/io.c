@@ -104,7 +104,7 @@ static bool rules_turn(struct io *io)
 
 bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us)
 {
-    io->now_ms = now_ms;
+    io->now_ms = now_ms > io->now_ms ? now_ms : io->now_ms; /* the clock is led by one thread */
     io->now_us = now_us;
     io->settings = atomic_load_explicit(&io->hub->settings, memory_order_acquire);
     namespaces_take(io);

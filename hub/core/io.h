@@ -68,6 +68,12 @@ struct io {
     void (*draw)(void *out, size_t n); /* randomness: auth_random, or a simulation's */
 };
 
+/* What others judge by their own clocks, tokens above all, goes by the wall. */
+static inline int64_t io_wall_ms(const struct io *io)
+{
+    return clock_wall(&io->hub->clock, io->now_ms);
+}
+
 /* Gives up everything the thread holds; the topics' subscribers are done before. */
 enum hub_rc io_init(struct io *io, struct hub *hub, unsigned index, void (*draw)(void *, size_t),
                     topics_deliver_fn *deliver, topics_behind_fn *behind, void *ctx);

@@ -35,6 +35,15 @@ void tray_kick(struct tray *tray, uint64_t connection, uint16_t code, const char
         (struct tray_kick){.connection = connection, .code = code, .reason = reason};
 }
 
+void tray_handout(struct tray *tray, const struct tray_handout *handout)
+{
+    if (tray->handouts_n == tray->handouts_cap) {
+        tray->handouts_cap = tray->handouts_cap ? tray->handouts_cap * 2 : 16;
+        tray->handouts = xrealloc(tray->handouts, tray->handouts_cap * sizeof *tray->handouts);
+    }
+    tray->handouts[tray->handouts_n++] = *handout;
+}
+
 /* An arena that one large message blew up does not stay large for good. */
 static void arena_clear(struct buf *arena)
 {
@@ -51,6 +60,7 @@ void tray_clear(struct tray *tray)
     tray->commands_n = 0;
     tray->events_n = 0;
     tray->kicks_n = 0;
+    tray->handouts_n = 0;
     tray->wanted = 0;
     tray->answered = false;
     tray->now_ms = 0;
@@ -77,6 +87,7 @@ void tray_pool_done(struct tray_pool *pool)
         free(pool->trays[i].commands);
         free(pool->trays[i].events);
         free(pool->trays[i].kicks);
+        free(pool->trays[i].handouts);
     }
     free(pool->trays);
     ring_free(pool->home);

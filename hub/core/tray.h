@@ -72,6 +72,15 @@ struct tray_kick {
     const char *reason; /* static */
 };
 
+/* Events of a channel that a named cursor gives to one connection, wherever it is; it reads them
+ * from the log itself. deliveries 0: they cannot be given any more, a gap. */
+struct tray_handout {
+    uint64_t connection;
+    struct return_address to;
+    uint32_t cursor, deliveries;
+    uint64_t from, last; /* offsets */
+};
+
 struct tray {
     _Atomic uint32_t refs;
     uint32_t origin; /* index of the thread whose pool it is of */
@@ -83,6 +92,8 @@ struct tray {
     uint32_t events_n, events_cap;
     struct tray_kick *kicks; /* seldom any */
     uint32_t kicks_n, kicks_cap;
+    struct tray_handout *handouts;
+    uint32_t handouts_n, handouts_cap;
     uint64_t wanted;   /* threads that get it, while it is made ready */
     bool answered;     /* came from the writer: the origin finds answers on it */
     struct tray *next; /* in its pool */
@@ -96,6 +107,7 @@ static inline unsigned connection_thread(uint64_t connection)
 {
     return (unsigned)(connection >> 48) - 1;
 }
+void tray_handout(struct tray *tray, const struct tray_handout *handout);
 void tray_clear(struct tray *tray);
 static inline bool tray_is_empty(const struct tray *tray)
 {

@@ -140,6 +140,7 @@ static void unwind(struct writer *w, struct command *keep)
         buf_clear(&tray->out);
         tray->events_n = 0;
         tray->kicks_n = 0;
+        tray->handouts_n = 0;
         for (uint32_t i = 0; i < tray->commands_n; i++) {
             struct command *command = &tray->commands[i];
             command->reply_n = 0;
@@ -460,7 +461,25 @@ static enum hub_rc run_timers(struct writer *w, struct tray *own)
     return rc;
 }
 
-/* The trays, then what is due. */
+static enum hub_rc run_finish(struct writer *w)
+{
+    enum hub_rc rc = HUB_OK;
+    for (unsigned m = 0; rc == HUB_OK && w->batch_n && m < w->modules_n; m++) {
+        if (w->modules[m]->finish) {
+            struct apply a = {.txn = w->txn,
+                              .view = store_txn_view(w->txn),
+                              .book = w->book,
+                              .state = w->state[m],
+                              .now_ms = w->now_ms,
+                              .tray = w->batch[w->batch_n - 1],
+                              .writer = w};
+            rc = w->modules[m]->finish(&a, w->batch, w->batch_n);
+        }
+    }
+    return rc;
+}
+
+/* The trays, what is due, and what all that sets off. */
 static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **out_failed)
 {
     for (unsigned t = 0; t < w->batch_n; t++) {
@@ -469,7 +488,10 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
         }
     }
     enum hub_rc rc = own ? run_deadlines(w, own) : HUB_OK;
-    return rc == HUB_OK && own ? run_timers(w, own) : rc;
+    if (rc == HUB_OK && own) {
+        rc = run_timers(w, own);
+    }
+    return rc == HUB_OK ? run_finish(w) : rc;
 }
 
 /* Runs and commits the batch; HUB_OK, or what refuses all of it. */
@@ -542,6 +564,10 @@ static uint64_t wanted_by(const struct writer *w, const struct tray *tray)
     }
     for (uint32_t i = 0; i < tray->kicks_n; i++) {
         unsigned thread = connection_thread(tray->kicks[i].connection);
+        wanted |= thread < w->options.ports_n ? UINT64_C(1) << thread : 0;
+    }
+    for (uint32_t i = 0; i < tray->handouts_n; i++) {
+        unsigned thread = connection_thread(tray->handouts[i].connection);
         wanted |= thread < w->options.ports_n ? UINT64_C(1) << thread : 0;
     }
     return wanted;

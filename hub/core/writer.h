@@ -67,8 +67,8 @@ void writer_push(struct writer *writer, struct tray *tray);
 /* One batch at that time; false when there was nothing to do. *out_next: when a timer is due next.
  */
 bool writer_step(struct writer *writer, int64_t now_ms, int64_t *out_next);
-/* Steps until writer_stop(), asleep while there is nothing; clock gives milliseconds since 1970. */
-void writer_run(struct writer *writer, int64_t (*clock_ms)(void));
+/* Steps until writer_stop(), asleep while there is nothing; the clock gives milliseconds. */
+void writer_run(struct writer *writer, int64_t (*clock_ms)(void *ctx), void *ctx);
 void writer_stop(
     struct writer *writer); /* any thread: finish what waits, then return from writer_run */
 /* Bytes wake the sleeping writer; for those who changed something it looks at. */

@@ -20,14 +20,26 @@ static void timers_register(struct writer *w, const struct timer_kind *timers)
     }
 }
 
-static enum hub_rc modules_load(struct writer *w)
+/* Says whose rows could not be read: opening the store has not looked at long ones. */
+static enum hub_rc unreadable(enum hub_rc rc, const char *whose, char *out_text, size_t text_n)
+{
+    if (rc != HUB_OK && text_n) {
+        snprintf(out_text, text_n,
+                 "data.mdb: what %s keep cannot be read: %s; waggled --verify names the rows",
+                 whose, hub_error(rc)->title);
+    }
+    return rc;
+}
+
+static enum hub_rc modules_load(struct writer *w, char *out_text, size_t text_n)
 {
     struct store_view *view;
     enum store_rc src = store_snapshot(w->reader, &view);
     enum hub_rc rc = hub_rc_of_store(src);
     for (unsigned m = 0; rc == HUB_OK && m < w->modules_n; m++) {
         if (w->modules[m]->load) {
-            rc = w->modules[m]->load(w->state[m], view, w->now_ms);
+            rc = unreadable(w->modules[m]->load(w->state[m], view, w->now_ms), w->modules[m]->name,
+                            out_text, text_n);
         }
     }
     if (src == STORE_OK) {
@@ -119,10 +131,10 @@ enum hub_rc writer_new(const struct writer_options *options, struct writer **out
     enum hub_rc rc = open_parts(w, out_text, text_n);
     if (rc == HUB_OK) {
         writer_namespaces_rebuild(w);
-        rc = modules_load(w);
+        rc = modules_load(w, out_text, text_n);
     }
     if (rc == HUB_OK) {
-        rc = restart_commit(w);
+        rc = unreadable(restart_commit(w), "connections", out_text, text_n);
     }
     if (rc != HUB_OK) {
         writer_free(w);
@@ -202,11 +214,11 @@ static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
     atomic_store(&w->sleeping, 0);
 }
 
-void writer_run(struct writer *w, int64_t (*clock_ms)(void))
+void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
-        int64_t due, now = clock_ms();
+        int64_t due, now = clock_ms(ctx);
         if (!writer_step(w, now, &due)) {
             if (stopping) {
                 return;

@@ -56,7 +56,7 @@ void conn_expired(struct conn *c)
     }
     enum deadline what = (enum deadline)c->deadline;
     c->deadline = DEADLINE_NONE;
-    if (what == DEADLINE_CLOSE || what == DEADLINE_WRITE || c->closing) {
+    if (what == DEADLINE_CLOSE || what == DEADLINE_WRITE || c->closing || c->crowded) {
         conn_kill(c);
     } else if (c->wire == CONN_HTTP) {
         http_expired(c, what);
@@ -190,12 +190,14 @@ void conn_input(struct conn *c, uint8_t *bytes, size_t n)
 
 /* ---- output ---- */
 
-void conn_mark_dirty(struct conn *c)
+void conn_mark_dirty(struct conn *c, bool answers)
 {
     if (!c->dirty && !c->dead) {
+        struct conn_queue *queue = answers ? &c->thread->answers : &c->thread->dirty;
         c->dirty = true;
-        c->next_dirty = c->thread->dirty;
-        c->thread->dirty = c;
+        c->next_dirty = NULL;
+        *(queue->first ? &queue->last->next_dirty : &queue->first) = c;
+        queue->last = c;
     }
 }
 
@@ -204,7 +206,7 @@ void conn_send(struct conn *c, struct slice bytes)
     if (!c->dead && !c->shut) {
         outbox_own(&c->out, &c->thread->turn, bytes);
         c->turn_bytes += (uint32_t)(bytes.n < ANSWERS_BYTES_MAX ? bytes.n : ANSWERS_BYTES_MAX);
-        conn_mark_dirty(c);
+        conn_mark_dirty(c, true);
     }
 }
 
@@ -350,7 +352,7 @@ void conn_writable(struct conn *c)
 void conn_end(struct conn *c)
 {
     c->closing = true;
-    conn_mark_dirty(c);
+    conn_mark_dirty(c, true);
 }
 
 void conn_close(struct conn *c, uint16_t code, const char *reason)

@@ -21,6 +21,7 @@
 struct lws;
 struct http_exchange;
 struct subscribe_request;
+struct cursor_sub;
 
 /* A command to be given when the connection is gone. */
 struct bond {
@@ -52,6 +53,7 @@ struct conn {
     uint64_t id;
     int64_t last_in_ms;
     struct principal *who; /* NULL: not known yet */
+    int64_t who_ends_ms;   /* its credential, by the hub's own time; 0: never */
 
     uint8_t wire; /* enum conn_wire */
     bool tls;
@@ -66,6 +68,7 @@ struct conn {
     bool dead;          /* the socket is gone; freed at the end of the turn */
     bool catching_up;   /* counted as such */
     bool expiring_told; /* native: token_expiring was sent */
+    bool crowded;       /* past the bound of connections: only asked how the hub is */
     uint8_t deadline;   /* enum deadline */
     uint8_t address_n;
     uint8_t address[16];
@@ -82,6 +85,8 @@ struct conn {
     struct subscriber sub;
     struct subscribe_request *requests; /* presence joins under way */
     uint32_t requests_made;
+    struct cursor_sub *cursors; /* named cursors it is attached to */
+    uint32_t cursors_n;
     struct bond *bonds;
     struct bond *alive; /* to be given while the peer says anything */
     int64_t alive_ms;   /* when it was last */
@@ -107,7 +112,9 @@ void conn_writable(struct conn *c);
 void conn_send(struct conn *c, struct slice bytes);
 /* Bytes past the turn's table: a page of the log, a file. What the socket does not take is kept. */
 void conn_send_now(struct conn *c, struct slice bytes);
-void conn_mark_dirty(struct conn *c);
+/* Something is to be sent at the end of the turn. Answers go before what only events wait for: one
+ * who asked does not wait for thousands who are told. */
+void conn_mark_dirty(struct conn *c, bool answers);
 void conn_flush(struct conn *c);
 /* True when the peer must first take what it was answered: the connection paused. */
 bool conn_must_drain(struct conn *c);

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256 };
+enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256, CROWDED_RETRY_S = 5 };
 
 /* What must outlive the parser's view of the request. */
 struct http_exchange {
@@ -126,7 +126,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
-    http1_date_put(date, c->thread->io.now_ms / 1000);
+    http1_date_put(date, io_wall_ms(&c->thread->io) / 1000);
     (void)http1_answer_add(b, "Date", slice_of(date, sizeof date));
     if (r->type) {
         http1_answer_add_str(b, "Content-Type", r->type);
@@ -315,7 +315,7 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, credential, t->io.now_ms, &who, &why);
+        rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
         store_release(t->io.reader);
     }
     if (rc != ADMIT_OK) {
@@ -325,25 +325,38 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     return who;
 }
 
+static bool take_one(struct conn *c, const struct rate_rule *rule, uint64_t key,
+                     struct rate_verdict *out)
+{
+    struct net_thread *t = c->thread;
+    *out = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
+    if (!out->ok) {
+        io_count(&t->io.counters.rate_limited, 1);
+    }
+    return out->ok;
+}
+
+bool http_stranger_may(struct conn *c, struct rate_verdict *out)
+{
+    const struct rate_rule *rule = &c->thread->io.settings->rate_address;
+    *out = (struct rate_verdict){.ok = true};
+    return !rule->count || take_one(c, rule,
+                                    rate_key_address(c->thread->hub->rate, RATE_CLASS_ADDRESS,
+                                                     slice_of(c->address, c->address_n)),
+                                    out);
+}
+
 /* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
  * others against the principal. */
 static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
 {
-    struct net_thread *t = c->thread;
-    const struct hub_settings *s = t->io.settings;
-    const struct rate_rule *rule = known ? &s->rate_requests : &s->rate_address;
-    if (!rule->count) {
-        return true;
+    const struct hub_settings *s = c->thread->io.settings;
+    x->limited = (known ? &s->rate_requests : &s->rate_address)->count > 0;
+    if (!known || !x->limited) {
+        return known || http_stranger_may(c, &x->rate);
     }
-    uint64_t key = known ? rate_key(t->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject)
-                         : rate_key_address(t->hub->rate, RATE_CLASS_ADDRESS,
-                                            slice_of(c->address, c->address_n));
-    x->rate = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
-    x->limited = true;
-    if (!x->rate.ok) {
-        io_count(&t->io.counters.rate_limited, 1);
-    }
-    return x->rate.ok;
+    uint64_t key = rate_key(c->thread->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject);
+    return take_one(c, &s->rate_requests, key, &x->rate);
 }
 
 /* ---- documents ---- */
@@ -359,35 +372,49 @@ static bool etag_matches(const struct http1_request *req, const char *etag)
            http1_header_has(req, "if-none-match", "*");
 }
 
+/* Takes digits off the front; more than fit count as the most that does. */
+static bool take_number(struct slice *rest, uint64_t *out)
+{
+    size_t n = 0;
+    *out = 0;
+    for (; n < rest->n && rest->p[n] >= '0' && rest->p[n] <= '9'; n++) {
+        uint64_t digit = (uint64_t)(rest->p[n] - '0');
+        *out = *out > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *out * 10 + digit;
+    }
+    *rest = slice_of(rest->p + n, rest->n - n);
+    return n > 0;
+}
+
 /* One range of bytes (RFC 9110 section 14); anything else is answered whole. False: not
  * satisfiable. */
 static bool range_of(const struct http1_request *req, size_t size, size_t *out_from, size_t *out_n)
 {
+    static const char unit[] = "bytes=";
     const struct http1_header *h = http1_header(req, "range");
-    unsigned long long from = 0, to = 0;
-    char text[64];
-    int end = 0;
+    uint64_t from, to;
     *out_from = 0;
     *out_n = size;
-    if (!h || h->value.n >= sizeof text) {
+    if (!h || !slice_starts(h->value, unit)) {
         return true;
     }
-    memcpy(text, h->value.p, h->value.n);
-    text[h->value.n] = '\0';
-    if (sscanf(text, "bytes=%llu-%llu%n", &from, &to, &end) == 2 && text[end] == '\0' &&
-        from <= to) {
-        to = to < size ? to : size - 1;
-    } else if (sscanf(text, "bytes=%llu-%n", &from, &end) == 1 && end && text[end] == '\0') {
-        to = size - 1;
-    } else if (sscanf(text, "bytes=-%llu%n", &to, &end) == 1 && text[end] == '\0' && to) {
-        from = to < size ? size - to : 0;
-        to = size - 1;
-    } else {
+    struct slice rest = slice_of(h->value.p + sizeof unit - 1, h->value.n - (sizeof unit - 1));
+    bool has_from = take_number(&rest, &from);
+    if (rest.n == 0 || rest.p[0] != '-') {
         return true;
+    }
+    rest = slice_of(rest.p + 1, rest.n - 1);
+    bool has_to = take_number(&rest, &to);
+    if (rest.n || (has_from && has_to && from > to) || (!has_from && to == 0)) {
+        return true;
+    }
+    if (!has_from) { /* so many of the last */
+        from = to < size ? size - to : 0;
+        has_to = false;
     }
     if (from >= size) {
         return false;
     }
+    to = has_to && to < size ? to : size - 1;
     *out_from = (size_t)from;
     *out_n = (size_t)(to - from + 1);
     return true;
@@ -420,8 +447,9 @@ static void reply_file(struct conn *c, const struct http1_request *req, const st
         r.type = NULL;
         r.body = slice_of(NULL, 0);
     } else if (!range_of(req, v->bytes.n, &from, &n)) {
-        snprintf(r.range, sizeof r.range, "bytes */%zu", v->bytes.n);
-        refuse(c, HUB_RANGE, "the range lies outside the file", r);
+        struct reply outside = {.status = 416}; /* nothing of the file's, nor kept as it is */
+        snprintf(outside.range, sizeof outside.range, "bytes */%zu", v->bytes.n);
+        refuse(c, HUB_RANGE, "the range lies outside the file", outside);
         return;
     } else if (ranged && n < v->bytes.n) {
         r.status = 206;
@@ -496,6 +524,11 @@ static void upgrade(struct conn *c, const struct http1_request *req)
     }
     bool bad, in_query;
     struct principal *who = http_who(c, req, true, &bad, &in_query);
+    if (bad && !within_rate(c, exchange(c), false)) {
+        refuse(c, HUB_RATE_LIMITED, "too many requests",
+               (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
+        return;
+    }
     if (bad && !in_query) {
         refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
         return;
@@ -760,7 +793,7 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
 {
     struct http_exchange *x = exchange(c);
     const struct http1_header *h = http1_header(req, "request-id");
-    x->keep_alive = req->keep_alive;
+    x->keep_alive = req->keep_alive && !c->crowded;
     x->http10 = req->minor == 0;
     x->head_only = req->method == HTTP1_METHOD_HEAD;
     x->style = STYLE_PROBLEM;
@@ -777,6 +810,12 @@ static void begin_exchange(struct conn *c, const struct http1_request *req)
     if (h) {
         buf_add_slice(&x->origin, h->value);
     }
+}
+
+/* What is answered also by a hub that has no room for another connection. */
+static bool is_vital(struct slice path)
+{
+    return slice_is(path, "/health") || slice_is(path, "/ready") || slice_is(path, "/metrics");
 }
 
 static void serve(struct conn *c, const struct http1_request *req)
@@ -798,6 +837,9 @@ static void serve(struct conn *c, const struct http1_request *req)
     buf_add_slice(&x->path, path);
     if (req->method == HTTP1_METHOD_OTHER) {
         refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
+    } else if (c->crowded && !is_vital(path)) {
+        refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
+               (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
     } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
     } else if (method_of(req) != METHOD_GET || !serve_file(c, req, path)) {

@@ -23,4 +23,7 @@ bool http_idle(const struct conn *c); /* all that was asked is answered */
 struct principal *http_who(struct conn *c, const struct http1_request *req, bool token_in_query,
                            bool *out_bad, bool *out_in_query);
 
+/* Counts a wrong credential, or none, against the address: false past rates.address_per_minute. */
+bool http_stranger_may(struct conn *c, struct rate_verdict *out);
+
 #endif

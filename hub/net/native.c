@@ -4,6 +4,7 @@
 #include "channels/frame.h"
 #include "channels/replay.h"
 #include "hub/api/channel_access.h"
+#include "hub/net/http.h"
 #include "hub/net/native_parts.h"
 
 #include <assert.h>
@@ -98,6 +99,22 @@ static void welcome(struct conn *c)
     native_answer_end(c, &o);
 }
 
+/* How long a credential is good for is read off the wall when it is shown, and counted from there:
+ * a connection has what it was promised whatever is done to the clock. */
+static void know(struct conn *c, struct principal *who)
+{
+    struct io *io = &c->thread->io;
+    c->who = who;
+    c->who_ends_ms = who && who->expires_ms ? io->now_ms + (who->expires_ms - io_wall_ms(io)) : 0;
+}
+
+/* The time at which the credential's end is as far off as it is for this connection. */
+static int64_t credential_now_ms(const struct conn *c)
+{
+    return c->who_ends_ms ? c->who->expires_ms - (c->who_ends_ms - c->thread->io.now_ms)
+                          : c->thread->io.now_ms;
+}
+
 void native_begin(struct conn *c, struct principal *who)
 {
     struct net_thread *t = c->thread;
@@ -107,7 +124,7 @@ void native_begin(struct conn *c, struct principal *who)
     io_gauge(&t->io.counters.connections[WIRE_REST], -1);
     io_gauge(&t->io.counters.connections[WIRE_NATIVE], 1);
     io_count(&t->io.counters.handshakes, 1);
-    c->who = who;
+    know(c, who);
     subscriber_init(&c->sub, who ? who->app : 0, c->id);
     welcome(c);
     conn_deadline(c, who ? DEADLINE_PING : DEADLINE_AUTH,
@@ -124,6 +141,19 @@ static void do_ping(struct conn *c, const struct client_frame *f)
     native_answer_end(c, &o);
 }
 
+/* Guessing costs here as it does over REST. */
+static void refuse_token(struct conn *c, struct slice id)
+{
+    struct rate_verdict rate;
+    if (!http_stranger_may(c, &rate)) {
+        native_refuse(c, id, HUB_RATE_LIMITED, NULL, slice_of(NULL, 0));
+        conn_close(c, CLOSE_RATE, "too many tries");
+        return;
+    }
+    native_refuse(c, id, HUB_UNAUTHORISED, "the token is not valid", slice_of(NULL, 0));
+    conn_close(c, CLOSE_UNAUTHORISED, "unauthorised");
+}
+
 static void do_auth(struct conn *c, const struct client_frame *f)
 {
     struct net_thread *t = c->thread;
@@ -138,16 +168,14 @@ static void do_auth(struct conn *c, const struct client_frame *f)
     }
     enum admit_rc rc = ADMIT_STORE;
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, buf_slice(&t->scratch), t->io.now_ms, &who,
-                             &why);
+        rc = admission_admit(t->io.admission, view, buf_slice(&t->scratch), io_wall_ms(&t->io),
+                             &who, &why);
         store_release(t->io.reader);
     }
     digest_wipe(t->scratch.p, t->scratch.n);
     if (rc != ADMIT_OK) {
         io_count(&t->io.counters.auth_failures[rc], 1);
-        native_refuse(c, f->field[KEY_ID], HUB_UNAUTHORISED, "the token is not valid",
-                      slice_of(NULL, 0));
-        conn_close(c, CLOSE_UNAUTHORISED, "unauthorised");
+        refuse_token(c, f->field[KEY_ID]);
         return;
     }
     if (c->who && who->app != c->who->app) {
@@ -157,7 +185,7 @@ static void do_auth(struct conn *c, const struct client_frame *f)
         return;
     }
     principal_unref(c->who);
-    c->who = who;
+    know(c, who);
     c->sub.app = who->app;
     c->expiring_told = false;
     if (c->deadline == DEADLINE_AUTH) {
@@ -419,14 +447,6 @@ static void presence_answer(struct conn *c, const struct tray *tray, const struc
     native_answer_end(c, &o);
 }
 
-/* ---- acks: named cursors come with messages; until then no name is known ---- */
-
-static void do_ack(struct conn *c, const struct client_frame *f)
-{
-    native_refuse(c, f->field[KEY_ID], HUB_NOT_FOUND, "there is no cursor of that name here",
-                  slice_of(NULL, 0));
-}
-
 /* ---- call ---- */
 
 static struct bond *bond_new(const struct call *call, const struct command_kind *kind,
@@ -603,8 +623,10 @@ static const struct {
     [FRAME_SUBSCRIBE]   = { native_do_subscribe,   false },
     [FRAME_UNSUBSCRIBE] = { native_do_unsubscribe, false },
     [FRAME_PUBLISH]     = { do_publish,            false },
-    [FRAME_ACK]         = { do_ack,                false },
-    [FRAME_NACK]        = { do_ack,                false },
+    [FRAME_ACK]         = { native_do_answer,      false },
+    [FRAME_NACK]        = { native_do_answer,      false },
+    [FRAME_PROGRESS]    = { native_do_answer,      false },
+    [FRAME_TERM]        = { native_do_answer,      false },
     [FRAME_PRESENCE]    = { do_presence,           false },
     [FRAME_HISTORY]     = { do_history,            false },
     [FRAME_CALL]        = { do_call,               false },
@@ -712,6 +734,12 @@ void native_answer(struct conn *c, const struct tray *tray, const struct command
     case TICKET_PRESENCE:
         presence_answer(c, tray, command);
         break;
+    case TICKET_CURSOR:
+        native_attached(c, ticket.extra, tray, command);
+        break;
+    case TICKET_ANSWER:
+        native_answered(c, tray, command);
+        break;
     case TICKET_LEAVE:
         break;
     }
@@ -805,6 +833,8 @@ void native_catch_up(struct conn *c)
         struct subscription *sub = first_behind(c);
         if (sub) {
             (void)page_of_sub(c, sub);
+        } else if (native_cursors_wait(c)) {
+            native_cursor_page(c);
         } else if (c->sub.patterns_state == SUB_CATCHING_UP) {
             (void)page_of_patterns(c);
         } else {
@@ -823,14 +853,13 @@ void native_behind(struct conn *c)
     }
     if (!c->behind && !c->dead) {
         c->behind = true;
-        c->next_behind = c->thread->behind;
-        c->thread->behind = c;
+        net_behind(c);
     }
 }
 
 void native_writable(struct conn *c)
 {
-    if (first_behind(c) || c->sub.patterns_state == SUB_CATCHING_UP) {
+    if (first_behind(c) || native_cursors_wait(c) || c->sub.patterns_state == SUB_CATCHING_UP) {
         native_behind(c);
     }
 }
@@ -866,17 +895,17 @@ void native_gone(struct conn *c)
 void native_recheck(struct conn *c)
 {
     if (c->who &&
-        admission_recheck(c->thread->io.admission, c->who, c->thread->io.now_ms) != ADMIT_OK) {
+        admission_recheck(c->thread->io.admission, c->who, credential_now_ms(c)) != ADMIT_OK) {
         conn_close(c, CLOSE_UNAUTHORISED, "the credential was revoked or has expired");
     }
 }
 
 void native_expiry(struct conn *c)
 {
-    int64_t now_ms = c->thread->io.now_ms;
     if (!c->who || !c->who->expires_ms || c->closing) {
         return;
     }
+    int64_t now_ms = credential_now_ms(c);
     if (principal_expired(c->who, now_ms)) {
         conn_close(c, CLOSE_UNAUTHORISED, "the token has expired");
     } else if (!c->expiring_told && c->who->expires_ms - EXPIRING_MS <= now_ms) {

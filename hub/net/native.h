@@ -15,6 +15,7 @@ void native_answer(struct conn *c, const struct tray *tray, const struct command
 void native_writable(struct conn *c); /* everything was sent: read on from the log */
 void native_catch_up(struct conn *c); /* a page or some of what it missed */
 void native_expired(struct conn *c, enum deadline what);
+void native_handout(struct conn *c, const struct tray_handout *handout);
 void native_gone(struct conn *c);
 void native_recheck(struct conn *c); /* keys, revocations, apps changed */
 void native_expiry(struct conn *c);  /* about once a second: is the token near its end? */

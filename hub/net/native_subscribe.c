@@ -19,6 +19,8 @@ enum item_state { ITEM_WAITING, ITEM_SETTLED, ITEM_REFUSED };
 struct item {
     struct buf name; /* channel or pattern */
     struct buf info; /* presence, raw JSON */
+    struct buf cursor;
+    struct cursor_attached attached;
     uint64_t since, rewind;
     bool pattern, presence, has_since, other_epoch, latest;
     uint8_t state;
@@ -69,8 +71,10 @@ static bool read_since(const struct conn *c, struct slice raw, struct item *item
 static const char *read_options(const struct conn *c, const struct slice field[ITEM_KEYS],
                                 struct item *item)
 {
-    if (field[ITEM_CURSOR].n) {
-        return "cursor: named cursors are not offered by this hub yet";
+    if (field[ITEM_CURSOR].n && json_kind_of(field[ITEM_CURSOR]) != JSON_KIND_NULL &&
+        !(json_to_text(field[ITEM_CURSOR], &item->cursor) &&
+          namespace_name_valid(buf_slice(&item->cursor)))) {
+        return "cursor: a name of 1 to 64 of A-Z a-z 0-9 _ - = @ , ;";
     }
     if (field[ITEM_SINCE].n && !read_since(c, field[ITEM_SINCE], item)) {
         return "since: an offset, or {\"epoch\":…,\"offset\":…}";
@@ -90,6 +94,9 @@ static const char *read_options(const struct conn *c, const struct slice field[I
         if (json_kind_of(field[ITEM_PRESENCE]) != JSON_KIND_TRUE) {
             buf_add_slice(&item->info, field[ITEM_PRESENCE]);
         }
+    }
+    if (item->cursor.n && (item->presence || item->latest)) {
+        return "cursor: goes with since or rewind, not with presence or latest";
     }
     return NULL;
 }
@@ -130,7 +137,7 @@ static enum hub_rc attach_pattern(struct conn *c, struct item *item)
     if (c->sub.patterns_n >= t->io.settings->patterns_max) {
         return HUB_LIMIT;
     }
-    if (item->presence || item->has_since || item->rewind || item->latest) {
+    if (item->presence || item->has_since || item->rewind || item->latest || item->cursor.n) {
         return HUB_INVALID;
     }
     if (topics_watch(t->io.topics, &c->sub, buf_slice(&item->name)) && c->sub.patterns_n == 1) {
@@ -184,13 +191,30 @@ static enum hub_rc attach_channel(struct conn *c, struct item *item,
     return HUB_OK;
 }
 
+static enum hub_rc attach_cursor(struct conn *c, struct item *item,
+                                 struct subscribe_request *request)
+{
+    struct cursor_attach attach = {.channel = buf_slice(&item->name),
+                                   .name = buf_slice(&item->cursor),
+                                   .connection = c->id,
+                                   .has_since = item->has_since,
+                                   .since = item->other_epoch ? 0 : item->since,
+                                   .rewind = item->rewind};
+    enum hub_rc rc = native_cursor_attach(c, &attach);
+    request->waiting += rc == HUB_OK;
+    return rc;
+}
+
 static enum hub_rc attach(struct conn *c, struct item *item, struct subscribe_request *request)
 {
     enum hub_rc rc = channel_may(&c->thread->io, c->who, RIGHT_SUBSCRIBE, buf_slice(&item->name));
     if (rc != HUB_OK) {
         return rc;
     }
-    return item->pattern ? attach_pattern(c, item) : attach_channel(c, item, request);
+    if (item->pattern) {
+        return attach_pattern(c, item);
+    }
+    return item->cursor.n ? attach_cursor(c, item, request) : attach_channel(c, item, request);
 }
 
 /* ---- the answer ---- */
@@ -232,6 +256,25 @@ static void put_durable(struct conn *c, const struct item *item, struct subscrip
     }
 }
 
+static void put_cursor(struct conn *c, const struct item *item, struct json_out *o)
+{
+    const struct cursor_attached *a = &item->attached;
+    json_key(o, "cursor");
+    json_text(o, buf_slice(&item->cursor));
+    json_key(o, "created");
+    json_bool(o, a->created);
+    json_key(o, "epoch");
+    json_str(o, c->thread->hub->epoch);
+    json_key(o, "offset");
+    json_u64(o, a->last);
+    json_key(o, "settled");
+    json_u64(o, a->settled);
+    json_key(o, "in_flight");
+    json_u64(o, a->in_flight);
+    json_end(o, '}');
+    native_cursor_settled(c, buf_slice(&item->name), buf_slice(&item->cursor));
+}
+
 static void put_item(struct conn *c, const struct item *item, struct json_out *o)
 {
     struct net_thread *t = c->thread;
@@ -243,6 +286,10 @@ static void put_item(struct conn *c, const struct item *item, struct json_out *o
         json_key(o, "pattern");
         json_bool(o, true);
         json_end(o, '}');
+        return;
+    }
+    if (item->cursor.n) {
+        put_cursor(c, item, o);
         return;
     }
     const struct namespace_options *options = io_options(&t->io, c->who->app, name);
@@ -263,11 +310,17 @@ static void put_item(struct conn *c, const struct item *item, struct json_out *o
     json_end(o, '}');
 }
 
+static void item_done(struct item *item)
+{
+    buf_done(&item->name);
+    buf_done(&item->info);
+    buf_done(&item->cursor);
+}
+
 static void request_free(struct subscribe_request *request)
 {
     for (size_t i = 0; i < request->n; i++) {
-        buf_done(&request->items[i].name);
-        buf_done(&request->items[i].info);
+        item_done(&request->items[i]);
     }
     buf_done(&request->id);
     free(request);
@@ -300,23 +353,63 @@ static void settle(struct conn *c, struct subscribe_request *request)
     request_free(request);
 }
 
-void native_joined(struct conn *c, uint32_t number, enum hub_rc rc)
+/* Commands of one connection come back in the order they were given. */
+static struct item *first_waiting(struct subscribe_request *request)
+{
+    struct item *item = request->items;
+    while (item->state != ITEM_WAITING) {
+        item++;
+    }
+    return item;
+}
+
+static struct subscribe_request **request_numbered(struct conn *c, uint32_t number)
 {
     struct subscribe_request **link = &c->requests;
     while (*link && (*link)->number != number) {
         link = &(*link)->next;
     }
+    return link;
+}
+
+static void item_answered(struct conn *c, struct subscribe_request **link, struct item *item,
+                          enum hub_rc rc)
+{
     struct subscribe_request *request = *link;
-    if (!request) {
-        return;
-    }
-    /* Commands of one connection come back in the order they were given. */
-    struct item *item = request->items;
-    while (item->state != ITEM_WAITING || !item->presence) {
-        item++;
-    }
     item->state = rc == HUB_OK ? ITEM_SETTLED : ITEM_REFUSED;
     item->rc = rc;
+    if (--request->waiting == 0) {
+        *link = request->next;
+        settle(c, request);
+    }
+}
+
+void native_attached(struct conn *c, uint32_t number, const struct tray *tray,
+                     const struct command *command)
+{
+    struct subscribe_request **link = request_numbered(c, number);
+    struct item *item = *link ? first_waiting(*link) : NULL;
+    enum hub_rc rc = (enum hub_rc)command->rc;
+    if (!item) {
+        return;
+    }
+    if (rc == HUB_OK &&
+        !cursor_attached_get(tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n),
+                             &item->attached)) {
+        rc = HUB_INTERNAL;
+    }
+    native_cursor_attached(c, buf_slice(&item->name), buf_slice(&item->cursor), rc,
+                           &item->attached);
+    item_answered(c, link, item, rc);
+}
+
+void native_joined(struct conn *c, uint32_t number, enum hub_rc rc)
+{
+    struct subscribe_request **link = request_numbered(c, number);
+    struct item *item = *link ? first_waiting(*link) : NULL;
+    if (!item) {
+        return;
+    }
     if (rc != HUB_OK) {
         struct net_thread *t = c->thread;
         struct slice name = buf_slice(&item->name);
@@ -327,10 +420,7 @@ void native_joined(struct conn *c, uint32_t number, enum hub_rc rc)
             io_gauge(&t->io.counters.subscriptions, -1);
         }
     }
-    if (--request->waiting == 0) {
-        *link = request->next;
-        settle(c, request);
-    }
+    item_answered(c, link, item, rc);
 }
 
 void native_do_subscribe(struct conn *c, const struct client_frame *f)
@@ -354,8 +444,7 @@ void native_do_subscribe(struct conn *c, const struct client_frame *f)
         item->rc = wrong ? HUB_INVALID : attach(c, item, request);
         if (wrong) {
             native_refuse(c, id, HUB_INVALID, wrong, buf_slice(&item->name));
-            buf_done(&item->name);
-            buf_done(&item->info);
+            item_done(item);
             request->n--;
         } else if (item->rc != HUB_OK) {
             item->state = ITEM_REFUSED;
@@ -454,6 +543,7 @@ void native_drop_forbidden(struct conn *c)
         }
     }
     buf_done(&name);
+    native_cursors_forbid(c);
 }
 
 void native_do_unsubscribe(struct conn *c, const struct client_frame *f)
@@ -477,6 +567,7 @@ void native_do_unsubscribe(struct conn *c, const struct client_frame *f)
         uint64_t hash = io_channel_hash(&t->io, c->who->app, buf_slice(&name));
         struct subscription *sub = topics_find(t->io.topics, &c->sub, hash, buf_slice(&name));
         bool was = sub || topics_unwatch(t->io.topics, &c->sub, buf_slice(&name));
+        was = native_cursors_detach(c, buf_slice(&name)) || was;
         if (sub) {
             detach(c, sub);
         }
@@ -503,6 +594,7 @@ void native_farewells(struct conn *c)
     while (c->sub.subs) {
         detach(c, c->sub.subs);
     }
+    (void)native_cursors_detach(c, slice_of(NULL, 0));
     free(c->alive);
     c->alive = NULL;
     while (c->bonds) {

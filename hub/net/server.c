@@ -43,13 +43,16 @@ static void quiet(int level, const char *line)
 }
 
 /* dependencies.md: tables of 16 bytes a descriptor are sized by this limit. */
-static void raise_descriptors(void)
+static uint32_t raise_descriptors(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_MAX
+               ? (uint32_t)limit.rlim_cur
+               : DESCRIPTORS_MAX;
 }
 
 /* "HOST:PORT", "[v6]:PORT", ":PORT" or "unix:PATH". */
@@ -192,7 +195,7 @@ bool server_new(const struct server_options *options, struct server **out, char 
     *out = s;
     s->options = *options;
     lws_set_log_level(LLL_ERR | LLL_WARN, quiet);
-    raise_descriptors();
+    options->hub->descriptors_max = raise_descriptors();
     for (size_t i = 0; i < options->listen_n; i++) {
         if (!parse_listen(&s->listeners[i], options->listen[i], out_text, text_n)) {
             return false;

@@ -28,10 +28,19 @@
 
 enum {
     TICK_US_MAX = 1000, /* of draining the inbox before sockets are looked at again */
+    /* Of a turn for each thing that a crowd may ask at once: to be let in, to be ended, to read on
+     * from the log. */
+    CROWD_US_MAX = 1000,
+    BREATH_US = 2000,    /* of reading sockets before what was read and answered goes on its way */
+    FLUSH_US_MAX = 2000, /* of sending at a stretch */
     TRAYS_A_TURN = 256,
+    HELD_MAX = 24, /* trays that wait for what is left to be sent */
     DRAIN_STEP_MS = 50,
     EXPIRY_EVERY_MS = 1000,
     STARVED_NAP_US = 200,
+    DESCRIPTORS_KEPT = 48, /* of all, for what is no connection */
+    CROWDED_MAX = 16,      /* connections past the bound */
+    CROWDED_MS = 1000,     /* for them to say what they want */
 };
 
 struct loop {
@@ -53,6 +62,7 @@ struct loop {
     struct tray *held[TRAYS_A_TURN];
     unsigned held_n;
     pthread_t thread;
+    uint64_t breath_us; /* when commands and answers last went on their way */
     bool started, finished;
     bool kills; /* since the library last looked at its timeouts */
     _Atomic bool drain;
@@ -72,6 +82,12 @@ static uint64_t monotonic_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Whoever came in a crowd waits for one another, not the others for all of them. */
+static bool is_spent(uint64_t began_us)
+{
+    return monotonic_us() - began_us > CROWD_US_MAX;
 }
 
 /* ---- what conn.c needs of the socket ---- */
@@ -198,12 +214,17 @@ static uint8_t address_of(const struct sockaddr_storage *sa, uint8_t out[16])
     return 4;
 }
 
-static bool over_capacity(struct net_thread *t)
+/* Some descriptors are kept back: for the store, for libraries, and for a few connections past the
+ * bound, which may ask how the hub is and are told that it is full (design.md section 5). */
+static uint32_t capacity(const struct net_thread *t)
 {
-    return atomic_load(&t->hub->connections) >= t->io.settings->connections_max;
+    uint32_t kept = DESCRIPTORS_KEPT + CROWDED_MAX, most = t->hub->descriptors_max;
+    uint32_t room = most > 2 * kept ? most - kept : most / 2;
+    return room < t->io.settings->connections_max ? room : t->io.settings->connections_max;
 }
 
-static void adopt(struct loop *loop, int fd, bool tls, const struct sockaddr_storage *sa)
+static void adopt(struct loop *loop, int fd, bool tls, const struct sockaddr_storage *sa,
+                  bool crowded)
 {
     struct net_thread *t = loop->t;
     uint8_t address[16];
@@ -213,6 +234,11 @@ static void adopt(struct loop *loop, int fd, bool tls, const struct sockaddr_sto
     struct conn *c = conn_new(t, fd, tls, address, n);
     atomic_fetch_add(&t->hub->connections, 1);
     slot_take(t, c);
+    if (crowded) {
+        c->crowded = true;
+        conn_deadline(c, DEADLINE_HEAD, CROWDED_MS);
+        io_count(&t->io.counters.refused, 1);
+    }
     loop->adopting = c;
     lws_sock_file_fd_type socket = {.sockfd = fd};
     c->wsi = lws_adopt_descriptor_vhost(
@@ -261,9 +287,10 @@ static void on_listener(uv_poll_t *poll, int status, int events)
     struct loop *loop = poll->data;
     struct net_thread *t = loop->t;
     size_t i = (size_t)(poll - loop->listeners);
+    uint64_t began_us = monotonic_us();
     (void)status;
     (void)events;
-    for (uint32_t n = 0; n < t->io.settings->handshakes_per_tick; n++) {
+    for (uint32_t n = 0; n < t->io.settings->handshakes_per_tick && !is_spent(began_us); n++) {
         struct sockaddr_storage sa = {0};
         socklen_t len = sizeof sa;
         int fd = accept4(loop->fds[i], (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -276,20 +303,26 @@ static void on_listener(uv_poll_t *poll, int status, int events)
             }
             return;
         }
-        if (over_capacity(t)) {
+        uint32_t open = atomic_load(&t->hub->connections), room = capacity(t);
+        if (open >= room + CROWDED_MAX) {
             refuse_connection(t, fd, loop->listener_tls[i]);
         } else {
-            adopt(loop, fd, loop->listener_tls[i], &sa);
+            adopt(loop, fd, loop->listener_tls[i], &sa, open >= room);
         }
     }
 }
 
 /* ---- libwebsockets' callback ---- */
 
+static void breathe(struct loop *loop);
+
 static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
 {
     struct conn *c = lws_get_opaque_user_data(wsi);
     (void)user;
+    if (c) {
+        breathe(c->thread->loop);
+    }
     switch ((int)reason) {
     case LWS_CALLBACK_RAW_RX:
         if (c && n) {
@@ -358,7 +391,7 @@ static void on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bo
         return;
     }
     outbox_share(&c->out, &t->turn, d, via_pattern);
-    conn_mark_dirty(c);
+    conn_mark_dirty(c, false);
     io_count(&t->io.counters.messages_out[WIRE_NATIVE][d->offset ? CLASS_DURABLE : CLASS_LIVE], 1);
 }
 
@@ -401,6 +434,20 @@ static void kicks(struct net_thread *t, const struct tray *tray)
     }
 }
 
+static void handouts(struct net_thread *t, const struct tray *tray)
+{
+    for (uint32_t i = 0; i < tray->handouts_n; i++) {
+        const struct tray_handout *handout = &tray->handouts[i];
+        if (connection_thread(handout->connection) != t->index) {
+            continue;
+        }
+        struct conn *c = net_conn(t, handout->to);
+        if (c && c->id == handout->connection && c->wire == CONN_NATIVE) {
+            native_handout(c, handout);
+        }
+    }
+}
+
 static void hold(struct loop *loop, struct tray *tray)
 {
     loop->held[loop->held_n++] = tray;
@@ -425,6 +472,7 @@ static void drain_inbox(struct loop *loop)
             answers(t, tray);
         }
         deliver_tray(t, tray);
+        handouts(t, tray);
         kicks(t, tray);
         hold(loop, tray);
         if (monotonic_us() - t->io.now_us > TICK_US_MAX) {
@@ -434,22 +482,53 @@ static void drain_inbox(struct loop *loop)
     }
 }
 
-static void flush_dirty(struct net_thread *t)
+static bool is_dirty(const struct net_thread *t)
 {
-    while (t->dirty) {
-        struct conn *c = t->dirty;
-        t->dirty = c->next_dirty;
-        c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
-        conn_flush(c);
-    }
+    return t->answers.first || t->dirty.first;
 }
 
-static void release_held(struct loop *loop)
+static void flush_one(struct net_thread *t)
 {
+    struct conn_queue *queue = t->answers.first ? &t->answers : &t->dirty;
+    struct conn *c = queue->first;
+    queue->first = c->next_dirty;
+    c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
+    conn_flush(c);
+}
+
+/* Everything has left or was copied: the bytes of the turn are no longer needed. */
+static void settle(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
     for (unsigned i = 0; i < loop->held_n; i++) {
-        io_let_go(&loop->t->io, loop->held[i]);
+        io_let_go(&t->io, loop->held[i]);
     }
     loop->held_n = 0;
+    turn_end(&t->turn);
+}
+
+static void flush_all(struct loop *loop)
+{
+    while (is_dirty(loop->t)) {
+        flush_one(loop->t);
+    }
+    settle(loop);
+}
+
+/* An event for thousands takes longer to send than others should wait to be read. What is left
+ * leaves in the next turns, and the trays with its bytes stay for so long, unless too many do. */
+static void flush_some(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    uint64_t began_us = monotonic_us();
+    while (is_dirty(t) && monotonic_us() - began_us < FLUSH_US_MAX) {
+        flush_one(t);
+    }
+    if (!is_dirty(t)) {
+        settle(loop);
+    } else if (loop->held_n > HELD_MAX) {
+        flush_all(loop);
+    }
 }
 
 static void resume_paused(struct net_thread *t)
@@ -463,22 +542,31 @@ static void resume_paused(struct net_thread *t)
     }
 }
 
+void net_behind(struct conn *c)
+{
+    struct net_thread *t = c->thread;
+    c->next_behind = NULL;
+    *(t->behind ? &t->behind_last->next_behind : &t->behind) = c;
+    t->behind_last = c;
+}
+
+/* Who is not through goes to the end of the list: all of them are read on in turn. */
 static void catch_up(struct net_thread *t)
 {
-    struct conn *list = t->behind, **keep = &t->behind;
-    t->behind = NULL;
-    while (list) {
-        struct conn *c = list;
-        list = c->next_behind;
+    uint64_t began_us = monotonic_us();
+    const struct conn *last = t->behind_last;
+    bool round = !t->behind;
+    while (!round && !is_spent(began_us)) {
+        struct conn *c = t->behind;
+        t->behind = c->next_behind;
+        round = c == last;
         if (c->dead) {
             c->behind = false;
             continue;
         }
         native_catch_up(c);
         if (c->behind) {
-            c->next_behind = NULL;
-            *keep = c;
-            keep = &c->next_behind;
+            net_behind(c);
         }
     }
 }
@@ -527,19 +615,22 @@ static void bury(struct net_thread *t)
     }
 }
 
-static void turn_wheel(struct net_thread *t)
+/* Conns leave a slot as they expire, and may enter a later one, never this. False: some are left
+ * for the next turn. */
+static bool turn_wheel(struct net_thread *t)
 {
+    uint64_t began_us = monotonic_us();
     while (t->wheel_ms + WHEEL_MS <= t->io.now_ms) {
+        struct conn **slot = &t->wheel[(t->wheel_ms / WHEEL_MS + 1) % WHEEL_SLOTS];
+        while (*slot) {
+            if (is_spent(began_us)) {
+                return false;
+            }
+            conn_expired(*slot);
+        }
         t->wheel_ms += WHEEL_MS;
-        struct conn *list = t->wheel[(t->wheel_ms / WHEEL_MS) % WHEEL_SLOTS];
-        t->wheel[(t->wheel_ms / WHEEL_MS) % WHEEL_SLOTS] = NULL;
-        if (list) {
-            list->wheel_at = &list;
-        }
-        while (list) {
-            conn_expired(list); /* takes itself out of the list */
-        }
     }
+    return true;
 }
 
 static void look_over(struct net_thread *t, bool auth_changed)
@@ -638,9 +729,7 @@ static void wait_for_tray(struct loop *loop)
         }
         if (!ring_empty(t->io.inbox)) {
             drain_inbox(loop);
-            flush_dirty(t);
-            release_held(loop);
-            turn_end(&t->turn);
+            flush_all(loop);
             continue;
         }
         io_hand_over(&t->io, local_live, loop);
@@ -649,16 +738,37 @@ static void wait_for_tray(struct loop *loop)
     }
 }
 
+/* The loop gives us all sockets that have news before it comes back to on_turn(), and five thousand
+ * that were cut at once take a while. Whoever waits for an answer does not wait for all of them. */
+static void breathe(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    uint64_t now_us = monotonic_us();
+    if (now_us - loop->breath_us < BREATH_US) {
+        return;
+    }
+    t->io.now_us = now_us;
+    tray_pool_collect(&t->io.pool);
+    io_hand_over(&t->io, local_live, loop);
+    drain_inbox(loop);
+    flush_some(loop);
+    loop->breath_us = monotonic_us();
+}
+
 static void on_turn(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
     struct net_thread *t = loop->t;
     io_count(&t->io.counters.ticks, 1);
-    bool auth_changed = io_turn(&t->io, wall_ms(), monotonic_us());
+    uint64_t now_us = monotonic_us();
+    if (t->index == 0) {
+        clock_follow(&t->hub->clock, wall_ms(), now_us);
+    }
+    bool auth_changed = io_turn(&t->io, clock_now(&t->hub->clock, now_us), now_us);
     if (atomic_load(&loop->drain) && !t->draining) {
         drain_begin(loop);
     }
-    turn_wheel(t);
+    bool on_time = turn_wheel(t);
     look_over(t, auth_changed);
     farewells(t);
     if (t->index == 0) {
@@ -668,15 +778,10 @@ static void on_turn(uv_prepare_t *prepare)
     drain_inbox(loop);
     resume_paused(t);
     io_hand_over(&t->io, local_live, loop);
-    flush_dirty(t);
-    release_held(loop);
-    turn_end(&t->turn);
+    flush_some(loop);
     catch_up(t);
-    flush_dirty(t);
     io_hand_over(&t->io, local_live, loop);
-    flush_dirty(t);
-    release_held(loop);
-    turn_end(&t->turn);
+    flush_some(loop);
     wait_for_tray(loop);
     if (loop->kills) {
         loop->kills = false;
@@ -686,7 +791,8 @@ static void on_turn(uv_prepare_t *prepare)
     if (t->draining) {
         drain_some(loop);
     }
-    set_busy(loop, t->behind || t->resume || !ring_empty(t->io.inbox));
+    loop->breath_us = monotonic_us();
+    set_busy(loop, !on_time || is_dirty(t) || t->behind || t->resume || !ring_empty(t->io.inbox));
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -735,6 +841,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
         .gid = -1,
         .uid = -1,
         .foreign_loops = foreign,
+        .pcontext = &loop->context,
         .count_threads = 1,
         .pt_serv_buf_size = 16384,
         /* For a TLS handshake the library gives five seconds, which many that come at once do not
@@ -797,7 +904,6 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     t->files = files;
     t->index = index;
     t->slot_idle = UINT32_MAX;
-    t->wheel_ms = wall_ms();
     *out = t;
     uv_loop_init(&loop->uv);
     enum hub_rc rc = io_init(&t->io, t->hub, index, auth_random, on_deliver, on_behind, t);
@@ -805,8 +911,8 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
         snprintf(out_text, text_n, "I/O thread %u: %s", index, hub_error(rc)->title);
         return false;
     }
-    t->io.now_ms = wall_ms();
     t->io.now_us = monotonic_us();
+    t->io.now_ms = t->wheel_ms = clock_now(&t->hub->clock, t->io.now_us);
     t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,
                                            .target_bytes_max = t->io.settings->head_bytes_max / 2,
                                            .headers_max = 100,
@@ -896,6 +1002,9 @@ void net_thread_free(struct net_thread *t)
     }
     for (int i = 0; i < 100 && uv_loop_alive(&loop->uv); i++) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+    if (loop->context) { /* on a loop that is not its own the library ends in two steps */
+        lws_context_destroy(loop->context);
     }
     (void)uv_loop_close(&loop->uv);
     if (loop->spare_fd >= 0) {

@@ -21,6 +21,11 @@ struct files;
 
 enum { GATHER_BYTES = 65536, WHEEL_SLOTS = 1024, WHEEL_MS = 100 };
 
+/* The first come is the first served. */
+struct conn_queue {
+    struct conn *first, *last;
+};
+
 /* What the rest of hub/net uses of a thread; the loop itself is thread.c's. */
 struct net_thread {
     struct io io;
@@ -35,7 +40,8 @@ struct net_thread {
     uint32_t *slot_next, *generations;
 
     struct turn turn;
-    struct conn *dirty, *behind, *resume, *dead;
+    struct conn_queue answers, dirty; /* to be flushed: with bytes of their own, with events only */
+    struct conn *behind, *behind_last, *resume, *dead;
     struct bond *farewells;       /* said at the next turn: no tray was to be had */
     struct http1_request request; /* scratch for the request being read */
     struct http1_limits http_limits;
@@ -71,6 +77,7 @@ void net_read_flow(struct conn *c, bool on);
 void net_shut(struct conn *c); /* FIN */
 void net_kill(struct conn *c);
 bool net_buffered(struct conn *c); /* the library holds bytes that the socket did not take */
+void net_behind(struct conn *c);   /* into the list of those that read on from the log */
 struct conn *net_conn(struct net_thread *t, struct return_address from); /* NULL: gone */
 /* A command that nobody waits for and that must not be lost while the hub runs. */
 void net_farewell(struct net_thread *t, const struct command_kind *kind, uint32_t app,

@@ -393,7 +393,7 @@ void tasks_close(void *state)
 }
 
 /* After an aborted batch a lease goes on where its clock stood. */
-struct clock {
+struct task_clock {
     uint64_t number;
     uint32_t lease;
     int64_t due_ms;
@@ -402,13 +402,13 @@ struct clock {
 struct loading {
     struct tasks *tasks;
     int64_t now_ms;
-    struct clock *clocks; /* by number */
+    struct task_clock *clocks; /* by number */
     size_t clocks_n;
 };
 
 static int by_number(const void *a, const void *b)
 {
-    const struct clock *x = a, *y = b;
+    const struct task_clock *x = a, *y = b;
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -419,7 +419,7 @@ static void clocks_keep(struct loading *l)
     for (size_t i = 0; i < t->heap_n; i++) {
         const struct live *live = t->heap[i];
         if (live->state == TASK_RUNNING) {
-            l->clocks[l->clocks_n++] = (struct clock){
+            l->clocks[l->clocks_n++] = (struct task_clock){
                 .number = live->item.number, .lease = live->lease, .due_ms = live->lease_due_ms};
         }
     }
@@ -430,8 +430,9 @@ static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
     live_set(l->tasks, task, l->now_ms);
-    struct clock key = {.number = task->number};
-    const struct clock *clock = bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
+    struct task_clock key = {.number = task->number};
+    const struct task_clock *clock =
+        bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
     struct live *live = live_find(l->tasks, task->number);
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;

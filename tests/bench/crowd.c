@@ -43,7 +43,7 @@ struct crowd {
     int epoll;
     SSL_CTX *tls;
     struct conn *conns;
-    uint32_t count, started, opened;
+    uint32_t count, started, opened, opening_max;
     uint64_t bytes_in;
     uint8_t *scratch;
     struct buf frame;
@@ -331,6 +331,7 @@ struct crowd *crowd_new(const struct target *t, const char *path, uint32_t conns
     c->events = events;
     (void)snprintf(c->path, sizeof c->path, "%s", path);
     c->count = conns;
+    c->opening_max = CROWD_OPENING_MAX;
     c->conns = xcalloc(conns, sizeof *c->conns);
     c->scratch = xmalloc(CROWD_READ_SIZE);
     c->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -372,11 +373,16 @@ void crowd_free(struct crowd *c)
     free(c);
 }
 
+void crowd_opening_max(struct crowd *c, uint32_t n)
+{
+    c->opening_max = n;
+}
+
 void crowd_connect(struct crowd *c, uint64_t within_ns)
 {
     uint64_t deadline = meter_now() + within_ns;
     while (c->opened < c->count) {
-        while (c->started < c->count && c->started - c->opened < CROWD_OPENING_MAX) {
+        while (c->started < c->count && c->started - c->opened < c->opening_max) {
             conn_start(c, &c->conns[c->started], c->started);
             c->started++;
         }

@@ -45,6 +45,7 @@ struct crowd_events {
 
 struct crowd *crowd_new(const struct target *t, const char *path, uint32_t conns,
                         struct crowd_events events);
+void crowd_opening_max(struct crowd *c, uint32_t n); /* instead of CROWD_OPENING_MAX */
 void crowd_free(struct crowd *c); /* resets its connections: none is left in TIME_WAIT */
 
 void crowd_connect(struct crowd *c, uint64_t within_ns); /* returns once all are open */

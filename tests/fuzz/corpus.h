@@ -21,15 +21,12 @@ static inline void corpus_read(struct buf *out, const char *path)
     }
 }
 
-/* Calls visit for each file of fuzz/corpus/NAME beside the folder of the given source file; returns
- * how many there were. */
-static inline size_t corpus_visit(const char *source_file, const char *name,
-                                  void (*visit)(const uint8_t *bytes, size_t n))
+/* Calls visit for each file of the corpus NAME; returns how many there were. The build says where
+ * the corpora are (FUZZ_CORPUS): a compiler cache may have made __FILE__ relative. */
+static inline size_t corpus_visit(const char *name, void (*visit)(const uint8_t *bytes, size_t n))
 {
     char folder[4096], path[8192];
-    const char *slash = strrchr(source_file, '/');
-    int folder_n = slash ? (int)(slash - source_file) : 0;
-    snprintf(folder, sizeof folder, "%.*s/../fuzz/corpus/%s", folder_n, source_file, name);
+    snprintf(folder, sizeof folder, "%s/%s", FUZZ_CORPUS, name);
     DIR *dir = opendir(folder);
     struct buf bytes = {0};
     size_t count = 0;

@@ -47,21 +47,49 @@ static bool run_once(struct world *w, const struct options *o, uint64_t seed,
     return false;
 }
 
-static void count(struct totals *t, const struct sim_counts *c)
+/* What a run counts, as it is printed. */
+static const struct {
+    const char *name;
+    size_t at;
+} figures[] = {
+    {"commands", offsetof(struct sim_counts, commands)},
+    {"events", offsetof(struct sim_counts, events)},
+    {"received", offsetof(struct sim_counts, received)},
+    {"replayed", offsetof(struct sim_counts, replayed)},
+    {"gaps", offsetof(struct sim_counts, gaps)},
+    {"agent changes", offsetof(struct sim_counts, agent_changes)},
+    {"tasks", offsetof(struct sim_counts, tasks)},
+    {"leases", offsetof(struct sim_counts, leases)},
+    {"rounds", offsetof(struct sim_counts, rounds)},
+    {"ballots", offsetof(struct sim_counts, ballots)},
+    {"works", offsetof(struct sim_counts, works)},
+    {"handed out", offsetof(struct sim_counts, handed)},
+    {"messages", offsetof(struct sim_counts, messages)},
+    {"acks", offsetof(struct sim_counts, acks)},
+    {"dead", offsetof(struct sim_counts, dead)},
+    {"crashes", offsetof(struct sim_counts, crashes)},
+    {"disk faults", offsetof(struct sim_counts, faults)},
+};
+
+static uint64_t *figure(struct sim_counts *c, size_t i)
 {
-    t->counts.commands += c->commands;
-    t->counts.events += c->events;
-    t->counts.received += c->received;
-    t->counts.crashes += c->crashes;
-    t->counts.faults += c->faults;
-    t->counts.replayed += c->replayed;
-    t->counts.gaps += c->gaps;
-    t->counts.agent_changes += c->agent_changes;
-    t->counts.rounds += c->rounds;
-    t->counts.ballots += c->ballots;
-    t->counts.tasks += c->tasks;
-    t->counts.leases += c->leases;
-    t->counts.works += c->works;
+    return (uint64_t *)(void *)((char *)c + figures[i].at);
+}
+
+static void count(struct totals *t, struct sim_counts *c)
+{
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        *figure(&t->counts, i) += *figure(c, i);
+    }
+}
+
+static void print_totals(struct totals *t, double seconds)
+{
+    printf("%llu seeds, %llu failed; ", (unsigned long long)t->runs, (unsigned long long)t->failed);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        printf("%llu %s, ", (unsigned long long)*figure(&t->counts, i), figures[i].name);
+    }
+    printf("%.1f s, %.0f commands a second\n", seconds, (double)t->counts.commands / seconds);
 }
 
 static void run_kind(const struct options *o, struct totals *t, uint64_t seed,
@@ -97,6 +125,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
     run_kind(o, t, seed, swarms_run);
+    run_kind(o, t, seed, deliveries_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)
@@ -191,17 +220,6 @@ int main(int argc, char **argv)
         run_seed(&o, &t, s);
     }
     double seconds = (double)(now_us() - began) / 1e6;
-    printf("%llu seeds, %llu failed; %llu commands, %llu events, %llu received, %llu replayed, "
-           "%llu gaps, %llu agent changes, %llu rounds, %llu ballots, %llu tasks, %llu leases, "
-           "%llu works, "
-           "%llu crashes, %llu disk faults; %.1f s, %.0f commands a second\n",
-           (unsigned long long)t.runs, (unsigned long long)t.failed,
-           (unsigned long long)t.counts.commands, (unsigned long long)t.counts.events,
-           (unsigned long long)t.counts.received, (unsigned long long)t.counts.replayed,
-           (unsigned long long)t.counts.gaps, (unsigned long long)t.counts.agent_changes,
-           (unsigned long long)t.counts.rounds, (unsigned long long)t.counts.ballots,
-           (unsigned long long)t.counts.tasks, (unsigned long long)t.counts.leases,
-           (unsigned long long)t.counts.works, (unsigned long long)t.counts.crashes,
-           (unsigned long long)t.counts.faults, seconds, (double)t.counts.commands / seconds);
+    print_totals(&t, seconds);
     return t.failed ? 1 : 0;
 }

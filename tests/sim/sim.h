@@ -16,7 +16,9 @@
 #include "hub/agents/module.h"
 #include "hub/consensus/module.h"
 #include "hub/core/auth_commands.h"
+#include "hub/core/cursor_commands.h"
 #include "hub/core/io.h"
+#include "hub/messages/module.h"
 #include "hub/swarms/module.h"
 #include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
@@ -202,6 +204,7 @@ struct sim_counts {
     uint64_t rounds, ballots;
     uint64_t tasks, leases;
     uint64_t works;
+    uint64_t handed, messages, acks, dead;
 };
 
 struct world {
@@ -291,6 +294,9 @@ void agents_restarted(struct world *w);
 
 /* rounds.c: a run of its own, of rounds of voting */
 void rounds_run(struct world *w);
+
+/* deliveries.c: a run of its own, of named cursors and messages */
+void deliveries_run(struct world *w);
 
 /* tasks.c: a run of its own, of tasks and agents that take them */
 void tasks_run(struct world *w);

@@ -2,6 +2,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/sim/sim.h"
+#include "hub/modules.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -27,6 +28,12 @@ static const struct { const char *ns, *option, *value; } configured[] = {
     { "room",   "presence_grace_ms", "2s" },
     { "quick",  "presence_grace_ms", "0" },
     { "live",   "conflate",          "true" },
+    { "jobs",     "ack_wait",        "3s" },
+    { "jobs",     "max_in_flight",   "5" },
+    { "jobs",     "max_deliver",     "3" },
+    { "messages", "ack_wait",        "3s" },
+    { "messages", "max_in_flight",   "4" },
+    { "messages", "max_deliver",     "3" },
 };
 /* clang-format on */
 
@@ -108,40 +115,9 @@ static struct namespaces *namespaces_of_run(const struct world *w)
     return set;
 }
 
-/* Keys and tokens have no part in a run, but their place is taken. */
-static void *nothing_open(const void *options)
-{
-    (void)options;
-    return NULL;
-}
-
-static void nothing_close(void *state)
-{
-    (void)state;
-}
-
 static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
 {
-    static const struct module nothing = {
-        .name = "nothing", .open = nothing_open, .close = nothing_close};
-    static const struct module *const modules[] = {[MODULE_AGENTS] = &agents_module,
-                                                   [MODULE_AUTH] = &nothing,
-                                                   [MODULE_TASKS] = &tasks_module,
-                                                   [MODULE_CONSENSUS] = &consensus_module,
-                                                   [MODULE_SWARMS] = &swarms_module};
-    static const struct agent_watcher watchers[] = {{MODULE_TASKS, tasks_agent_changed},
-                                                    {MODULE_SWARMS, swarms_agent_changed}};
-    static const struct task_watcher task_watchers[] = {{MODULE_SWARMS, swarms_task_changed}};
-    struct agents_options agents = {.pulses = w->hub.pulses,
-                                    .settings = &w->hub.settings,
-                                    .watchers = watchers,
-                                    .watchers_n = sizeof watchers / sizeof *watchers};
-    struct tasks_options tasks = {.pulses = w->hub.pulses,
-                                  .settings = &w->hub.settings,
-                                  .watchers = task_watchers,
-                                  .watchers_n = 1};
-    const void *const module_options[sizeof modules / sizeof *modules] = {
-        [MODULE_AGENTS] = &agents, [MODULE_TASKS] = &tasks};
+    struct modules modules;
     struct writer_options options = {
         .store = w->hub.store,
         .interest = w->hub.interest,
@@ -152,15 +128,13 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .hash_seed = w->hub.hash_seed,
         .ports_n = w->plan.threads,
         .inbox_trays = (size_t)w->plan.threads * IO_POOL_TRAYS,
-        .modules = modules,
-        .module_options = module_options,
-        .modules_n = sizeof modules / sizeof *modules,
         .restart_grace_ms = 5000,
         .now_ms = w->now_ms,
         .panic = on_panic,
         .note = on_note,
         .ctx = w,
     };
+    modules_put(&modules, &w->hub, draw, &options);
     return writer_new(&options, &w->hub.writer, text, text_n);
 }
 

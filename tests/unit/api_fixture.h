@@ -7,13 +7,8 @@
 #include "tests/unit/scratch.h"
 
 #include "auth/start.h"
-#include "hub/agents/module.h"
-#include "hub/audit/auditor.h"
-#include "hub/consensus/module.h"
 #include "hub/api/api.h"
-#include "hub/core/auth_commands.h"
-#include "hub/networks/module.h"
-#include "hub/tasks/module.h"
+#include "hub/modules.h"
 
 enum { FIXTURE_CONNECTION = 77 };
 
@@ -65,51 +60,17 @@ static inline void fixture_behind(void *ctx, struct subscriber *who)
 
 static inline void fixture_writer(struct fixture *f)
 {
-    static const struct module *const modules[] = {
-        [MODULE_AGENTS] = &agents_module,     [MODULE_AUTH] = &auth_module,
-        [MODULE_TASKS] = &tasks_module,       [MODULE_SWARMS] = &swarms_module,
-        [MODULE_NETWORKS] = &networks_module, [MODULE_CONSENSUS] = &consensus_module,
-        [MODULE_AUDIT] = &audit_module,
-    };
-    static const struct agent_watcher agent_watchers[] = {
-        {.module = MODULE_TASKS, .changed = tasks_agent_changed},
-        {.module = MODULE_SWARMS, .changed = swarms_agent_changed},
-    };
-    static const struct task_watcher task_watchers[] = {
-        {.module = MODULE_SWARMS, .changed = swarms_task_changed},
-    };
-    struct agents_options agents = {.pulses = f->hub.pulses,
-                                    .settings = &f->hub.settings,
-                                    .watchers = agent_watchers,
-                                    .watchers_n = sizeof agent_watchers / sizeof *agent_watchers};
-    struct tasks_options tasks = {.pulses = f->hub.pulses,
-                                  .settings = &f->hub.settings,
-                                  .watchers = task_watchers,
-                                  .watchers_n = sizeof task_watchers / sizeof *task_watchers};
-    struct auth_options auth = {.signing = &f->hub.signing,
-                                .signing_changes = &f->hub.signing_changes,
-                                .settings = &f->hub.settings,
-                                .draw = auth_random};
-    struct consensus_options consensus = {.watchers = NULL};
-    /* What is not here keeps nothing in memory. */
-    const void *const module_options[sizeof modules / sizeof *modules] = {
-        [MODULE_AGENTS] = &agents,
-        [MODULE_AUTH] = &auth,
-        [MODULE_TASKS] = &tasks,
-        [MODULE_CONSENSUS] = &consensus,
-    };
+    struct modules modules;
     struct writer_options options = {.store = f->hub.store,
                                      .interest = f->hub.interest,
                                      .namespaces = namespaces_new(),
                                      .ports_n = 1,
                                      .inbox_trays = IO_POOL_TRAYS,
-                                     .modules = modules,
-                                     .module_options = module_options,
-                                     .modules_n = sizeof modules / sizeof *modules,
                                      .now_ms = f->now_ms,
                                      .panic = fixture_panic,
                                      .note = fixture_note};
     char text[512] = "";
+    modules_put(&modules, &f->hub, auth_random, &options);
     if (writer_new(&options, &f->hub.writer, text, sizeof text) != HUB_OK) {
         fail_msg("%s", text);
     }

@@ -1,6 +1,7 @@
 /* The audit trail: what system channels told is sealed, and whoever changes a byte of it is found.
  */
 #include "tests/unit/api_fixture.h"
+#include "hub/audit/auditor.h"
 
 #include "store/log_parts.h"
 

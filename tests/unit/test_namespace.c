@@ -57,6 +57,9 @@ static void without_configuration_a_namespace_is_durable_and_open(void **state)
         assert_int_equal(o->message_bytes, 65536);
         assert_int_equal(o->presence_grace_ms, 2000);
         assert_int_equal(o->rate, 0);
+        assert_int_equal(o->ack_wait_ms, 30000);
+        assert_int_equal(o->max_in_flight, 256);
+        assert_int_equal(o->max_deliver, 5);
         assert_false(o->latest || o->conflate || o->system);
     }
     namespaces_free(set);
@@ -152,7 +155,10 @@ static uint64_t number_of(const struct namespace_options *o, const char *option)
                   {"publish", o->publish},
                   {"presence_grace_ms", o->presence_grace_ms},
                   {"message_bytes", o->message_bytes},
-                  {"rate", o->rate}};
+                  {"rate", o->rate},
+                  {"ack_wait", o->ack_wait_ms},
+                  {"max_in_flight", o->max_in_flight},
+                  {"max_deliver", o->max_deliver}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         if (strcmp(values[i].name, option) == 0) {
             return values[i].value;
@@ -200,6 +206,10 @@ static void each_option_is_read_in_its_spellings(void **state)
         { "message_bytes", "1", true, 1 }, { "message_bytes", "0", false, 0 }, { "message_bytes", "16MiB", true, 16777216 },
         { "message_bytes", "16777217", false, 0 },
         { "rate", "0", true, 0 }, { "rate", "1000000", true, 1000000 }, { "rate", "1000001", false, 0 },
+        { "ack_wait", "30s", true, 30000 }, { "ack_wait", "2", true, 2000 }, { "ack_wait", "9ms", false, 0 },
+        { "ack_wait", "25h", false, 0 }, { "max_in_flight", "1", true, 1 }, { "max_in_flight", "0", false, 0 },
+        { "max_in_flight", "4096", true, 4096 }, { "max_in_flight", "4097", false, 0 },
+        { "max_deliver", "1000", true, 1000 }, { "max_deliver", "0", false, 0 }, { "max_deliver", "1001", false, 0 },
         { "system", "true", false, 0 }, { "", "1", false, 0 }, { "Access", "public", false, 0 },
     };
     /* clang-format on */
@@ -376,6 +386,7 @@ static void options_are_one_json_object(void **state)
                          "\"history_age\":1.5,\"history_bytes\":0,\"latest\":false,"
                          "\"conflate\":false,\"slow\":\"cursor\",\"publish\":\"capable\","
                          "\"presence_grace_ms\":2000,\"message_bytes\":65536,\"rate\":0,"
+                         "\"ack_wait\":30,\"max_in_flight\":256,\"max_deliver\":5,"
                          "\"system\":false}"));
     buf_done(&b);
     namespaces_free(set);

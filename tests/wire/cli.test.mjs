@@ -940,7 +940,7 @@ story('completion offers commands, options and values with what they mean', asyn
   const offered = async (...words) => (await waggle(['__complete', '--', ...words])).lines.map((line) => line.split('\t')[0]);
   assert.ok((await offered('')).includes('publish'));
   assert.ok(!(await offered('')).some((word) => word.startsWith('_')));
-  assert.deepEqual(await offered('agent', 'd'), ['discover']);
+  assert.deepEqual(await offered('agent', 'd'), ['discover', 'drain']);
   assert.deepEqual(await offered('agent', 'ls', '--st'), ['--status']);
   assert.deepEqual(await offered('agent', 'ls', '--status', 'a'), ['active']);
   assert.deepEqual(await offered('-o', 'js'), ['json']);

@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { sleep, startHub, until } from './lib/hub.mjs';
 import { answersOf, descriptors, exchange, joined, latin1, Raw, residentBytes, seeded } from './lib/raw.mjs';
-import { fresh, includesKeys, numbers, story } from './lib/story.mjs';
+import { fresh, includesKeys, LONG, numbers, story } from './lib/story.mjs';
 
 const HEAD_BYTES = 16 << 10; // limits.head_bytes
 const DEADLINE_MS = 700; // for a head and for a body
+const TIMES = LONG ? 20 : 1; // rounds of what is random
 const SEED = Number(process.env.WAGGLE_SEED ?? Date.now() % 1_000_000_007);
 
 let hub;
@@ -193,7 +194,7 @@ survived('folded lines, stray bytes and lines that are no header are refused', a
 survived('every byte at every place of a head is either refused or harmless', async () => {
   const random = seeded(SEED);
   const model = latin1('GET /health?a=b HTTP/1.1\r\nHost: hub\r\nX: y\r\nContent-Length: 0\r\n\r\n');
-  for (let round = 0; round < 400; round++) {
+  for (let round = 0; round < 400 * TIMES; round++) {
     const bytes = Buffer.from(model);
     for (let n = 1 + random(2); n; n--) bytes[random(bytes.length)] = random(256);
     connections++;
@@ -379,7 +380,7 @@ survived('other protocols on the plain port are told so once, and closed', async
     ['SSH-2.0-OpenSSH_9.2\r\n', 400], ['DESCRIBE rtsp://hub/x RTSP/1.0\r\n\r\n', 400], ['USER anonymous\r\n', 400], ['\x00\x00\x00\x2f\xffSMB', 400], ['\xff\xfb\x1f', 400], ['\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c', 400],
     ['PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n', 400], ['\r\n\r\n\x00\r\nQUIT\n!', 400],
   ]);
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < 200 * TIMES; round++) {
     const bytes = Buffer.from(numbers(1 + random(300)).map(() => random(256)));
     if (/^(\r\n|\r)?[!#-'*+.^`|~\w-]/.test(bytes.toString('latin1'))) bytes[0] = 0x80; // would be the start of a method
     if (bytes[0] === 0x0d) continue;
@@ -481,6 +482,24 @@ survived('a peer that asks and reads nothing is given up, and costs no memory', 
   assert.ok(residentBytes(hub) - rest < bound, `${residentBytes(hub) - rest} bytes`);
   await until(() => descriptors(hub) <= quiet, { timeout: 10_000, what: 'the connection to be given up' });
   await slow.destroy();
+});
+
+survived('a range is one range of bytes; what is none is answered whole, what lies outside with 416', async () => {
+  const { answers: [whole] } = await exchange(hub, get('/docs/', 'Connection: close'));
+  assert.equal(whole.status, 200, 'the web part is built: sh deploy/web.sh');
+  const size = Number(whole.headers['content-length']);
+  const most = '18446744073709551616';
+  for (const [range, status, length = size] of [
+    ['bytes=0-0', 206, 1], ['bytes=1-', 206, size - 1], ['bytes=-1', 206, 1], [`bytes=1-${most}`, 206, size - 1], ['bytes=0-', 200], [`bytes=-${most}`, 200], [`bytes=-${size}`, 200], ['bytes=0-0,2-2', 200], ['bytes=2-1', 200], ['bytes=-', 200], ['bytes=-0', 200],
+    ['bytes=', 200], ['bytes', 200], ['items=0-0', 200], ['bytes=+1-2', 200], ['bytes=--1', 200], ['bytes= 1-2', 200], ['bytes=1-2x', 200], ['bytes=0x1-2', 200], [`bytes=${'1'.repeat(5_000)}`, 200],
+    [`bytes=${size}-`, 416, null], [`bytes=${most}-`, 416, null], [`bytes=${'9'.repeat(1_000)}-`, 416, null],
+  ]) {
+    connections++;
+    const { answers: [answer, last] } = await exchange(hub, joined(get('/docs/', `Range: ${range}`), LAST));
+    assert.equal(answer.status, status, range.slice(0, 60));
+    if (length !== null) assert.equal(Number(answer.headers['content-length']), length, range.slice(0, 60));
+    assert.equal(last.headers['request-id'], 'the-last');
+  }
 });
 
 // --- upgrades ------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class Hub {
   }
 
   async start() {
-    const { adminKey, args, env, config, trustJwks, anonymousRole } = this.#options;
+    const { adminKey, args, env, config, trustJwks, anonymousRole, within = [] } = this.#options;
     const argv = ['--listen', this.listen, '--data', this.data];
     if (adminKey) argv.push('--admin-key', adminKey);
     if (anonymousRole) argv.push('--anonymous-role', anonymousRole);
@@ -154,9 +154,15 @@ class Hub {
       if (!existsSync(this.configFile)) this.writeConfig(config);
       argv.push('--config', this.configFile);
     }
+    if (config?.hub?.drain === undefined) argv.push('--hub-drain', '200ms'); // stories end often
+    // A round of all stories with several I/O threads, whatever the machine has (deploy/test.sh).
+    const threads = process.env.WAGGLE_IO_THREADS;
+    if (threads && config?.hub?.threads === undefined) argv.push('--threads', threads);
     argv.push(...args);
 
-    const child = spawn(binary, argv, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
+    // within: a command that becomes the hub, as `ip netns exec NAME` does: its pid is the hub's.
+    const [command, ...before] = [...within, binary];
+    const child = spawn(command, [...before, ...argv], { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#asked = false;
     this.#stdout = '';

@@ -1,0 +1,70 @@
+/* Backups: begun here, made by a thread of their own (hub/core/backups.c). */
+#include "hub/api/answer.h"
+#include "hub/api/schema_text.h"
+#include "hub/api/tables.h"
+#include "hub/core/backups.h"
+
+#include <stdio.h>
+
+static void put_result(struct json_out *o, const struct backup_result *r)
+{
+    json_begin(o, '{');
+    put_str(o, "name", r->name);
+    put_time(o, "created_at", r->begun_ms);
+    put_str(o, "status", r->done ? "completed" : "failed");
+    put_str(o, r->done ? "path" : "error", r->text);
+    json_end(o, '}');
+}
+
+/* A query as far as the writer is concerned: a backup only reads the store. */
+static enum hub_rc create_query(struct call *call)
+{
+    char made[BACKUP_NAME_MAX + 1];
+    const char *name = call_str(call, "name");
+    if (!name) {
+        snprintf(made, sizeof made, "backup-%lld", (long long)call->now_ms);
+        name = made;
+    }
+    if (!backups_start(call->io->hub->backups, name, call->now_ms)) {
+        return call_fail(call, HUB_CONFLICT, "A backup is under way");
+    }
+    struct json_out o = answer_begin(call);
+    put_str(&o, "name", name);
+    put_str(&o, "state", "running");
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+static enum hub_rc list_query(struct call *call)
+{
+    const struct backups *backups = call->io->hub->backups;
+    bool running = backups_running(backups);
+    struct json_out o = answer_begin(call);
+    put_bool(&o, "running", running);
+    json_key(&o, "backups");
+    json_begin(&o, '[');
+    for (const struct backup_result *r = backups_last(backups); r; r = r->before) {
+        put_result(&o, r);
+    }
+    json_end(&o, ']');
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+/* clang-format off */
+static const struct operation rows[] = {
+    { .name = "backups.create", .summary = "Begin a backup of the whole hub in its data folder",
+      .needs = ROLE_ADMIN,
+      .routes = { { METHOD_POST, "/api/v1/admin/backups", 202, STYLE_PROBLEM, false } },
+      .params = SCHEMA({"type":"object","properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$","description":"Of its folder below backups; made from the time when left out."}}}),
+      .answer_schema = SCHEMA({"type":"object","required":["status","name","state"],"properties":{"status":SHAPE_SUCCESS,"name":{"type":"string"},"state":{"const":"running"}}}),
+      .query = create_query },
+    { .name = "backups.list", .summary = "The backups that were made since the hub started, newest first",
+      .needs = ROLE_ADMIN,
+      .routes = { { METHOD_GET, "/api/v1/admin/backups", 200, STYLE_PROBLEM, false } },
+      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}}}}),
+      .query = list_query },
+};
+/* clang-format on */
+
+const struct operation_table backup_operations = {rows, sizeof rows / sizeof *rows};

@@ -1,0 +1,529 @@
+/* `waggle top`: the terminal and the connection around top_model.h and top_draw.h.
+ *
+ * Everything comes over one native WebSocket: `call` fills the views, events of their channels say
+ * when they are old and are the log. The terminal is given back on every way out, a crash included;
+ * what others print on stderr meanwhile is kept and printed then. */
+#define _GNU_SOURCE
+#include "hub/cli/nouns.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "channels/json_out.h"
+#include "hub/cli/socket.h"
+#include "hub/cli/top_draw.h"
+#include "hub/cli/watch.h"
+
+enum {
+    SUBSCRIBE_ID = 1,
+    WHO_ID = 2,
+    HEALTH_ID = 3,
+    ACT_ID = 4,
+    VIEW_ID = 100, /* and the view's number */
+    RELOAD_LEAST_MS = 500,
+    RELOAD_MS = 3000, /* ages, loads and what no event tells of */
+    TICK_MS = 1000,
+    PAINT_LEAST_MS = 50, /* however many events come */
+    ESCAPE_MS = 25,      /* a key's sequence comes in one piece */
+};
+
+struct top {
+    struct cli *cli;
+    struct socket *socket;
+    struct top_model model;
+    struct top_screen screen;
+    int64_t loaded_ms[TOP_VIEWS], due_ms[TOP_VIEWS]; /* steady clock */
+    bool loading[TOP_VIEWS];
+    bool started, quit; /* the terminal is ours */
+    bool keyed;         /* a key is answered at once */
+    int64_t painted_ms;
+    int stderr_kept; /* the real one, while ours stands in */
+};
+
+static volatile sig_atomic_t stop_signal;
+
+/* --- the terminal ------------------------------------------------------------------------------
+ */
+
+static void on_stop(int signal)
+{
+    stop_signal = signal;
+}
+
+/* As much as can be done in a process that is about to end by a fault. */
+static void on_crash(int signal_number)
+{
+    (void)endwin();
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+}
+
+static void catch_signals(void)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int crashes[] = {SIGSEGV, SIGABRT, SIGBUS, SIGFPE};
+    struct sigaction action = {.sa_handler = on_stop};
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        (void)sigaction(stops[i], &action, NULL);
+    }
+    action = (struct sigaction){.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
+        (void)sigaction(crashes[i], &action, NULL);
+    }
+}
+
+static void set_up_looks(bool colour)
+{
+    if (!colour || !has_colors()) {
+        return;
+    }
+    (void)start_color();
+    (void)use_default_colors();
+    static const short colours[] = {COLOR_GREEN, COLOR_CYAN, COLOR_YELLOW, COLOR_RED};
+    for (short i = 0; i < 4; i++) {
+        (void)init_pair((short)(i + 1), colours[i], -1);
+    }
+    (void)init_pair(5, COLOR_WHITE, COLOR_RED);
+}
+
+static attr_t attributes_of(enum top_look look, bool colour)
+{
+    switch (look) {
+    case LOOK_PLAIN:
+        return A_NORMAL;
+    case LOOK_BOLD:
+        return A_BOLD;
+    case LOOK_DIM:
+        return A_DIM;
+    case LOOK_BAR:
+    case LOOK_SELECTED:
+        return A_REVERSE;
+    case LOOK_GOOD:
+        return colour ? (attr_t)COLOR_PAIR(1) : A_NORMAL;
+    case LOOK_BUSY:
+        return colour ? (attr_t)COLOR_PAIR(2) : A_NORMAL;
+    case LOOK_WARN:
+        return colour ? (attr_t)COLOR_PAIR(3) : A_BOLD;
+    case LOOK_BAD:
+        return (colour ? (attr_t)COLOR_PAIR(4) : A_NORMAL) | A_BOLD;
+    case LOOK_BANNER:
+        return colour ? (attr_t)COLOR_PAIR(5) : A_REVERSE;
+    case LOOKS:
+        return A_NORMAL;
+    }
+    return A_NORMAL;
+}
+
+static bool begin_screen(struct top *t)
+{
+    t->stderr_kept = dup(STDERR_FILENO);
+    int spare = memfd_create("stderr", MFD_CLOEXEC);
+    if (t->stderr_kept >= 0 && spare >= 0) {
+        (void)dup2(spare, STDERR_FILENO);
+    }
+    if (spare >= 0) {
+        close(spare);
+    }
+    catch_signals();
+    (void)set_escdelay(ESCAPE_MS);
+    if (!initscr()) {
+        return false;
+    }
+    (void)cbreak();
+    (void)noecho();
+    (void)nonl();
+    (void)keypad(stdscr, TRUE);
+    (void)nodelay(stdscr, TRUE);
+    (void)curs_set(0);
+    set_up_looks(t->cli->out.colour);
+    t->started = true;
+    return true;
+}
+
+static void end_screen(struct top *t)
+{
+    char text[4096];
+    ssize_t n;
+    if (t->started) {
+        (void)endwin();
+    }
+    if (t->stderr_kept < 0) {
+        return;
+    }
+    fflush(stderr);
+    int said = dup(STDERR_FILENO);
+    (void)dup2(t->stderr_kept, STDERR_FILENO);
+    close(t->stderr_kept);
+    (void)lseek(said, 0, SEEK_SET);
+    while (said >= 0 && (n = read(said, text, sizeof text)) > 0) {
+        if (write(STDERR_FILENO, text, (size_t)n) < 0) {
+            break;
+        }
+    }
+    if (said >= 0) {
+        close(said);
+    }
+}
+
+static void paint(struct top *t)
+{
+    int rows, columns;
+    getmaxyx(stdscr, rows, columns);
+    t->model.now_ms = clock_wall_ms();
+    top_draw(&t->screen, &t->model, (size_t)rows, (size_t)columns);
+    (void)erase();
+    for (size_t i = 0; i < t->screen.rows; i++) {
+        (void)move((int)i, 0);
+        for (size_t k = 0; k < t->screen.lines[i].n; k++) {
+            struct top_segment *s = &t->screen.lines[i].segments[k];
+            (void)attrset((int)attributes_of(s->look, t->cli->out.colour));
+            (void)addstr(buf_text(&s->text)); /* it looks at the byte after the last */
+        }
+    }
+    (void)attrset(A_NORMAL);
+    (void)refresh();
+}
+
+static int key_of(int key)
+{
+    switch (key) {
+    case KEY_UP:
+        return TOP_KEY_UP;
+    case KEY_DOWN:
+        return TOP_KEY_DOWN;
+    case KEY_PPAGE:
+        return TOP_KEY_PAGE_UP;
+    case KEY_NPAGE:
+        return TOP_KEY_PAGE_DOWN;
+    case KEY_HOME:
+        return TOP_KEY_HOME;
+    case KEY_END:
+        return TOP_KEY_END;
+    case KEY_ENTER:
+    case '\r':
+    case '\n':
+        return TOP_KEY_ENTER;
+    case 27:
+        return TOP_KEY_ESCAPE;
+    case KEY_BACKSPACE:
+    case 127:
+    case '\b':
+        return TOP_KEY_BACKSPACE;
+    case '\t':
+        return TOP_KEY_TAB;
+    default:
+        return key;
+    }
+}
+
+/* --- asking the hub ----------------------------------------------------------------------------
+ */
+
+static void call(struct top *t, uint64_t id, const char *method, struct slice params)
+{
+    struct buf text = {0};
+    struct json_out o = json_out_to(&text);
+    json_begin(&o, '{');
+    json_key(&o, "type");
+    json_str(&o, "call");
+    json_key(&o, "id");
+    json_u64(&o, id);
+    json_key(&o, "method");
+    json_str(&o, method);
+    json_key(&o, "params");
+    json_raw(&o, params);
+    json_end(&o, '}');
+    socket_send(t->socket, buf_slice(&text));
+    buf_done(&text);
+}
+
+static void load(struct top *t, size_t view)
+{
+    const struct top_view *v = &top_views[view];
+    if (v->method && socket_is_open(t->socket) && !t->loading[view]) {
+        t->loading[view] = true;
+        call(t, VIEW_ID + view, v->method, slice_str(v->params));
+    }
+}
+
+/* What is selected as the parameter of its action. */
+static void act(struct top *t)
+{
+    const struct top_action *a = t->model.action;
+    struct buf id = {0}, params = {0};
+    if (!top_table_id(&t->model.tables[t->model.view], &id)) {
+        return;
+    }
+    struct json_out o = json_out_to(&params);
+    json_begin(&o, '{');
+    json_key(&o, a->param);
+    json_text(&o, buf_slice(&id));
+    json_end(&o, '}');
+    if (a->more) { /* the members of the row, before the closing brace */
+        params.n--;
+        buf_printf(&params, ",%s}", a->more);
+    }
+    call(t, ACT_ID, a->method, buf_slice(&params));
+    top_say(&t->model, "%s %.*s …", a->label, (int)id.n, (const char *)id.p);
+    buf_done(&id);
+    buf_done(&params);
+}
+
+/* A channel that is not allowed is an error of its own; the others are subscribed all the same. */
+static void subscribe(struct top *t)
+{
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        struct buf text = {0};
+        watch_subscribe(&text, top_views[i].channels);
+        socket_send(t->socket, buf_slice(&text));
+        buf_done(&text);
+    }
+}
+
+/* --- hearing -----------------------------------------------------------------------------------
+ */
+
+static void on_open(void *ctx)
+{
+    struct top *t = ctx;
+    t->model.connected = true;
+    t->model.lost_ms = 0;
+    memset(t->loading, 0, sizeof t->loading);
+    subscribe(t);
+    call(t, WHO_ID, "auth.whoami", slice_str("{}"));
+    call(t, HEALTH_ID, "hub.health", slice_str("{}"));
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        load(t, i);
+    }
+}
+
+static void on_lost(void *ctx, const char *why, int64_t retry_ms)
+{
+    struct top *t = ctx;
+    (void)retry_ms;
+    t->model.connected = false;
+    t->model.lost_ms = t->model.lost_ms ? t->model.lost_ms : clock_wall_ms();
+    top_say(&t->model, "(%s)", why);
+    if (t->started) {
+        paint(t);
+    }
+}
+
+/* Which view an event makes old: the one whose channels its channel belongs to. */
+static bool belongs(struct slice channel, const char *channels)
+{
+    for (size_t n; *channels; channels += n + (channels[n] == ' ')) {
+        n = strcspn(channels, " ");
+        bool pattern = n > 1 && channels[n - 1] == '>';
+        size_t same = pattern ? n - 1 : n;
+        if (channel.n >= same && memcmp(channel.p, channels, same) == 0 &&
+            (pattern || channel.n == same)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_event(struct top *t, const struct hub_frame *frame)
+{
+    struct buf channel = {0};
+    top_table_push(&t->model.tables[TOP_VIEWS - 1], frame->text);
+    (void)json_to_text(frame->field[HUB_CHANNEL], &channel);
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        int64_t soon = t->loaded_ms[i] + RELOAD_LEAST_MS;
+        if (belongs(buf_slice(&channel), top_views[i].channels) && soon < t->due_ms[i]) {
+            t->due_ms[i] = soon;
+        }
+    }
+    buf_done(&channel);
+}
+
+static void take_text(char *out, size_t n, struct slice result, const char *path)
+{
+    struct buf b = {0};
+    json_add_human(&b, json_at(result, path));
+    snprintf(out, n, "%.*s", (int)b.n, (const char *)b.p);
+    buf_done(&b);
+}
+
+static void on_result(struct top *t, uint64_t id, struct slice result)
+{
+    struct top_model *m = &t->model;
+    if (id == WHO_ID) {
+        char role[32];
+        take_text(role, sizeof role, result, "role");
+        take_text(m->who, sizeof m->who - sizeof role, result, "sub");
+        size_t n = strlen(m->who);
+        snprintf(m->who + n, sizeof m->who - n, " (%s)", role);
+    } else if (id == HEALTH_ID) {
+        take_text(m->version, sizeof m->version, result, "version");
+    } else if (id == ACT_ID) {
+        top_say(m, "done");
+        t->due_ms[m->view] = 0;
+    } else if (id >= VIEW_ID && id < VIEW_ID + TOP_VIEWS) {
+        size_t view = (size_t)(id - VIEW_ID);
+        m->notes[view][0] = '\0';
+        t->loading[view] = false;
+        t->loaded_ms[view] = clock_steady_ms();
+        t->due_ms[view] = t->loaded_ms[view] + RELOAD_MS;
+        top_table_load(&m->tables[view], json_at(result, top_views[view].member), clock_wall_ms());
+    }
+}
+
+static void on_error(struct top *t, uint64_t id, const struct hub_frame *frame)
+{
+    struct buf text = {0};
+    json_add_human(&text, frame->field[HUB_MESSAGE]);
+    if (id >= VIEW_ID && id < VIEW_ID + TOP_VIEWS) {
+        size_t view = (size_t)(id - VIEW_ID);
+        t->loading[view] = false;
+        t->due_ms[view] = INT64_MAX; /* asking again says the same; an event or a key asks anew */
+        snprintf(t->model.notes[view], sizeof t->model.notes[view], "%.*s", (int)text.n,
+                 (const char *)text.p);
+    } else if (id == ACT_ID) {
+        top_say(&t->model, "refused: %.*s", (int)text.n, (const char *)text.p);
+    }
+    buf_done(&text);
+}
+
+static void on_frame(void *ctx, const struct hub_frame *frame)
+{
+    struct top *t = ctx;
+    uint64_t id = hub_frame_number(frame, HUB_ID);
+    if (frame->type == HUB_EVENT) {
+        on_event(t, frame);
+    } else if (frame->type == HUB_RESULT) {
+        on_result(t, id, frame->field[HUB_RESULT_VALUE]);
+    } else if (frame->type == HUB_ERROR) {
+        on_error(t, id, frame);
+    }
+}
+
+static bool is_stopping(void *ctx)
+{
+    (void)ctx;
+    return stop_signal != 0;
+}
+
+/* --- turns -------------------------------------------------------------------------------------
+ */
+
+static void take_keys(struct top *t)
+{
+    int key;
+    while (!t->quit && (key = getch()) != ERR) {
+        t->keyed = true;
+        if (key == KEY_RESIZE || key == 12) { /* ctrl-L */
+            (void)clearok(stdscr, TRUE);
+            continue;
+        }
+        switch (top_key(&t->model, key_of(key))) {
+        case TOP_NOTHING:
+            break;
+        case TOP_LOAD:
+            t->due_ms[t->model.view] = 0;
+            break;
+        case TOP_ACT:
+            act(t);
+            break;
+        case TOP_QUIT:
+            t->quit = true;
+            break;
+        }
+    }
+}
+
+/* What is looked at, and what the header counts. */
+static void load_what_is_due(struct top *t)
+{
+    int64_t now = clock_steady_ms();
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        if ((i == t->model.view || i == 0 || i == 2) && now >= t->due_ms[i]) {
+            load(t, i);
+        }
+    }
+}
+
+static enum cli_exit run(struct top *t)
+{
+    enum cli_exit rc = CLI_OK;
+    while (rc == CLI_OK && !t->quit && !stop_signal) {
+        struct pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN};
+        load_what_is_due(t);
+        int64_t now = clock_steady_ms(), due = t->due_ms[t->model.view];
+        bool painting = t->keyed || now - t->painted_ms >= PAINT_LEAST_MS;
+        if (painting) {
+            paint(t);
+            t->painted_ms = now;
+            t->keyed = false;
+        }
+        int64_t next = now + (!painting            ? PAINT_LEAST_MS
+                              : t->model.connected ? TICK_MS
+                                                   : TICK_MS / 4);
+        rc = socket_wait(t->socket, due < next && !t->loading[t->model.view] ? due : next,
+                         &keyboard, 1);
+        if (keyboard.revents & (POLLHUP | POLLERR | POLLNVAL)) {
+            t->quit = true; /* the terminal is gone */
+        }
+        take_keys(t);
+    }
+    return rc;
+}
+
+static bool wants_ascii(const struct cli *cli)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *text = getenv(names[i]);
+        if (text && *text) {
+            return args_has(&cli->args, "ascii") ||
+                   !(strcasestr(text, "utf-8") || strcasestr(text, "utf8"));
+        }
+    }
+    return true;
+}
+
+static enum cli_exit top_run(struct cli *cli)
+{
+    struct top t = {.cli = cli, .stderr_kept = -1};
+    struct socket_events events = {
+        .ctx = &t, .open = on_open, .frame = on_frame, .lost = on_lost, .stopping = is_stopping};
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+        return cli_fail(CLI_USAGE, "top wants a terminal; see `waggle agent ls --watch`");
+    }
+    if (!cli_target(cli)) {
+        return CLI_USAGE;
+    }
+    top_model_init(&t.model);
+    t.model.readonly = args_has(&cli->args, "readonly");
+    t.model.ascii = wants_ascii(cli);
+    snprintf(t.model.hub, sizeof t.model.hub, "%s", cli->target.url);
+    t.socket = socket_new(cli, &events, true);
+    enum cli_exit rc =
+        begin_screen(&t) ? run(&t) : cli_fail(CLI_FAILED, "this terminal (TERM) cannot be driven");
+    socket_free(t.socket);
+    end_screen(&t);
+    top_screen_done(&t.screen);
+    top_model_done(&t.model);
+    return rc;
+}
+
+// clang-format off
+static const struct option options[] = {
+    { 0, "readonly", OPTION_FLAG, 0, NULL, "keys change nothing", NULL },
+    { 0, "ascii", OPTION_FLAG, 0, NULL, "no characters beyond ASCII", NULL },
+    { 0 },
+};
+
+const struct command top_commands[] = {
+    { "top", "the hub on the whole terminal, live",
+      "Views of agents, queues, tasks, networks, swarms, rounds, messages and of all events, as they change. ? shows the keys. "
+      "When the hub goes away, what was there stays, greyed, until it is back.",
+      NULL, options, top_run, "waggle top --readonly" },
+    { 0 },
+};
+// clang-format on

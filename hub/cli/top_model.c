@@ -1,0 +1,434 @@
+#define _GNU_SOURCE
+#include "hub/cli/top_model.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "channels/json_scan.h"
+#include "hub/cli/text.h"
+
+void top_model_init(struct top_model *m)
+{
+    *m = (struct top_model){.page_step = 10};
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        m->tables[i].columns = top_views[i].columns;
+        m->tables[i].status = top_views[i].status;
+        m->tables[i].sort = -1;
+    }
+}
+
+void top_model_done(struct top_model *m)
+{
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        top_table_done(&m->tables[i]);
+    }
+    buf_done(&m->page);
+}
+
+void top_say(struct top_model *m, const char *format, ...)
+{
+    va_list rest;
+    va_start(rest, format);
+    vsnprintf(m->message, sizeof m->message, format, rest);
+    va_end(rest);
+}
+
+/* --- pages -------------------------------------------------------------------------------------
+ */
+
+static void add_indent(struct buf *out, size_t level)
+{
+    buf_add_str(out, "\n");
+    for (; level; level--) {
+        buf_add_str(out, "  ");
+    }
+}
+
+static void add_pretty(struct buf *out, struct slice value, size_t level)
+{
+    struct slice key, item;
+    enum json_kind kind = json_kind_of(value);
+    bool object = kind == JSON_KIND_OBJECT, first = true;
+    if (!object && kind != JSON_KIND_ARRAY) {
+        text_add_clean(out, value);
+        return;
+    }
+    buf_add_str(out, object ? "{" : "[");
+    for (struct json_walk w = json_walk_of(value); json_walk_next(&w, &key, &item);) {
+        buf_add_str(out, first ? "" : ",");
+        add_indent(out, level + 1);
+        if (object) {
+            text_add_clean(out, key);
+            buf_add_str(out, ": ");
+        }
+        add_pretty(out, item, level + 1);
+        first = false;
+    }
+    if (!first) {
+        add_indent(out, level);
+    }
+    buf_add_str(out, object ? "}" : "]");
+}
+
+void top_add_pretty(struct buf *out, struct slice value)
+{
+    add_pretty(out, json_trim(value), 0);
+}
+
+static void open_page(struct top_model *m, const char *title)
+{
+    m->mode = TOP_PAGE;
+    m->page_first = 0;
+    buf_clear(&m->page);
+    snprintf(m->page_title, sizeof m->page_title, "%s", title);
+}
+
+static void show_item(struct top_model *m, bool json)
+{
+    struct top_table *t = &m->tables[m->view];
+    struct slice item = top_table_item(t, t->selected);
+    struct buf id = {0};
+    if (!item.n) {
+        return;
+    }
+    (void)top_table_id(t, &id);
+    buf_add(&id, "", 1);
+    open_page(m, (const char *)id.p);
+    buf_done(&id);
+    if (json) {
+        top_add_pretty(&m->page, item);
+        return;
+    }
+    char *text = NULL;
+    size_t n = 0;
+    struct output out = {.to = open_memstream(&text, &n), .format = OUT_TABLE};
+    if (out.to) {
+        output_object(&out, item, NULL, "");
+        fclose(out.to);
+        buf_add(&m->page, text, n);
+        free(text);
+    }
+}
+
+static void show_help(struct top_model *m)
+{
+    static const char keys[] =
+        "Moving     arrows or j k, PgUp PgDn, g G (Home End); 1 to 8 or Tab: another view\n"
+        "In, out    enter or d: describe; y: as JSON; l: events of it; esc: back\n"
+        "Order      s: sort by the next column; S: the other way round\n"
+        "Choosing   / text, /!text without, /-f text fuzzy; z: only what is at fault\n"
+        "Commands   : then agents, queues, tasks … (Tab completes), q to leave\n"
+        "Screen     ctrl-L: draw again; ?: this page; q: leave\n\nHere:\n";
+    open_page(m, "Help");
+    buf_add_str(&m->page, keys);
+    const struct top_action *a = top_views[m->view].actions;
+    for (; a->key; a++) {
+        buf_printf(&m->page, "  %c  %s\n", a->key, a->label);
+    }
+    if (m->readonly) {
+        buf_add_str(&m->page, "  Nothing can be changed: --readonly.\n");
+    }
+}
+
+/* --- commands ----------------------------------------------------------------------------------
+ */
+
+static enum top_effect go_to(struct top_model *m, size_t view)
+{
+    if (view != m->view) {
+        if (m->crumb_n == TOP_CRUMBS_MAX) {
+            memmove(m->crumbs, m->crumbs + 1, (TOP_CRUMBS_MAX - 1) * sizeof m->crumbs[0]);
+            m->crumb_n--;
+        }
+        m->crumbs[m->crumb_n++] = m->view;
+    }
+    m->view = view;
+    return TOP_LOAD;
+}
+
+/* The only view whose name begins so, or TOP_VIEWS. */
+static size_t view_named(const char *begun)
+{
+    size_t found = TOP_VIEWS;
+    for (size_t i = 0; i < TOP_VIEWS; i++) {
+        if (strcmp(top_views[i].name, begun) == 0) {
+            return i;
+        }
+        if (strncmp(top_views[i].name, begun, strlen(begun)) == 0) {
+            if (found != TOP_VIEWS) {
+                return TOP_VIEWS;
+            }
+            found = i;
+        }
+    }
+    return found;
+}
+
+static enum top_effect run_command(struct top_model *m)
+{
+    if (strcmp(m->input, "q") == 0 || strcmp(m->input, "quit") == 0) {
+        return TOP_QUIT;
+    }
+    if (m->input[0] == '\0') {
+        return TOP_NOTHING;
+    }
+    size_t view = view_named(m->input);
+    if (view == TOP_VIEWS) {
+        top_say(m, "there is no view \"%s\"", m->input);
+        return TOP_NOTHING;
+    }
+    return go_to(m, view);
+}
+
+static void add_character(struct top_model *m, int key)
+{
+    size_t n = strlen(m->input);
+    if (key >= 0x20 && key < 0x7f && n + 1 < sizeof m->input) {
+        m->input[n] = (char)key;
+        m->input[n + 1] = '\0';
+    } else if (key == TOP_KEY_BACKSPACE && n) {
+        m->input[n - 1] = '\0';
+    }
+}
+
+static enum top_effect key_in_command(struct top_model *m, int key)
+{
+    size_t view;
+    switch (key) {
+    case TOP_KEY_ESCAPE:
+        m->mode = TOP_TABLE;
+        return TOP_NOTHING;
+    case TOP_KEY_ENTER:
+        m->mode = TOP_TABLE;
+        return run_command(m);
+    case TOP_KEY_TAB:
+        view = view_named(m->input);
+        if (view != TOP_VIEWS) {
+            snprintf(m->input, sizeof m->input, "%s", top_views[view].name);
+        }
+        return TOP_NOTHING;
+    default:
+        add_character(m, key);
+        return TOP_NOTHING;
+    }
+}
+
+/* The table follows while the filter is typed. */
+static enum top_effect key_in_filter(struct top_model *m, int key)
+{
+    struct top_table *t = &m->tables[m->view];
+    if (key == TOP_KEY_ENTER) {
+        m->mode = TOP_TABLE;
+        return TOP_NOTHING;
+    }
+    if (key == TOP_KEY_ESCAPE) {
+        m->mode = TOP_TABLE;
+        m->input[0] = '\0';
+    } else {
+        add_character(m, key);
+    }
+    snprintf(t->filter, sizeof t->filter, "%s", m->input);
+    top_table_arrange(t, m->now_ms);
+    return TOP_NOTHING;
+}
+
+static size_t page_lines(const struct top_model *m)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < m->page.n; i++) {
+        n += m->page.p[i] == '\n' && i + 1 < m->page.n;
+    }
+    return n;
+}
+
+static enum top_effect key_in_page(struct top_model *m, int key)
+{
+    size_t all = page_lines(m), rows = m->page_rows ? m->page_rows : 1;
+    size_t last = all > rows ? all - rows : 0, at = m->page_first;
+    switch (key) {
+    case TOP_KEY_UP:
+    case 'k':
+        at -= at > 0;
+        break;
+    case TOP_KEY_DOWN:
+    case 'j':
+        at++;
+        break;
+    case TOP_KEY_PAGE_UP:
+        at = at > rows ? at - rows : 0;
+        break;
+    case TOP_KEY_PAGE_DOWN:
+    case ' ':
+        at += rows;
+        break;
+    case TOP_KEY_HOME:
+    case 'g':
+        at = 0;
+        break;
+    case TOP_KEY_END:
+    case 'G':
+        at = last;
+        break;
+    case TOP_KEY_ESCAPE:
+    case TOP_KEY_ENTER:
+    case 'q':
+        m->mode = TOP_TABLE;
+        return TOP_NOTHING;
+    default:
+        return TOP_NOTHING;
+    }
+    m->page_first = at < last ? at : last;
+    return TOP_NOTHING;
+}
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static void begin_action(struct top_model *m, const struct top_action *action)
+{
+    struct buf id = {0};
+    if (m->readonly) {
+        top_say(m, "nothing can be changed: --readonly");
+    } else if (!m->connected) {
+        top_say(m, "not connected");
+    } else if (top_table_id(&m->tables[m->view], &id)) {
+        m->action = action;
+        m->mode = TOP_CONFIRM;
+    }
+    buf_done(&id);
+}
+
+static enum top_effect key_in_confirm(struct top_model *m, int key)
+{
+    m->mode = TOP_TABLE;
+    if (key == 'y' || key == 'Y') {
+        return TOP_ACT;
+    }
+    top_say(m, "not done");
+    return TOP_NOTHING;
+}
+
+static enum top_effect go_back(struct top_model *m)
+{
+    struct top_table *t = &m->tables[m->view];
+    if (t->filter[0] || t->faults) {
+        t->filter[0] = '\0';
+        t->faults = false;
+        top_table_arrange(t, m->now_ms);
+        return TOP_NOTHING;
+    }
+    if (m->crumb_n == 0) {
+        return TOP_NOTHING;
+    }
+    m->view = m->crumbs[--m->crumb_n];
+    return TOP_LOAD;
+}
+
+/* The log, of what is selected alone. */
+static enum top_effect show_events(struct top_model *m)
+{
+    struct buf id = {0};
+    struct top_table *log = &m->tables[TOP_VIEWS - 1];
+    if (top_table_id(&m->tables[m->view], &id)) {
+        snprintf(log->filter, sizeof log->filter, "%.*s", (int)id.n, (const char *)id.p);
+        top_table_arrange(log, m->now_ms);
+        (void)go_to(m, TOP_VIEWS - 1);
+    }
+    buf_done(&id);
+    return TOP_NOTHING;
+}
+
+static void move_key(struct top_model *m, int key)
+{
+    struct top_table *t = &m->tables[m->view];
+    long page = (long)m->page_step, all = TOP_ROWS_MAX;
+    long by = key == TOP_KEY_UP || key == 'k'          ? -1
+              : key == TOP_KEY_DOWN || key == 'j'      ? 1
+              : key == TOP_KEY_PAGE_UP                 ? -page
+              : key == TOP_KEY_PAGE_DOWN || key == ' ' ? page
+              : key == TOP_KEY_HOME || key == 'g'      ? -all
+              : key == TOP_KEY_END || key == 'G'       ? all
+                                                       : 0;
+    if (by) {
+        top_table_move(t, by);
+    }
+}
+
+static enum top_effect key_in_table(struct top_model *m, int key)
+{
+    struct top_table *t = &m->tables[m->view];
+    for (const struct top_action *a = top_views[m->view].actions; a->key; a++) {
+        if (key == a->key) {
+            begin_action(m, a);
+            return TOP_NOTHING;
+        }
+    }
+    if (key >= '1' && key < '1' + TOP_VIEWS) {
+        return go_to(m, (size_t)(key - '1'));
+    }
+    switch (key) {
+    case 'q':
+        return TOP_QUIT;
+    case TOP_KEY_TAB:
+        return go_to(m, (m->view + 1) % TOP_VIEWS);
+    case ':':
+        m->mode = TOP_COMMAND;
+        m->input[0] = '\0';
+        return TOP_NOTHING;
+    case '/':
+        m->mode = TOP_FILTER;
+        m->input[0] = t->filter[0] = '\0';
+        top_table_arrange(t, m->now_ms);
+        return TOP_NOTHING;
+    case 's':
+        top_table_sort_next(t);
+        top_table_arrange(t, m->now_ms);
+        return TOP_NOTHING;
+    case 'S':
+        t->descending = !t->descending;
+        top_table_arrange(t, m->now_ms);
+        return TOP_NOTHING;
+    case 'z':
+        t->faults = !t->faults;
+        top_table_arrange(t, m->now_ms);
+        return TOP_NOTHING;
+    case 'd':
+    case TOP_KEY_ENTER:
+        show_item(m, false);
+        return TOP_NOTHING;
+    case 'y':
+        show_item(m, true);
+        return TOP_NOTHING;
+    case 'l':
+        return show_events(m);
+    case '?':
+        show_help(m);
+        return TOP_NOTHING;
+    case TOP_KEY_ESCAPE:
+        return go_back(m);
+    default:
+        move_key(m, key);
+        return TOP_NOTHING;
+    }
+}
+
+enum top_effect top_key(struct top_model *m, int key)
+{
+    m->message[0] = '\0';
+    if (m->tables[m->view].pushed) {
+        top_table_arrange(&m->tables[m->view], m->now_ms);
+    }
+    switch (m->mode) {
+    case TOP_TABLE:
+        return key_in_table(m, key);
+    case TOP_COMMAND:
+        return key_in_command(m, key);
+    case TOP_FILTER:
+        return key_in_filter(m, key);
+    case TOP_PAGE:
+        return key_in_page(m, key);
+    case TOP_CONFIRM:
+        return key_in_confirm(m, key);
+    }
+    return TOP_NOTHING;
+}

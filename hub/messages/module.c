@@ -1,0 +1,655 @@
+/* Delivering: mailboxes and the state of each delivery move together, row and memory in one
+ * command.
+ *
+ * A delivery's row says all that its item in the mailbox needs, so memory is read back after a
+ * start or an aborted batch as it was; only what is open is read, by an index of its own. */
+#include "hub/messages/module_parts.h"
+
+#include <stdlib.h>
+
+enum { HOLDER = 1, AGEING_MS = 60000 };
+
+enum hub_rc message_refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                           const char *before, struct slice id, const char *after)
+{
+    struct buf text = {0};
+    buf_add_str(&text, before);
+    buf_add_slice(&text, id);
+    buf_add_str(&text, after);
+    apply_reply(a, command, buf_slice(&text));
+    buf_done(&text);
+    return rc;
+}
+
+static struct cursor_rules rules_of(const struct apply *a, uint32_t app)
+{
+    const struct namespace_options *o = book_options(a->book, app, slice_str("messages"));
+    return (struct cursor_rules){.ack_wait_ms = o->ack_wait_ms,
+                                 .in_flight_max = o->max_in_flight,
+                                 .deliver_max = o->max_deliver,
+                                 .ageing_ms = AGEING_MS};
+}
+
+/* ---- memory ---- */
+
+/* Its session is alive as far as the hub knows: the agent may listen to its channel. */
+static bool is_online(enum agent_status status)
+{
+    return status != AGENT_STALE && status != AGENT_INACTIVE && status != AGENT_DEREGISTERED;
+}
+
+static void look_up(struct store_view *view, struct mailbox *box)
+{
+    struct agent agent;
+    bool known = agent_find(view, box->app, mailbox_name(box), &agent) == STORE_OK &&
+                 agent.status != AGENT_DEREGISTERED;
+    box->session = known ? agent.epoch : 0;
+    box->online = known && is_online(agent.status);
+}
+
+static struct mailbox *box_of(struct messages *m, struct store_view *view, uint32_t app,
+                              struct slice name)
+{
+    struct mailbox *box = mailbox_find(&m->boxes, app, name);
+    if (!box) {
+        box = mailbox_add(&m->boxes, app, name);
+        look_up(view, box);
+    }
+    return box;
+}
+
+struct mailbox *mailbox_for(struct apply *a, struct slice name)
+{
+    return box_of(a->state, a->view, a->app, name);
+}
+
+static void *messages_open(const void *options)
+{
+    struct messages *m = xcalloc(1, sizeof *m);
+    (void)options;
+    mailboxes_init(&m->boxes);
+    return m;
+}
+
+static void messages_close(void *state)
+{
+    struct messages *m = state;
+    mailboxes_done(&m->boxes);
+    free(m);
+}
+
+static enum store_rc load_one(struct messages *m, struct store_view *view, uint64_t number)
+{
+    struct message_delivery d;
+    enum store_rc rc = delivery_get(view, number, &d);
+    if (rc != STORE_OK) {
+        return rc == STORE_NOT_FOUND ? STORE_DAMAGED : rc;
+    }
+    struct mailbox *box = box_of(m, view, d.app, d.recipient);
+    struct cursor_item item = {.number = number,
+                               .due_ms = d.due_ms,
+                               .since_ms = d.accepted_ms,
+                               .holder = d.state == MESSAGE_DELIVERED ? HOLDER : 0,
+                               .deliveries = d.deliveries};
+    (void)cursor_add(&box->cursor, d.priority, &item);
+    mailbox_changed(&m->boxes, box);
+    return STORE_OK;
+}
+
+static enum store_rc load_newest(struct messages *m, struct store_view *view)
+{
+    struct store_cursor *cursor;
+    struct slice key, value;
+    enum store_rc rc = store_cursor_open(view, TABLE_MESSAGE, &cursor);
+    m->newest = 0;
+    if (rc == STORE_OK) {
+        rc = store_cursor_last(cursor, &key, &value);
+        m->newest = rc == STORE_OK && key.n == 8 ? be64_get(key.p) : 0;
+        store_cursor_close(cursor);
+    }
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+static enum hub_rc messages_load(void *state, struct store_view *view, int64_t now_ms)
+{
+    struct messages *m = state;
+    struct store_cursor *cursor;
+    struct slice key;
+    (void)now_ms;
+    mailboxes_init(&m->boxes);
+    enum store_rc rc = load_newest(m, view);
+    if (rc == STORE_OK) {
+        rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
+    }
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    static const char open = MESSAGES_OPEN;
+    rc = store_cursor_seek(cursor, slice_of(&open, 1), &key, NULL);
+    while (rc == STORE_OK && key.n == 13 && key.p[0] == MESSAGES_OPEN) {
+        rc = load_one(m, view, be64_get(key.p + 5));
+        if (rc == STORE_OK) {
+            rc = store_cursor_next(cursor, &key, NULL);
+        }
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+void messages_counts(void *state, struct messages_counts *out)
+{
+    struct mailboxes *boxes = &((struct messages *)state)->boxes;
+    uint64_t items = atomic_load_explicit(&boxes->items, memory_order_relaxed);
+    out->in_flight = atomic_load_explicit(&boxes->out, memory_order_relaxed);
+    out->waiting = items > out->in_flight ? items - out->in_flight : 0;
+    out->mailboxes = atomic_load_explicit(&boxes->open, memory_order_relaxed);
+}
+
+/* ---- what the channels are told ---- */
+
+static void put_text(struct json_out *o, const char *key, struct slice text)
+{
+    json_key(o, key);
+    json_text(o, text);
+}
+
+static void put_text_if(struct json_out *o, const char *key, struct slice text)
+{
+    if (text.n) {
+        put_text(o, key, text);
+    }
+}
+
+static void put_head(struct json_out *o, const struct message *m, struct slice receiver)
+{
+    put_text(o, "message_id", m->id);
+    put_text(o, "sender_id", m->sender);
+    put_text(o, "receiver_id", receiver);
+    json_key(o, "message_type");
+    json_str(o, message_type_name(m->type));
+    json_key(o, "priority");
+    json_str(o, message_priority_name(m->priority));
+    json_key(o, "protocol");
+    json_str(o, message_protocol_name(m->protocol));
+    put_text_if(o, "correlation_id", m->correlation_id);
+}
+
+static void put_tally(struct json_out *o, const struct message_tally *t)
+{
+    json_key(o, "total");
+    json_u64(o, t->recipients);
+    json_key(o, "acked");
+    json_u64(o, t->acked);
+    json_key(o, "expired");
+    json_u64(o, t->expired);
+    json_key(o, "dead");
+    json_u64(o, t->dead);
+}
+
+enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
+                         const struct mailbox *box, const struct message_delivery *d,
+                         const char *reason)
+{
+    struct message m;
+    struct message_tally t;
+    struct buf data = {0};
+    enum store_rc src = message_get(a->view, number, &m);
+    if (src == STORE_OK) {
+        src = message_tally_get(a->view, number, &t);
+    }
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    put_head(&o, &m, box ? mailbox_name(box) : m.receiver.n ? m.receiver : slice_str("*"));
+    if (d) {
+        json_key(&o, "state");
+        json_str(&o, message_state_name(d->state));
+        json_key(&o, "deliveries");
+        json_u64(&o, d->deliveries);
+    }
+    put_tally(&o, &t);
+    if (reason) {
+        json_key(&o, "reason");
+        json_str(&o, reason);
+    }
+    json_key(&o, "at");
+    json_time(&o, a->now_ms);
+    json_end(&o, '}');
+    uint32_t app = m.app;
+    enum hub_rc rc = apply_tell(a, app, slice_str("messages"), event, buf_slice(&data));
+    /* The sender hears on its own channel of what did not arrive. */
+    if (rc == HUB_OK && d && (d->state == MESSAGE_EXPIRED || d->state == MESSAGE_DEAD)) {
+        struct agent sender;
+        struct buf channel = {0};
+        src = message_get(a->view, number, &m);
+        if (src == STORE_OK && agent_find(a->view, app, m.sender, &sender) == STORE_OK) {
+            agent_channel(&channel, "agent.", sender.id);
+            rc = apply_tell(a, app, buf_slice(&channel),
+                            d->state == MESSAGE_DEAD ? "message_dead" : "message_expired",
+                            buf_slice(&data));
+        }
+        buf_done(&channel);
+    }
+    buf_done(&data);
+    return rc;
+}
+
+static enum hub_rc tell_recipient(struct apply *a, const struct mailbox *box, uint64_t number,
+                                  const struct cursor_item *item, bool *out_ack_none)
+{
+    struct message m;
+    struct buf data = {0}, channel = {0};
+    enum store_rc src = message_get(a->view, number, &m);
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    *out_ack_none = m.ack_none;
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    put_head(&o, &m, mailbox_name(box));
+    json_key(&o, "payload");
+    json_raw(&o, m.payload);
+    put_text_if(&o, "reply_to", m.reply_to);
+    json_key(&o, "hops");
+    json_u64(&o, m.hops);
+    json_key(&o, "deliveries");
+    json_u64(&o, item->deliveries);
+    json_key(&o, "ack");
+    json_str(&o, m.ack_none ? "none" : "required");
+    if (!m.ack_none) {
+        json_key(&o, "ack_by");
+        json_time(&o, item->due_ms);
+    }
+    json_key(&o, "expires_at");
+    json_time(&o, message_expires_ms(&m));
+    json_key(&o, "timestamp");
+    json_time(&o, m.accepted_ms);
+    json_end(&o, '}');
+    agent_channel(&channel, "agent.", mailbox_name(box));
+    enum hub_rc rc = apply_tell(a, box->app, buf_slice(&channel), "message", buf_slice(&data));
+    buf_done(&data);
+    buf_done(&channel);
+    return rc;
+}
+
+/* ---- a delivery moves ---- */
+
+static const char *const event_names[MESSAGE_EVENTS] = {
+    [MESSAGE_KNOWN] = "stored",  [MESSAGE_DELIVER] = "delivered", [MESSAGE_ACK] = "acked",
+    [MESSAGE_NACK] = "returned", [MESSAGE_TERM] = "dead",         [MESSAGE_RETURN] = "returned",
+    [MESSAGE_EXHAUST] = "dead",  [MESSAGE_EXPIRE] = "expired",
+    /* Progress and letting go change nothing that anybody waits for. */
+};
+
+static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message_state state)
+{
+    struct message_tally t;
+    enum store_rc rc = message_tally_get(a->view, message, &t);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    t.acked += state == MESSAGE_ACKED;
+    t.sent += state == MESSAGE_SENT;
+    t.expired += state == MESSAGE_EXPIRED;
+    t.dead += state == MESSAGE_DEAD;
+    if (message_tally_is_settled(&t) && t.expiry.id) {
+        rc = timer_cancel(a->txn, t.expiry);
+        t.expiry = (struct timer_ref){0};
+        rc = rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    }
+    return hub_rc_of_store(rc == STORE_OK ? message_tally_put(a->txn, message, &t) : rc);
+}
+
+/* Row, mailbox, tally and channels follow one event. A row that is as it was stays so. */
+static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
+                        enum message_event event, const char *reason)
+{
+    struct message_delivery d;
+    enum message_state next;
+    enum store_rc src = delivery_get(a->view, number, &d);
+    enum hub_rc rc = src == STORE_OK ? message_step(d.state, event, &next) : hub_rc_of_store(src);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    const struct cursor_item *item = cursor_find(&box->cursor, number);
+    d.state = next;
+    d.changed_ms = a->now_ms;
+    d.deliveries = item->deliveries;
+    d.due_ms = item->due_ms;
+    rc = hub_rc_of_store(delivery_put(a->txn, number, &d));
+    if (rc == HUB_OK && message_is_settled(next)) {
+        cursor_remove(&box->cursor, number);
+        rc = hub_rc_of_store(
+            message_index_del(a->txn, MESSAGES_OPEN, box->app, slice_of(NULL, 0), number));
+        if (rc == HUB_OK) {
+            rc = count_settled(a, delivery_message(number), next);
+        }
+    }
+    if (rc == HUB_OK && event_names[event]) {
+        rc = message_tell(a, event_names[event], delivery_message(number), box, &d, reason);
+    }
+    return rc;
+}
+
+static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_item *item,
+                           const struct cursor_rules *rules)
+{
+    uint64_t number = item->number;
+    struct message_delivery d;
+    bool ack_none = false;
+    enum store_rc src = delivery_get(a->view, number, &d);
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    if (d.expires_ms <= a->now_ms) {
+        return move(a, box, number, MESSAGE_EXPIRE, "ttl");
+    }
+    cursor_hand(&box->cursor, item, HOLDER, rules, a->now_ms);
+    enum hub_rc rc = move(a, box, number, MESSAGE_DELIVER, NULL);
+    if (rc == HUB_OK) {
+        rc = tell_recipient(a, box, delivery_message(number), item, &ack_none);
+    }
+    if (rc == HUB_OK && ack_none) {
+        rc = move(a, box, number, MESSAGE_LET_GO, NULL);
+    }
+    return rc;
+}
+
+enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box)
+{
+    struct messages *m = a->state;
+    struct cursor_rules rules = rules_of(a, box->app);
+    enum hub_rc rc = HUB_OK;
+    struct cursor_item *item;
+    while (rc == HUB_OK && box->online && (item = cursor_next(&box->cursor, &rules, a->now_ms))) {
+        rc = deliver(a, box, item, &rules);
+    }
+    mailbox_changed(&m->boxes, box);
+    return rc;
+}
+
+/* A delivery comes back: by a nack, its deadline, or because the recipient went. */
+static enum hub_rc come_back(struct apply *a, struct mailbox *box, struct cursor_item *item,
+                             enum message_event event, int64_t delay_ms, const char *reason)
+{
+    struct cursor_rules rules = rules_of(a, box->app);
+    bool again = cursor_return(&box->cursor, item, &rules, a->now_ms, delay_ms);
+    return move(a, box, item->number, again ? event : MESSAGE_EXHAUST,
+                again ? reason : "max_deliver");
+}
+
+/* ---- time ---- */
+
+static enum hub_rc due_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct messages *m = a->state;
+    struct unpack u = unpack_of(body);
+    struct mailbox *box = mailbox_at(&m->boxes, unpack_u32(&u));
+    enum hub_rc rc = HUB_OK;
+    (void)command;
+    if (!unpack_done(&u) || !box) {
+        return HUB_NOT_FOUND;
+    }
+    for (struct cursor_item *item;
+         rc == HUB_OK && (item = cursor_overdue(&box->cursor, a->now_ms));) {
+        rc = come_back(a, box, item, MESSAGE_RETURN, -1, "ack_wait");
+    }
+    return rc == HUB_OK ? mailbox_pump(a, box) : rc;
+}
+
+static const struct command_kind command_message_due = {
+    .name = "messages.due", .apply = due_apply, .module = MODULE_MESSAGES};
+
+static int64_t messages_next_due(void *state)
+{
+    uint32_t number;
+    return deadlines_next(&((struct messages *)state)->boxes.deadlines, &number);
+}
+
+static bool messages_expire(void *state, int64_t now_ms, struct tray *tray)
+{
+    struct messages *m = state;
+    uint32_t number;
+    if (deadlines_next(&m->boxes.deadlines, &number) > now_ms) {
+        return false;
+    }
+    struct command *command = tray_command(tray);
+    command->kind = &command_message_due;
+    command->app = m->boxes.all[number].app;
+    command->flags = COMMAND_SILENT;
+    command->body_at = (uint32_t)tray->in.n;
+    pack_u32(&tray->in, number);
+    command->body_n = 4;
+    deadlines_set(&m->boxes.deadlines, number, INT64_MAX); /* its command sets it again */
+    return true;
+}
+
+static enum hub_rc expire_one(struct apply *a, uint64_t number)
+{
+    struct messages *m = a->state;
+    struct message_delivery d;
+    enum store_rc src = delivery_get(a->view, number, &d);
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    struct mailbox *box =
+        message_is_settled(d.state) ? NULL : mailbox_find(&m->boxes, d.app, d.recipient);
+    enum hub_rc rc = box ? move(a, box, number, MESSAGE_EXPIRE, "ttl") : HUB_OK;
+    return box && rc == HUB_OK ? mailbox_pump(a, box) : rc;
+}
+
+/* The sweep: a stored timer of each message, so that it is kept over a restart. */
+static enum hub_rc expiry_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    uint64_t message = unpack_u64(&u);
+    struct message_tally t;
+    (void)command;
+    enum store_rc src = unpack_done(&u) ? message_tally_get(a->view, message, &t) : STORE_NOT_FOUND;
+    enum hub_rc rc = hub_rc_of_store(src);
+    for (uint32_t i = 1; rc == HUB_OK && i <= t.recipients; i++) {
+        rc = expire_one(a, delivery_number(message, i));
+    }
+    return rc;
+}
+
+static const struct command_kind command_message_expiry = {
+    .name = "messages.expiry", .apply = expiry_apply, .module = MODULE_MESSAGES};
+
+/* ---- recipients come and go ---- */
+
+/* The message of somebody who has registered only now may be seen by who owns it. */
+static enum hub_rc become_known(struct apply *a, struct mailbox *box, const struct agent *agent)
+{
+    enum hub_rc rc = HUB_OK;
+    for (struct cursor_item *it = NULL; rc == HUB_OK && (it = cursor_each(&box->cursor, it));) {
+        struct message_delivery d;
+        enum store_rc src = delivery_get(a->view, it->number, &d);
+        if (src == STORE_OK && d.state == MESSAGE_ACCEPTED) {
+            d.owner = agent->owner;
+            src = delivery_put(a->txn, it->number, &d);
+            if (src == STORE_OK) {
+                src = message_index_put(a->txn, MESSAGES_OWNER, box->app, agent->owner,
+                                        delivery_message(it->number), 0);
+            }
+            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, NULL) : HUB_OK;
+        }
+        rc = src == STORE_OK ? rc : hub_rc_of_store(src);
+    }
+    return rc;
+}
+
+/* What is out came to a session that is over. */
+static enum hub_rc give_back(struct apply *a, struct mailbox *box, int64_t delay_ms)
+{
+    enum hub_rc rc = HUB_OK;
+    for (struct cursor_item *it; rc == HUB_OK && (it = cursor_held(&box->cursor, HOLDER));) {
+        rc = come_back(a, box, it, MESSAGE_RETURN, delay_ms, "recipient_gone");
+    }
+    return rc;
+}
+
+enum hub_rc messages_agent_changed(struct apply *a, const struct agent *agent,
+                                   enum agent_status before)
+{
+    struct messages *m = a->state;
+    struct mailbox *box = mailbox_find(&m->boxes, agent->app, agent->id);
+    enum hub_rc rc = HUB_OK;
+    (void)before;
+    if (!box) {
+        return HUB_OK;
+    }
+    bool known = agent->status != AGENT_DEREGISTERED, online = is_online(agent->status);
+    bool fresh = known && agent->epoch != box->session;
+    if (fresh && box->session == 0) {
+        rc = become_known(a, box, agent);
+    }
+    if (rc == HUB_OK && (fresh || (box->online && !online))) {
+        rc = give_back(a, box, online ? 0 : -1);
+    }
+    box->session = known ? agent->epoch : 0;
+    box->online = online;
+    return rc == HUB_OK ? mailbox_pump(a, box) : rc;
+}
+
+/* ---- answers ---- */
+
+void message_answer_put(struct buf *b, const struct message_answer *answer)
+{
+    asker_put(b, &answer->asker);
+    pack_slice(b, answer->id);
+    pack_slice(b, answer->agent);
+    pack_u8(b, (uint8_t)answer->verdict);
+    pack_i64(b, answer->delay_ms);
+}
+
+static bool answer_get(struct slice body, struct message_answer *out)
+{
+    struct unpack u = unpack_of(body);
+    out->asker = asker_get(&u);
+    out->id = unpack_slice(&u);
+    out->agent = unpack_slice(&u);
+    uint8_t verdict = unpack_u8(&u);
+    out->verdict = (enum message_event)verdict;
+    out->delay_ms = unpack_i64(&u);
+    return unpack_done(&u) && verdict >= MESSAGE_ACK && verdict <= MESSAGE_TERM;
+}
+
+bool message_answered_get(struct slice reply, struct message_answered *out)
+{
+    struct unpack u = unpack_of(reply);
+    out->at_ms = unpack_i64(&u);
+    uint8_t state = unpack_u8(&u);
+    out->state = (enum message_state)state;
+    out->id = unpack_slice(&u);
+    out->agent = unpack_slice(&u);
+    return unpack_done(&u) && state < MESSAGE_STATES;
+}
+
+/* An agent answers for itself, its owner for it, an operator for anybody. */
+static bool speaks_for(const struct apply *a, const struct message_answer *answer)
+{
+    struct agent agent;
+    return answer->asker.all || slice_equal(answer->agent, answer->asker.subject) ||
+           (agent_find(a->view, a->app, answer->agent, &agent) == STORE_OK &&
+            asker_sees(&answer->asker, agent.owner));
+}
+
+static enum hub_rc answer_open(struct apply *a, struct mailbox *box, struct cursor_item *item,
+                               const struct message_answer *answer)
+{
+    struct cursor_rules rules = rules_of(a, box->app);
+    switch ((int)answer->verdict) {
+    case MESSAGE_NACK:
+        return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, "nack");
+    case MESSAGE_PROGRESS:
+        cursor_touch(&box->cursor, item, &rules, a->now_ms);
+        return move(a, box, item->number, MESSAGE_PROGRESS, NULL);
+    default:
+        return move(a, box, item->number, answer->verdict,
+                    answer->verdict == MESSAGE_TERM ? "term" : NULL);
+    }
+}
+
+static enum hub_rc refuse_answer(struct apply *a, struct command *command, enum hub_rc rc,
+                                 struct slice id, enum message_state state)
+{
+    struct buf after = {0};
+    buf_printf(&after, " is %s", message_state_name(state));
+    buf_add(&after, "", 1);
+    rc = message_refuse(a, command, rc, "Message ", id, (const char *)after.p);
+    buf_done(&after);
+    return rc;
+}
+
+static void reply_answered(struct apply *a, struct command *command,
+                           const struct message_answer *answer, enum message_state state)
+{
+    struct buf b = {0};
+    pack_i64(&b, a->now_ms);
+    pack_u8(&b, (uint8_t)state);
+    pack_slice(&b, answer->id);
+    pack_slice(&b, answer->agent);
+    apply_reply(a, command, buf_slice(&b));
+    buf_done(&b);
+}
+
+static enum hub_rc answer_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct messages *m = a->state;
+    struct message_answer answer;
+    struct message found;
+    struct message_delivery d;
+    uint64_t number;
+    enum message_state next;
+    if (!answer_get(body, &answer)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum store_rc src = message_find(a->view, a->app, answer.id, &found);
+    if (src == STORE_OK) {
+        src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
+    }
+    if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {
+        return message_refuse(a, command, HUB_NOT_FOUND, "Message ", answer.id, " not found");
+    }
+    if (src == STORE_OK) {
+        src = delivery_get(a->view, number, &d);
+    }
+    if (src != STORE_OK) {
+        return hub_rc_of_store(src);
+    }
+    enum hub_rc rc = message_step(d.state, answer.verdict, &next);
+    if (rc != HUB_OK) {
+        return refuse_answer(a, command, rc, answer.id, d.state);
+    }
+    if (!message_is_settled(d.state)) { /* else: said again */
+        struct mailbox *box = mailbox_find(&m->boxes, a->app, answer.agent);
+        rc = answer_open(a, box, cursor_find(&box->cursor, number), &answer);
+        if (rc == HUB_OK) {
+            rc = mailbox_pump(a, box);
+        }
+        src = delivery_get(a->view, number, &d);
+    }
+    if (rc == HUB_OK && src == STORE_OK) {
+        reply_answered(a, command, &answer, d.state);
+    }
+    return rc == HUB_OK ? hub_rc_of_store(src) : rc;
+}
+
+const struct command_kind command_message_answer = {
+    .name = "messages.answer", .apply = answer_apply, .module = MODULE_MESSAGES};
+
+static const struct timer_kind message_timers[] = {{TIMER_MESSAGE_EXPIRY, &command_message_expiry},
+                                                   {0, NULL}};
+
+const struct module messages_module = {
+    .name = "messages",
+    .open = messages_open,
+    .close = messages_close,
+    .load = messages_load,
+    .timers = message_timers,
+    .next_due = messages_next_due,
+    .expire = messages_expire,
+};

@@ -1,0 +1,27 @@
+/* hub/messages/module_parts.h: what module.c (delivering) and send.c (accepting) share. Included by
+ * these only. */
+#ifndef WAGGLE_HUB_MESSAGES_MODULE_PARTS_H
+#define WAGGLE_HUB_MESSAGES_MODULE_PARTS_H
+
+#include "channels/json_out.h"
+#include "hub/messages/mailboxes.h"
+#include "hub/messages/module.h"
+
+struct messages {
+    struct mailboxes boxes;
+    uint64_t newest; /* number of a message */
+};
+
+/* A refusal's sentence is its reply. */
+enum hub_rc message_refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                           const char *before, struct slice id, const char *after);
+/* The mailbox of that name, made when there is none; whether its agent is there is looked up. */
+struct mailbox *mailbox_for(struct apply *a, struct slice name);
+/* Delivers what may go now; box may be gone afterwards. */
+enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box);
+/* What `messages` is told of a delivery, or of a message as a whole (box NULL). */
+enum hub_rc message_tell(struct apply *a, const char *event, uint64_t message,
+                         const struct mailbox *box, const struct message_delivery *d,
+                         const char *reason);
+
+#endif

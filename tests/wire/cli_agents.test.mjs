@@ -1,0 +1,191 @@
+// The command line against the real hub: agents, channels, namespaces, keys, apps, and what it knows by itself.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before } from 'node:test';
+import { startHub, until } from './lib/hub.mjs';
+import { Cli, program } from './lib/cli.mjs';
+import { fresh, story } from './lib/story.mjs';
+
+let hub;
+before(async () => (hub = await startHub()));
+after(() => hub.stop());
+
+/** A story told to a hub that others use as well: every name is its own. */
+const withHub = (claim, fn) => story(claim, () => fn(hub, new Cli(hub)));
+
+const register = (hub, agent_id, more = {}) => hub.post('/agents/register', { agent_id, agent_type: 'worker', ...more });
+
+withHub('an agent is drained, resumed, marked and removed from the command line', async (hub, cli) => {
+  await register(hub, 'bee-1', { capabilities: ['x'] });
+  const status = async () => (await hub.get('/agents/bee-1')).body.agent.status;
+  assert.equal((await cli.run('agent drain bee-1')).code, 0);
+  assert.equal(await status(), 'draining');
+  assert.equal((await cli.run('agent resume bee-1')).code, 0);
+  assert.equal(await status(), 'active');
+  assert.equal((await cli.ask('agent status bee-1 maintenance --cpu 0.5')).new_status, 'maintenance');
+  assert.equal((await cli.ask('agent show bee-1')).agent.load_metrics.cpu, 0.5);
+  assert.ok((await cli.ask('agent stats')).stats.status_counts.maintenance >= 1);
+  assert.equal((await cli.run('agent status bee-1 dancing')).code, 2, 'a value that the hub refuses is a usage error');
+  assert.equal((await cli.run('agent rm bee-1 --yes')).out, '');
+  assert.equal((await cli.run('agent show bee-1')).code, 3);
+  assert.equal((await cli.run('agent rm bee-1')).code, 3);
+});
+
+withHub('a dry run prints the request and sends nothing', async (hub, cli) => {
+  await register(hub, 'dry-1');
+  const { code, lines } = await cli.run("agent status 'dry-1' error --memory 0.25 --dry-run");
+  assert.equal(code, 0);
+  assert.equal(lines[0], `PUT ${hub.url}/api/v1/agents/dry-1/status`);
+  assert.deepEqual(JSON.parse(lines[1]), { status: 'error', load_metrics: { memory: 0.25 } });
+  assert.deepEqual(await cli.ask('agent rm dry-1 --dry-run'), { method: 'DELETE', url: `${hub.url}/api/v1/agents/dry-1`, body: null });
+  assert.equal((await cli.ask('agent show dry-1')).agent.status, 'active');
+});
+
+withHub('a query takes a part of any answer, in any form', async (hub, cli) => {
+  await register(hub, 'a', { tags: ['t1', 't2'] });
+  await register(hub, 'b');
+  assert.equal((await cli.run('agent ls --limit 2 --query agents.*.agent_id')).out, 'b\na\n');
+  assert.equal((await cli.run('agent ls --query /agents/1/tags -o json')).out, '["t1","t2"]\n');
+  assert.equal((await cli.run('agent show a --query agent.tags -o yaml')).out, '- t1\n- t2\n');
+  assert.equal((await cli.run('agent show a --query agent.nothing')).out, '');
+});
+
+withHub('a watch shows the list again when something changes', async (hub, cli) => {
+  await register(hub, 'w-1');
+  const run = cli.start('agent ls -w -o id --limit 2');
+  await until(() => run.out.startsWith('w-1\n'), { what: 'the first list' });
+  await register(hub, 'w-2');
+  await until(() => run.out.endsWith('w-2\nw-1\n'), { what: 'the second list' });
+  run.child.kill('SIGTERM');
+  await run.end;
+});
+
+withHub('keys and apps are made, used and taken away', async (hub, cli) => {
+  const key = (await cli.run(['key', 'create', '--name', 'ci', '--role', 'viewer', '--key', 'once', '--query', 'key'])).out.trim();
+  const viewer = new Cli(hub, { key });
+  assert.equal((await viewer.ask('whoami')).role, 'viewer');
+  assert.equal((await viewer.run('key ls')).code, 5);
+  const again = await cli.ask('key create --name ci --role viewer --key once');
+  const { keys } = await cli.ask('key ls');
+  assert.equal(keys.filter(({ name }) => name === 'ci').length, 1, 'the same idempotency key is the same request');
+  assert.equal((await cli.run(`key revoke ${again.id} --yes`)).code, 0);
+  assert.equal((await viewer.run('whoami')).code, 5);
+
+  const shop = await cli.ask("app create shop --name 'The shop' --limits '{\"channels_max\":5}'");
+  assert.equal(shop.limits.channels_max, 5);
+  const theirs = new Cli(hub, { key: shop.admin_key });
+  assert.equal((await theirs.ask('whoami')).app, 'shop');
+  assert.deepEqual((await theirs.run('agent ls -o id')).lines, [], 'another app sees none of it');
+  assert.equal((await cli.ask('app disable shop --yes')).enabled, false);
+  assert.equal((await theirs.run('whoami')).code, 5);
+  assert.equal((await cli.ask('app enable shop')).enabled, true);
+});
+
+withHub('namespaces are set and reset by name=value', async (hub, cli) => {
+  assert.equal((await cli.run('namespace set orders delivery=durable history_events=50')).code, 0);
+  assert.equal((await cli.ask('namespace show orders')).options.history_events, 50);
+  assert.equal((await cli.run('namespace set orders hstory=1')).code, 2);
+  assert.equal((await cli.run('namespace reset orders')).code, 0);
+  assert.notEqual((await cli.ask('namespace show orders')).options.history_events, 50);
+});
+
+withHub('call reaches any operation by its name', async (hub, cli) => {
+  await register(hub, 'called');
+  assert.equal((await cli.ask('call agents.get agent_id=called')).agent.agent_id, 'called');
+  assert.equal((await cli.ask("call agents.discover --json '{\"capabilities\":[\"none\"]}'")).count, 0);
+  const unknown = await cli.run('call no.such');
+  assert.equal(unknown.code, 3);
+  assert.match(unknown.err, /no\.such/);
+});
+
+withHub('monitor prints what happens anywhere, filtered and sampled', async (hub, cli) => {
+  const run = cli.start(['monitor', 'orders', 'agent.*', '--filter', 'channel=orders', '--sample', '2', '-n', '3', '-o', 'json']);
+  await until(async () => / [1-9]/.test(/^waggle_handshakes_total.*$/m.exec((await hub.get('/metrics')).text)[0]), { what: 'the connection' });
+  const warm = cli.start(['monitor', '-n', '1', '-o', 'id']);
+  await until(async () => {
+    await hub.post('/api/v1/channels/warm/events', { event: 'probe', data: null });
+    return warm.out !== '';
+  }, { what: 'a subscription that came after', every: 50 });
+  warm.child.kill('SIGTERM');
+  await warm.end;
+  for (let n = 0; n < 3; n++) await register(hub, fresh('bee'));
+  for (let n = 0; n < 6; n++) await hub.post('/api/v1/channels/orders/events', { event: 'made', data: n });
+  const { code, lines } = await run.end;
+  assert.equal(code, 0);
+  assert.deepEqual(lines.map((line) => JSON.parse(line).data), [0, 2, 4]);
+});
+
+withHub('doctor finds nothing wrong with a hub that is well, and says what is wrong otherwise', async (hub, cli) => {
+  const well = await cli.ask('doctor');
+  assert.deepEqual(well.filter(({ status }) => status === 'failed'), []);
+  for (const check of ['hub', 'version', 'clock', 'credential', 'websocket', 'store', 'agents']) assert.ok(well.some((one) => one.check === check), check);
+  const nobody = await new Cli(null).run('doctor --url http://127.0.0.1:1 -o json');
+  assert.equal(nobody.code, 7);
+  assert.match(nobody.json[0].remedy, /Start the hub/);
+  const stranger = await new Cli(hub, { key: 'wrong' }).run('doctor -o json');
+  assert.equal(stranger.code, 5);
+  assert.equal(stranger.json.find(({ check }) => check === 'credential').status, 'failed');
+  assert.ok(!stranger.json.some(({ check }) => check === 'websocket'), 'what cannot be looked at is left out');
+});
+
+story('errors knows words, statuses and close codes, and the hub says the same', async () => {
+  const cli = new Cli(null);
+  assert.match((await cli.run('errors conflict')).out, /conflict +409 +4 /);
+  assert.match((await cli.run('errors 4009')).out, /unauthorised +4009 +5 /);
+  assert.equal((await cli.run('errors nothing')).code, 3);
+  const own = await cli.ask('errors');
+  for (const { code, status } of (await hub.get('/api/v1/errors')).body.errors) {
+    assert.ok(own.some((one) => one.code === code && one.status === status), code);
+  }
+});
+
+story('every example of the cheat sheet is a command that exists', async () => {
+  const cli = new Cli(null);
+  const examples = (await cli.run('cheat')).lines.filter((line) => !line.startsWith('#'));
+  assert.ok(examples.length > 10);
+  for (const example of examples) {
+    const own = example.replace(/^source <\(|\)$/g, '').split('waggle ')[1].split(/ [|>] /)[0];
+    const verbs = own.split(' ').filter((word) => /^[a-z]+$/.test(word));
+    const pages = await Promise.all([1, 2, 3].map((n) => cli.run(['help', ...verbs.slice(0, n)])));
+    assert.ok(pages.some(({ out }) => out.startsWith(`waggle ${verbs[0]}`)), example);
+  }
+});
+
+story('the manual page is made by the build and names every command', async () => {
+  const page = join(dirname(program), 'waggle.1');
+  assert.ok(existsSync(page), page);
+  const text = readFileSync(page, 'utf8');
+  for (const command of ['publish', 'tail', 'agent drain', 'doctor', 'namespace set']) assert.ok(text.includes(`.SS "waggle ${command}`), command);
+  assert.ok(!text.includes('__complete'));
+  const man = spawnSync('man', ['--warnings', '-l', page], { encoding: 'utf8', env: { ...process.env, MANPAGER: 'cat', LC_ALL: 'C.UTF-8' } });
+  if (!man.error) assert.equal(man.stderr, '');
+});
+
+withHub('completion offers the ids that the hub knows', async (hub, cli) => {
+  await register(hub, 'ant-1');
+  await register(hub, 'ant-2');
+  const offered = async (...line) => (await cli.run(['__complete', '--', ...line])).lines;
+  assert.deepEqual(await offered('agent', 'show', 'ant'), ['ant-2\tactive', 'ant-1\tactive']);
+  assert.deepEqual(await offered('agent', 'show', 'wasp'), []);
+  assert.deepEqual(await new Cli(null).run(['__complete', '--url', 'http://127.0.0.1:1', '--', 'agent', 'show', '']).then(({ lines }) => lines), []);
+});
+
+withHub('bash completes with the script as it is printed', async (hub, cli) => {
+  await register(hub, 'fly-1');
+  const probe = 'source <("$0" completion bash); complete_for() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _waggle; printf "%s\\n" "${COMPREPLY[@]}"; }; complete_for "$0" agent show fl';
+  const { stdout } = spawnSync('bash', ['-c', probe, program], { encoding: 'utf8', env: cli.env, timeout: 20_000 });
+  assert.equal(stdout, 'fly-1\n');
+});
+
+withHub('bench measures publishing, fan-out and heartbeats, and takes its agents away', async (_, cli) => {
+  for (const load of ['publish', 'fanout', 'agents']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+  assert.deepEqual((await cli.run('agent ls -o id')).lines.filter((id) => id.startsWith('bench')), []);
+});

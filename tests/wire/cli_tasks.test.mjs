@@ -1,0 +1,128 @@
+// Tasks from the command line: submitted, followed to their end, cancelled, tried again.
+
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { startHub, until } from './lib/hub.mjs';
+import { Cli } from './lib/cli.mjs';
+import { fresh, story } from './lib/story.mjs';
+
+let hub;
+let cli;
+before(async () => {
+  hub = await startHub();
+  cli = new Cli(hub);
+});
+after(() => hub.stop());
+
+/** A real agent process that runs a command for each task. */
+async function startAgent(id, capability, exec) {
+  const agent = cli.start(['agent', 'run', '--id', id, '--capability', capability, '--slots', '4', '--exec', exec]);
+  await until(() => /beating/.test(agent.err), { what: 'the first beat' });
+  return agent;
+}
+
+async function stopAgent(agent) {
+  agent.child.kill('SIGTERM');
+  await agent.end;
+}
+
+const events = (end) => end.lines.slice(0, -1).map((line) => JSON.parse(line).event);
+
+story('a task is followed to its end, and the exit code tells which', async () => {
+  const can = fresh('sum');
+  const agent = await startAgent(fresh('bee'), can, `cat >/dev/null; echo '{"sum":6}'`);
+  const done = await cli.run(['task', 'submit', '{"n":[1,2,3]}', '--capability', can, '--follow', '-o', 'ndjson']);
+  assert.equal(done.code, 0, done.err);
+  assert.deepEqual(events(done), ['submitted', 'leased', 'running', 'completed']);
+  assert.deepEqual(JSON.parse(done.lines.at(-1)).task.result, { sum: 6 });
+  await stopAgent(agent);
+
+  const waiting = await cli.run(['task', 'submit', '{}', '--capability', fresh('nobody'), '--follow', '--within', '300ms']);
+  assert.equal(waiting.code, 6);
+  assert.match(waiting.err, /has not ended yet/);
+  assert.equal((await cli.run('task watch task_ffffffffffffffff')).code, 3);
+});
+
+story('a cancelled task ends its followers with 1', async () => {
+  const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
+  const run = cli.start(['task', 'watch', task_id]);
+  await until(() => /submitted/.test(run.out), { what: 'the first event' });
+  assert.equal((await cli.run(`task cancel ${task_id} --yes`)).code, 0);
+  const end = await run.end;
+  assert.equal(end.code, 1);
+  assert.match(end.out, / cancelled /);
+  assert.equal((await cli.run(`task cancel ${task_id}`)).code, 0, 'once more changes nothing');
+});
+
+story('following goes on over a hub that is killed and comes back, without a word', async () => {
+  const can = fresh('slow');
+  const { task_id } = await cli.ask(`task submit {} --capability ${can}`);
+  const run = cli.start(['task', 'watch', task_id, '-o', 'ndjson']);
+  await until(() => run.lines.length === 1, { what: 'the first event' });
+  await hub.kill9();
+  await hub.restart();
+  const agent = await startAgent(fresh('bee'), can, 'cat >/dev/null; echo {}');
+  const end = await run.end;
+  assert.equal(end.code, 0, end.err);
+  assert.deepEqual(events(end), ['submitted', 'leased', 'running', 'completed'], 'each event once');
+  assert.equal(end.err, '');
+  await stopAgent(agent);
+});
+
+story('lists, figures and queues say what there is', async () => {
+  const can = fresh('nobody');
+  const ids = [];
+  for (let n = 0; n < 3; n++) ids.push((await cli.ask(`task submit {"n":${n}} -p low --capability ${can}`)).task_id);
+  const listed = (await cli.run('task ls --status pending --priority low -o id')).lines;
+  for (const id of ids) assert.ok(listed.includes(id));
+  assert.ok((await cli.ask('queue ls')).queue_sizes.low >= 3);
+  assert.equal((await cli.ask(`task show ${ids[1]}`)).task.task_data.n, 1);
+  assert.match((await cli.run('task ls --limit 1')).err, /There is more: --cursor/);
+  assert.ok((await cli.ask('queue clear low --yes')).cleared_count >= 3);
+  assert.equal((await cli.ask(`task show ${ids[0]}`)).task.status, 'cancelled');
+  assert.equal((await cli.ask('queue ls')).queue_sizes.low, 0);
+});
+
+story('the same idempotency key is the same task', async () => {
+  const line = `task submit {"x":1} --key ${fresh('key')} --capability ${fresh('nobody')}`;
+  assert.equal((await cli.ask(line)).task_id, (await cli.ask(line)).task_id);
+});
+
+story('a dead letter is listed, and tried again as a new task', async () => {
+  const can = fresh('fails');
+  const agent = await startAgent(fresh('bee'), can, 'exit 1');
+  const end = await cli.run(['task', 'submit', '{}', '--capability', can, '--max-attempts', '1', '--follow', '-o', 'ndjson']);
+  assert.equal(end.code, 1, end.err);
+  const { task_id } = JSON.parse(end.lines.at(-1)).task;
+  await stopAgent(agent);
+  assert.ok((await cli.run('task dlq ls -o id')).lines.includes(task_id));
+  const again = await cli.ask(`task retry ${task_id}`);
+  assert.notEqual(again.task_id, task_id);
+  assert.equal((await cli.ask(`task show ${again.task_id}`)).task.replay_of, task_id);
+  assert.ok(!(await cli.run('task dlq ls -o id')).lines.includes(task_id));
+  assert.equal((await cli.ask('task dlq replay --limit 10')).replayed_count, 0);
+});
+
+story('a trace says what happened, in order, with the time between', async () => {
+  const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
+  await cli.run(`task cancel ${task_id} --yes`);
+  const trace = await cli.ask(`trace ${task_id}`);
+  assert.deepEqual(trace.map(({ event }) => event), ['submitted', 'cancelled']);
+  assert.ok(trace[1].seconds >= 0 && trace[1].seconds < 60);
+  assert.equal((await cli.run('trace task_ffffffffffffffff')).code, 3);
+});
+
+story('completion offers the tasks that there are', async () => {
+  const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
+  const { lines } = await cli.run(['__complete', '--', 'task', 'cancel', task_id.slice(0, 8)]);
+  assert.ok(lines.includes(`${task_id}\tpending`));
+});
+
+story('bench measures tasks from the submit to the offer and to the end', async () => {
+  for (const load of ['dispatch', 'task']) {
+    const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
+    assert.ok(end.count > 0 && end.refused === 0, JSON.stringify(end));
+    const { p50, p99, max } = end.latency_ms;
+    assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
+  }
+});

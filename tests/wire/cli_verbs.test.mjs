@@ -1,0 +1,76 @@
+// What is typed and what is sent: each verb's request, as --dry-run prints it. No hub is needed.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { Cli } from './lib/cli.mjs';
+import { story } from './lib/story.mjs';
+
+const cli = new Cli(null, { env: { WAGGLE_URL: 'http://hub' } });
+const dir = mkdtempSync(join(tmpdir(), 'waggle-verbs-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+const file = join(dir, 'task.json');
+writeFileSync(file, '{"from":"a file"}\n');
+
+const typed = [
+  // As the programs that came before type them.
+  ["agent network create --name test-network --agents 'agent1,agent2'", 'POST /agents/networks', { name: 'test-network', agents: ['agent1', 'agent2'] }],
+  [`agent network execute n1 --task ${file}`, 'POST /agents/networks/n1/execute', { task: { from: 'a file' } }],
+  ['swarm join --role load-balancer --capability gpu-processing', 'POST /swarm/join', { role: 'load-balancer', capability: 'gpu-processing' }],
+  ['swarm coordinate --task-id task123 --strategy map-reduce', 'POST /swarm/coordinate', { task_id: 'task123', strategy: 'map-reduce' }],
+  ['swarm consensus --task-id task123', 'POST /swarm/consensus', { task_id: 'task123' }],
+  ['swarm leave --swarm-id swarm123', 'POST /swarm/leave', { swarm_id: 'swarm123' }],
+  // The others.
+  ['network create --name n --agents a --agents b,c --strategy round-robin', 'POST /agents/networks', { name: 'n', agents: ['a', 'b', 'c'], coordination_strategy: 'round-robin' }],
+  ['network rm n/1', 'DELETE /agents/networks/n%2F1', null],
+  ['swarm consensus --task-id t --options yes,no --wait', 'POST /swarm/consensus', { task_id: 't', options: ['yes', 'no'], wait: true }],
+  ["swarm coordinate --task 'sum up' --collaborators 3", 'POST /swarm/coordinate', { task: 'sum up', collaborators: 3 }],
+  ["task submit '{\"n\":1.10}' -p high --capability x,y --agent-type worker --min-health 0.5 --delay 90s", 'POST /tasks/submit',
+    { task_data: { n: 1.1 }, priority: 'high', requirements: { agent_type: 'worker', capabilities: ['x', 'y'], min_health_score: 0.5 }, delay_seconds: 90 }],
+  [`task submit @${file}`, 'POST /tasks/submit', { task_data: { from: 'a file' } }],
+  ['task cancel t1', 'POST /tasks/t1/cancel', null],
+  ['task retry t1', 'POST /tasks/t1/replay', null],
+  ['task extend t1 --lease l1', 'POST /tasks/t1/renew', { lease_id: 'l1' }],
+  ['task input t1 yes', 'POST /tasks/t1/input', { input: 'yes' }],
+  ['task input t1 3', 'POST /tasks/t1/input', { input: 3 }],
+  ['task dlq replay --stop-reason timeout --limit 5', 'POST /tasks/dead-letters/replay', { stop_reason: 'timeout', limit: 5 }],
+  ['queue clear low', 'POST /tasks/queues/low/clear', null],
+  ['lb strategy round_robin', 'PUT /load-balancer/strategy?strategy=round_robin', null],
+  ["consensus open 'Ship it?' --electorate a,b,c --rule supermajority --threshold 3/4 --quorum 0.6 --revote --for 10m", 'POST /consensus',
+    { question: 'Ship it?', electorate: ['a', 'b', 'c'], rule: 'supermajority', threshold: '3/4', quorum: 0.6, revote: true, timeout_seconds: 600 }],
+  ['consensus vote r1 yes --confidence 0.9 --voter a', 'POST /consensus/r1/votes', { choice: 'yes', voter: 'a', confidence: 0.9 }],
+  ['consensus vote r1 --ranking b,a', 'POST /consensus/r1/votes', { ranking: ['b', 'a'] }],
+  ['consensus cancel r1', 'POST /consensus/r1/cancel', null],
+  ["msg send bee-2 '{\"a\":1}'", 'POST /messages/send', { receiver_id: 'bee-2', payload: { a: 1 }, message_type: 'direct' }],
+  ["msg send bee-2 '{}' --type discovery --ttl 2m --from bee-1 --ack none", 'POST /messages/send',
+    { receiver_id: 'bee-2', payload: {}, message_type: 'discovery', ttl: 120, sender_id: 'bee-1', ack: 'none' }],
+  ["msg broadcast '{}' --agent-type worker --capability x", 'POST /messages/broadcast', { payload: {}, message_type: 'broadcast', agent_type: 'worker', capabilities: ['x'] }],
+  ['msg nack m1 --delay 5 --agent b', 'POST /messages/m1/nack', { agent_id: 'b', delay: 5 }],
+  ['channel forget orders c1', 'DELETE /channels/orders/cursors/c1', null],
+  ['backup create before', 'POST /admin/backups', { name: 'before' }],
+  ["peer add bee-1 'bee 2'", 'POST /peers/add?agent_id=bee-1&peer_id=bee%202', null],
+];
+
+for (const [line, request, body] of typed) {
+  story(`waggle ${line}`, async () => {
+    const sent = await cli.ask(`${line} --dry-run`);
+    assert.equal(`${sent.method} ${sent.url.replace('http://hub/api/v1', '')}`, request);
+    assert.deepEqual(sent.body, body);
+  });
+}
+
+for (const [line, says] of [
+  ['swarm join --role king --capability x', /is one of load-balancer/],
+  ["task submit '{\"n\":'", /DATA is not well-formed JSON at byte/],
+  ['task submit @/nowhere/file', /cannot read \/nowhere\/file/],
+  ['network create --name n', /--agents A,B is missing/],
+  ["msg send bee-2 '{}' --ttl soon", /wants a time/],
+]) {
+  story(`waggle ${line} is refused here, with 2`, async () => {
+    const { code, err } = await cli.run(line);
+    assert.equal(code, 2);
+    assert.match(err, says);
+  });
+}
