@@ -6,7 +6,7 @@
 #include "hub/api/tables.h"
 #include "hub/tasks/balance_module.h"
 
-enum { AGENTS_SHOWN_MAX = 1000, REGIONS_MAX = 64 };
+enum { AGENTS_SHOWN_MAX = 10000, REGIONS_MAX = 64 };
 
 /* ---- load_balancer.stats ---- */
 
@@ -35,7 +35,15 @@ static bool add_load(void *ctx, const struct agent *agent)
     return true;
 }
 
-static void put_agents(struct json_out *o, struct store_view *view, struct balance_stats stats)
+static bool is_seen(const struct call *call, struct store_view *view, uint32_t number,
+                    struct agent *out)
+{
+    return agent_get(view, number, out) == STORE_OK && out->app == call->who->app &&
+           agent_visible(call, out);
+}
+
+static void put_agents(const struct call *call, struct json_out *o, struct store_view *view,
+                       struct balance_stats stats)
 {
     struct balance_stats again = stats;
     struct balance_figures f;
@@ -44,7 +52,7 @@ static void put_agents(struct json_out *o, struct store_view *view, struct balan
     json_key(o, "agent_weights");
     json_begin(o, '{');
     while (balance_stats_next(&stats, &number, &f)) {
-        if (agent_get(view, number, &agent) == STORE_OK) {
+        if (is_seen(call, view, number, &agent)) {
             json_key_slice(o, agent.id);
             json_double(o, balance_weight(&f, agent.slots));
         }
@@ -53,7 +61,7 @@ static void put_agents(struct json_out *o, struct store_view *view, struct balan
     json_key(o, "agents");
     json_begin(o, '[');
     while (balance_stats_next(&again, &number, &f)) {
-        if (agent_get(view, number, &agent) == STORE_OK) {
+        if (is_seen(call, view, number, &agent)) {
             json_begin(o, '{');
             put_text(o, "agent_id", agent.id);
             put_count(o, "assignments", f.assigned);
@@ -98,7 +106,7 @@ static enum hub_rc stats_answer(struct call *call, const struct command *command
     put_count(&o, "active_agents", loads.active);
     json_key(&o, "avg_agent_load");
     json_double(&o, loads.active ? loads.sum / (double)loads.active : 0);
-    put_agents(&o, view, stats);
+    put_agents(call, &o, view, stats);
     json_end(&o, '}');
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
@@ -183,7 +191,7 @@ static const struct operation rows[] = {
             "active_agents":SHAPE_COUNT,
             "agent_weights":{"type":"object","additionalProperties":{"type":"number"},"description":"Slots, less where tasks failed."},
             "avg_agent_load":{"type":"number"},
-            "agents":{"type":"array","items":{"type":"object"},"description":"Who was given something; 1,000 at most."}}}}}),
+            "agents":{"type":"array","items":{"type":"object"},"description":"Who was given something since the start."}}}}}),
       .kind = &command_balance_stats, .prepare = stats_prepare, .answer = stats_answer },
     { .name = "load_balancer.strategy", .summary = "Change how agents are chosen, at once and for good",
       .needs = ROLE_OPERATOR,

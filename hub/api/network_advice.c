@@ -30,7 +30,7 @@ static bool add_recent(void *ctx, const struct work *w)
 static bool add_open(void *ctx, const struct work *w)
 {
     struct recent *r = ctx;
-    r->open += w->opened_n - w->done_n - w->failed_n;
+    r->open += w->opened_n - w->done_n - w->failed_n - w->late_n;
     return true;
 }
 

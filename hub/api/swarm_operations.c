@@ -131,7 +131,7 @@ static bool count_work(void *ctx, const struct work *w)
 {
     struct standing *s = ctx;
     s->works++;
-    s->open += w->opened_n - w->done_n - w->failed_n;
+    s->open += w->opened_n - w->done_n - w->failed_n - w->late_n;
     return true;
 }
 

@@ -47,7 +47,8 @@ struct advice {
     double observed, expected;
     uint32_t sample; /* parts or executions that it is drawn from */
 };
-enum { ADVICE_NO_AGENT = UINT32_MAX, ADVICE_MAX = 32 };
+#define ADVICE_NO_AGENT UINT32_MAX
+enum { ADVICE_MAX = 32 };
 const char *advice_name(enum advice_kind kind);
 const char *advice_impact_name(enum advice_impact impact);
 

@@ -13,8 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ITEM_MERGE = UINT32_MAX, ITEM_COPY = 1, ID_BYTES = 48, NEEDS_AGENTS_MAX = TASK_WORDS_MAX };
-enum { PART_UNKNOWN = UINT32_MAX };
+enum { ITEM_COPY = 1, ID_BYTES = 48, NEEDS_AGENTS_MAX = TASK_WORDS_MAX };
+#define ITEM_MERGE UINT32_MAX
+#define PART_UNKNOWN UINT32_MAX
 static const uint64_t ID_SEED = UINT64_C(0x776f726b);
 
 /* A work in hand: its row is a copy, the documents are borrowed and read again after writes. */
@@ -546,8 +547,9 @@ static enum hub_rc merge_ended(struct run *r, const struct task *task)
     if (task->state != TASK_COMPLETED) {
         return finish(r, WORK_FAILED, WORK_STOP_MERGE, "the task that merges did not complete");
     }
+    bool enough = r->work.done_n >= require_count(&r->work.require, r->work.division.parts_n);
     json_t *outcome = task_result(r, task->number);
-    enum hub_rc rc = finish_with(r, outcome, r->work.failed_n ? WORK_STOP_PARTS : WORK_STOP_ENOUGH);
+    enum hub_rc rc = finish_with(r, outcome, enough ? WORK_STOP_ENOUGH : WORK_STOP_PARTS);
     json_decref(outcome);
     return rc;
 }
@@ -743,17 +745,21 @@ static void part_close(struct run *r, struct work_part *part, const struct task 
     part->late = ok && r->work.state != WORK_MAPPING;
 }
 
-static enum hub_rc part_late(struct run *r, const struct work_part *part)
+/* After enough was in: recorded, not merged. What ends because the work is over counts nowhere. */
+static enum hub_rc part_after(struct run *r, const struct work_part *part)
 {
     struct team_figures f;
-    if (!part->late) {
+    bool failed = part->state == PART_FAILED && !work_is_over(r->work.state);
+    if (!part->late && !failed) {
         return HUB_OK;
     }
-    r->work.late_n++;
+    r->work.late_n += part->late;
+    r->work.failed_n += failed;
     enum hub_rc rc = keep(r, r->work.state);
-    if (rc == HUB_OK) {
-        rc = hub_rc_of_store(team_figures_get(r->a->view, r->work.team_kind, r->work.team, &f));
+    if (rc != HUB_OK || failed) {
+        return rc;
     }
+    rc = hub_rc_of_store(team_figures_get(r->a->view, r->work.team_kind, r->work.team, &f));
     if (rc == HUB_OK) {
         f.parts_late++;
         rc = hub_rc_of_store(team_figures_put(r->a->txn, r->work.team_kind, r->work.team, &f));
@@ -780,7 +786,7 @@ static enum hub_rc part_ended(struct run *r, uint32_t number, const struct task 
         rc = task_cancel_inside(r->a, other, STOP_GROUP);
     }
     if (rc != HUB_OK || r->work.state != WORK_MAPPING) {
-        return rc == HUB_OK ? part_late(r, &part) : rc;
+        return rc == HUB_OK ? part_after(r, &part) : rc;
     }
     r->work.done_n += part.state == PART_DONE;
     r->work.failed_n += part.state == PART_FAILED;

@@ -179,6 +179,16 @@ bool balance_figures(const struct balance *balance, uint32_t number, struct bala
     return out->assigned || out->succeeded || out->failed;
 }
 
+uint32_t balance_next(const struct balance *balance, uint32_t after, struct balance_figures *out)
+{
+    for (uint32_t number = after + 1; number < balance->records_n; number++) {
+        if (balance_figures(balance, number, out)) {
+            return number;
+        }
+    }
+    return 0;
+}
+
 double balance_weight(const struct balance_figures *figures, uint32_t slots)
 {
     return slots * (WEIGHT_LEAST + (1 - WEIGHT_LEAST) * figures->success);

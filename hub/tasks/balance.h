@@ -93,6 +93,8 @@ struct balance_figures {
 };
 /* False: nothing is known of it; out then says so too. */
 bool balance_figures(const struct balance *balance, uint32_t number, struct balance_figures *out);
+/* The next agent of whom something is known, by number; 0: none. */
+uint32_t balance_next(const struct balance *balance, uint32_t after, struct balance_figures *out);
 /* Its weight for so many slots: slots, less where its tasks fail; a tenth stays, or it could never
  * do better. */
 double balance_weight(const struct balance_figures *figures, uint32_t slots);

@@ -24,7 +24,8 @@ void balance_change_put(struct buf *b, const struct balance_change *change);
 extern const struct command_kind command_balance_change;
 bool balance_changed_get(struct slice reply, struct slice *out_said, int64_t *out_at_ms);
 
-/* Body: how many agents at most (4). */
+/* Body: how many agents at most (4). Agents of all apps are named: who shows them knows whose they
+ * are. */
 extern const struct command_kind command_balance_stats;
 struct balance_stats {
     enum balance_strategy strategy;

@@ -62,6 +62,7 @@ static const struct {
     {"leases", offsetof(struct sim_counts, leases)},
     {"rounds", offsetof(struct sim_counts, rounds)},
     {"ballots", offsetof(struct sim_counts, ballots)},
+    {"works", offsetof(struct sim_counts, works)},
     {"handed out", offsetof(struct sim_counts, handed)},
     {"messages", offsetof(struct sim_counts, messages)},
     {"acks", offsetof(struct sim_counts, acks)},
@@ -123,6 +124,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, world_run);
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
+    run_kind(o, t, seed, swarms_run);
     run_kind(o, t, seed, deliveries_run);
 }
 

@@ -19,6 +19,7 @@
 #include "hub/core/cursor_commands.h"
 #include "hub/core/io.h"
 #include "hub/messages/module.h"
+#include "hub/swarms/module.h"
 #include "hub/tasks/module.h"
 #include "tests/sim/disk.h"
 
@@ -202,6 +203,7 @@ struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
     uint64_t rounds, ballots;
     uint64_t tasks, leases;
+    uint64_t works;
     uint64_t handed, messages, acks, dead;
 };
 
@@ -298,6 +300,9 @@ void deliveries_run(struct world *w);
 
 /* tasks.c: a run of its own, of tasks and agents that take them */
 void tasks_run(struct world *w);
+
+/* swarms.c: a run of its own, of swarms and their work */
+void swarms_run(struct world *w);
 
 /* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);

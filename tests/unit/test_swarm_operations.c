@@ -840,6 +840,8 @@ static void what_the_balancer_did_is_counted(void **state)
     assert_int_equal(json_integer_value(member(t.f, "stats/active_agents")), 2);
     assert_true(json_number_value(member(t.f, "stats/agent_weights/a1")) == 2);
     assert_true(json_number_value(member(t.f, "stats/agent_weights/a0")) < 4);
+    ok(call(t.other, "load_balancer.stats", "{}"));
+    assert_int_equal(json_object_size(member(t.f, "stats/agent_weights")), 0);
 }
 
 #define with_hub(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,0 +1,425 @@
+/* Swarms by seeds: agents join, leave, fall silent and are gone, works are begun and cancelled,
+ * their tasks done, failed, refused and forgotten, while the disk fails and the power is cut.
+ *
+ * Judged are the rows. A work that was acknowledged is there and has one outcome: what is over
+ * stays as it ended, result included. A part that is done stays done by the task that did it, and
+ * is counted once; what came in late is recorded and not counted. Figures are the sums of the rows.
+ * In the end nothing is stuck. */
+#include "tests/sim/sim.h"
+#include "store/hash.h"
+
+#include <stdlib.h>
+
+enum { WORKS_MAX = 12, PARTS_MAX = 8, WORKERS = 4, ACTIONS = 120, CALM_STEPS = 120 };
+enum asked { ASKED_NOTHING, ASKED_WORK };
+
+struct part_seen {
+    enum work_part_state state;
+    uint64_t won;
+    bool late;
+};
+struct work_seen {
+    bool there;
+    enum work_state state;
+    enum work_stop stop;
+    int64_t finished_ms;
+    uint32_t done_n;
+    uint64_t outcome; /* hash */
+    struct part_seen parts[PARTS_MAX];
+};
+struct run {
+    struct world *w;
+    struct io *io;
+    struct work_seen works[WORKS_MAX + 1]; /* by number */
+    uint64_t newest, told;
+    bool calm;
+};
+
+/* ---- asking ---- */
+
+static void ask(struct run *r, const struct command_kind *kind, enum asked asked, struct buf *body)
+{
+    struct command *command =
+        io_command(r->io, kind, APP, (struct return_address){0}, (uint64_t)asked);
+    SIM_CHECK(r->w, command, "no tray");
+    struct buf *arena = io_arena(r->io);
+    command->body_at = (uint32_t)arena->n;
+    command->body_n = (uint32_t)body->n;
+    buf_add_slice(arena, buf_slice(body));
+    r->io->draw(command->seed, sizeof command->seed);
+    r->w->counts.commands++;
+    buf_done(body);
+}
+
+static struct asker boss(void)
+{
+    return (struct asker){.subject = slice_str("boss"), .all = true};
+}
+
+static void do_register(struct run *r, unsigned i)
+{
+    char name[16];
+    struct buf body = {0};
+    struct agent_register reg = {.asker = boss(),
+                                 .agent = {.id = agent_name(i, name),
+                                           .version = slice_str("1"),
+                                           .slots = 2,
+                                           .endpoints = slice_str("{}"),
+                                           .metadata = slice_str("{}")}};
+    agent_register_put(&body, &reg);
+    ask(r, &command_agent_register, ASKED_NOTHING, &body);
+}
+
+static void do_join(struct run *r, unsigned i)
+{
+    char name[16];
+    struct buf body = {0};
+    struct swarm_join join = {.asker = boss(),
+                              .agent = agent_name(i, name),
+                              .agent_named = true,
+                              .role = SWARM_WORKER,
+                              .capability = slice_str("c"),
+                              .priority = TASK_NORMAL};
+    swarm_join_put(&body, &join);
+    ask(r, &command_swarm_join, ASKED_NOTHING, &body);
+}
+
+static void do_status(struct run *r, unsigned i, enum agent_status status)
+{
+    char name[16];
+    struct buf body = {0};
+    struct agent_change change = {
+        .asker = boss(), .id = agent_name(i, name), .has_status = true, .status = status};
+    agent_change_put(&body, &change);
+    ask(r, &command_agent_change, ASKED_NOTHING, &body);
+}
+
+static void do_coordinate(struct run *r)
+{
+    struct rng *g = &r->w->rng;
+    struct buf body = {0};
+    struct swarm_coordinate c = {
+        .asker = boss(),
+        .spec = {.owner = slice_str("boss"),
+                 .strategy_name = slice_str("any"),
+                 .strategy = (enum work_strategy)rng_below(g, WORK_STRATEGIES),
+                 .priority = TASK_NORMAL,
+                 .has_require = rng_percent(g, 30),
+                 .require = {.kind = REQUIRE_FIRST, .first = 1 + rng_below(g, 3)},
+                 .top = 10,
+                 .shards = rng_percent(g, 30) ? 1 + rng_below(g, 5) : 0,
+                 .timeout_ms = 1000 + rng_below(g, 20000),
+                 .input = slice_str("{\"items\":[1,2,3,4,5]}")}};
+    swarm_coordinate_put(&body, &c);
+    ask(r, &command_swarm_coordinate, ASKED_WORK, &body);
+}
+
+/* Looks a row up and copies its id: the view ends before the command is made. */
+static struct slice work_id(struct run *r, uint64_t number, char out[WORK_ID_BYTES_MAX])
+{
+    struct store_view *view;
+    struct work work;
+    size_t n = 0;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    if (work_get(view, number, &work) == STORE_OK) {
+        n = work.id.n;
+        memcpy(out, work.id.p, n);
+    }
+    store_release(r->w->reader);
+    return slice_of(out, n);
+}
+
+static void do_cancel(struct run *r, uint64_t number)
+{
+    char id[WORK_ID_BYTES_MAX];
+    struct buf body = {0};
+    struct work_cancel cancel = {.asker = boss(), .id = work_id(r, number, id)};
+    work_cancel_put(&body, &cancel);
+    ask(r, &command_work_cancel, ASKED_NOTHING, &body);
+}
+
+/* ---- agents at work ---- */
+
+static void act(struct run *r, const struct command_kind *kind, const struct task *task, bool final)
+{
+    struct buf body = {0};
+    struct task_act a = {.asker = boss(),
+                         .id = task->id,
+                         .lease_number = task->number,
+                         .lease = task->lease,
+                         .after_ms = -1,
+                         .final = final,
+                         .text = slice_str("?"),
+                         .document = slice_str("[1]")};
+    task_act_put(&body, &a);
+    ask(r, kind, ASKED_NOTHING, &body);
+}
+
+static void touch(struct run *r, const struct task *task)
+{
+    struct rng *g = &r->w->rng;
+    unsigned what = r->calm ? 0 : rng_below(g, 100);
+    if (task->state == TASK_LEASED) {
+        act(r, what < 80 ? &command_task_accept : &command_task_reject, task, false);
+    } else if (task->state == TASK_RUNNING && what < 50) {
+        act(r, &command_task_complete, task, false);
+    } else if (task->state == TASK_RUNNING && what < 70) {
+        act(r, &command_task_fail, task, what < 60);
+    } else if (task->state == TASK_CANCELLING && what < 50) {
+        act(r, &command_task_cancel, task, false);
+    }
+}
+
+static void agents_work(struct run *r, unsigned percent)
+{
+    struct store_view *view;
+    uint64_t newest;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    SIM_CHECK(r->w, task_newest(view, &newest) == STORE_OK, "no tasks");
+    for (uint64_t n = 1; n <= newest; n++) {
+        struct task task;
+        if (task_get(view, n, &task) == STORE_OK && task_is_held(task.state) &&
+            rng_percent(&r->w->rng, percent)) {
+            touch(r, &task); /* copies what it borrows */
+        }
+    }
+    store_release(r->w->reader);
+}
+
+/* ---- what must hold ---- */
+
+static void check_part(struct run *r, struct store_view *view, const struct work *w, uint32_t n,
+                       const struct work_part *part)
+{
+    struct part_seen *seen = &r->works[w->number].parts[n];
+    struct task task;
+    bool was_over = seen->state == PART_DONE || seen->state == PART_FAILED;
+    SIM_CHECK(r->w,
+              !was_over || (part->state == seen->state && part->won == seen->won &&
+                            part->late == seen->late),
+              "part %u of work %llu was over and is another now", n, (unsigned long long)w->number);
+    if (part->state == PART_DONE) {
+        SIM_CHECK(r->w,
+                  task_get(view, part->won, &task) == STORE_OK && task.state == TASK_COMPLETED &&
+                      task.group.id == w->number && task.group.item >> 1 == n,
+                  "part %u of work %llu was done by another's task", n,
+                  (unsigned long long)w->number);
+    }
+    *seen = (struct part_seen){part->state, part->won, part->late};
+}
+
+static void check_parts(struct run *r, struct store_view *view, const struct work *w)
+{
+    uint32_t done = 0, failed = 0, late = 0;
+    SIM_CHECK(r->w, w->division.parts_n <= PARTS_MAX, "too many parts");
+    for (uint32_t n = 0; n < w->division.parts_n; n++) {
+        struct work_part part;
+        if (work_part_get(view, w->number, n, &part) == STORE_OK) {
+            check_part(r, view, w, n, &part);
+            done += part.state == PART_DONE && !part.late;
+            failed += part.state == PART_FAILED;
+            late += part.state == PART_DONE && part.late;
+        }
+    }
+    SIM_CHECK(r->w, done == w->done_n && late == w->late_n,
+              "work %llu counts %u done and %u late, its parts are %u and %u",
+              (unsigned long long)w->number, w->done_n, w->late_n, done, late);
+    SIM_CHECK(r->w, work_is_over(w->state) ? failed >= w->failed_n : failed == w->failed_n,
+              "work %llu counts %u failed, its parts are %u", (unsigned long long)w->number,
+              w->failed_n, failed);
+}
+
+static void check_work(struct run *r, struct store_view *view, const struct work *w)
+{
+    struct work_seen *seen = &r->works[w->number];
+    struct slice outcome = slice_of(NULL, 0);
+    enum store_rc rc = work_document(view, w->number, WORK_OUTCOME, &outcome);
+    uint64_t hash = hash64(1, outcome);
+    bool merged = w->state == WORK_COMPLETED || w->state == WORK_PARTIAL;
+    SIM_CHECK(r->w, merged == (rc == STORE_OK), "work %llu is %s, with %s outcome",
+              (unsigned long long)w->number, work_state_name(w->state),
+              rc == STORE_OK ? "an" : "no");
+    SIM_CHECK(r->w, work_is_over(w->state) == (w->stop != WORK_STOP_NONE),
+              "work %llu is %s without a reason", (unsigned long long)w->number,
+              work_state_name(w->state));
+    SIM_CHECK(r->w,
+              !work_is_over(seen->state) || (w->state == seen->state && w->stop == seen->stop &&
+                                             w->finished_ms == seen->finished_ms &&
+                                             w->done_n == seen->done_n && hash == seen->outcome),
+              "work %llu was over and is another now", (unsigned long long)w->number);
+    check_parts(r, view, w);
+    r->w->counts.works += !seen->there;
+    seen->there = true;
+    seen->state = w->state;
+    seen->stop = w->stop;
+    seen->finished_ms = w->finished_ms;
+    seen->done_n = w->done_n;
+    seen->outcome = hash;
+}
+
+static bool count_one(void *ctx, const struct work *work)
+{
+    (void)work;
+    ++*(uint64_t *)ctx;
+    return true;
+}
+
+static bool count_member(void *ctx, const struct member *m)
+{
+    *(uint32_t *)ctx += member_is_there(m->state);
+    return true;
+}
+
+/* One swarm after another, as the last member leaves and others come. */
+static void check_sums(struct run *r, struct store_view *view, uint64_t running)
+{
+    uint32_t swarms, members;
+    uint64_t under_way = 0, works = 0, listed = 0;
+    SIM_CHECK(r->w, swarm_newest(view, &swarms) == STORE_OK, "no swarms");
+    for (uint32_t n = 1; n <= swarms; n++) {
+        struct swarm swarm;
+        struct team_figures f;
+        SIM_CHECK(r->w, swarm_get(view, n, &swarm) == STORE_OK, "swarm %u is gone", n);
+        members = 0;
+        (void)members_each(view, n, count_member, &members);
+        SIM_CHECK(r->w, members == swarm.members_n, "swarm %u counts %u members of %u", n,
+                  swarm.members_n, members);
+        SIM_CHECK(r->w, team_figures_get(view, TEAM_SWARM, n, &f) == STORE_OK, "no figures");
+        under_way += f.in_state[WORK_MAPPING];
+        for (unsigned s = 0; s < WORK_STATES; s++) {
+            works += f.in_state[s];
+        }
+        (void)works_each(view, APP, TEAM_SWARM, n, true, 0, count_one, &listed);
+    }
+    SIM_CHECK(r->w, under_way == running && listed == running && works == r->newest,
+              "%llu works of which %llu run; figures say %llu and %llu, the list %llu",
+              (unsigned long long)r->newest, (unsigned long long)running, (unsigned long long)works,
+              (unsigned long long)under_way, (unsigned long long)listed);
+}
+
+static void check_all(struct run *r)
+{
+    struct store_view *view;
+    uint64_t running = 0;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    SIM_CHECK(r->w, work_newest(view, &r->newest) == STORE_OK && r->newest <= WORKS_MAX,
+              "too many works");
+    SIM_CHECK(r->w, r->newest >= r->told, "a work that was acknowledged is gone");
+    for (uint64_t n = 1; n <= r->newest; n++) {
+        struct work work;
+        SIM_CHECK(r->w, work_get(view, n, &work) == STORE_OK, "work %llu is gone",
+                  (unsigned long long)n);
+        check_work(r, view, &work);
+        running += !work_is_over(work.state);
+    }
+    check_sums(r, view, running);
+    store_release(r->w->reader);
+}
+
+/* ---- the run ---- */
+
+static void let_go(void *ctx, const struct tray *tray)
+{
+    io_let_go(((struct run *)ctx)->io, (struct tray *)(uintptr_t)tray);
+}
+
+static void drain_inbox(struct run *r)
+{
+    struct tray *tray;
+    while ((tray = ring_pop(r->io->inbox))) {
+        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
+            const struct command *c = &tray->commands[i];
+            SIM_CHECK(r->w, c->rc != HUB_BAD_REQUEST && c->rc != HUB_INTERNAL, "%s: %s",
+                      c->kind->name, hub_error((enum hub_rc)c->rc)->code);
+            sim_note(r->w, c->rc);
+            r->told += c->rc == HUB_OK && c->ticket == ASKED_WORK;
+        }
+        io_let_go(r->io, tray);
+    }
+}
+
+static void came_back(struct run *r)
+{
+    world_cut(r->w);
+    r->io = &r->w->threads[0].io;
+    check_all(r);
+}
+
+static void step(struct run *r)
+{
+    struct world *w = r->w;
+    int64_t next;
+    (void)io_turn(r->io, w->now_ms, (uint64_t)w->now_ms * 1000);
+    io_hand_over(r->io, let_go, r);
+    if (!r->calm) {
+        world_arm(w);
+    }
+    (void)writer_step(w->hub.writer, w->now_ms, &next);
+    if (disk_stopped() || w->panicked) {
+        came_back(r);
+        return;
+    }
+    if (!disk_failing()) {
+        disk_arm(DISK_SOUND, 0);
+    }
+    drain_inbox(r);
+    check_all(r);
+}
+
+static void some_actions(struct run *r)
+{
+    static const enum agent_status statuses[] = {AGENT_STALE, AGENT_ACTIVE, AGENT_MAINTENANCE,
+                                                 AGENT_INACTIVE};
+    struct rng *g = &r->w->rng;
+    unsigned what = rng_below(g, 100), i = rng_below(g, WORKERS);
+    if (what < 12 && r->newest + 1 < WORKS_MAX) {
+        do_coordinate(r);
+    } else if (what < 20) {
+        do_register(r, i);
+    } else if (what < 30) {
+        do_join(r, i);
+    } else if (what < 40) {
+        do_status(r, i, statuses[rng_below(g, 4)]);
+    } else if (what < 43 && r->newest) {
+        do_cancel(r, 1 + rng_below(g, (uint32_t)r->newest));
+    } else {
+        agents_work(r, 40);
+    }
+}
+
+void swarms_run(struct world *w)
+{
+    struct run *r = xcalloc(1, sizeof *r);
+    struct rng *g = &w->rng;
+    r->w = w;
+    world_start(w);
+    r->io = &w->threads[0].io;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        do_register(r, i);
+        do_join(r, i);
+    }
+    for (unsigned i = 0; i < ACTIONS; i++) {
+        some_actions(r);
+        w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
+        step(r);
+        if (rng_percent(g, w->plan.crash_percent)) {
+            came_back(r);
+        }
+    }
+    r->calm = true;
+    disk_arm(DISK_SOUND, 0);
+    for (unsigned n = 0; n < CALM_STEPS; n++) {
+        w->now_ms += 250;
+        for (unsigned i = 0; n % 20 == 0 && i < WORKERS; i++) {
+            do_register(r, i);
+        }
+        agents_work(r, 100);
+        step(r);
+    }
+    came_back(r);
+    for (uint64_t n = 1; n <= r->newest; n++) {
+        SIM_CHECK(w, work_is_over(r->works[n].state), "work %llu is stuck in %s",
+                  (unsigned long long)n, work_state_name(r->works[n].state));
+    }
+    free(r);
+}
