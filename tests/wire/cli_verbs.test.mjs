@@ -24,6 +24,7 @@ const typed = [
   ['swarm leave --swarm-id swarm123', 'POST /swarm/leave', { swarm_id: 'swarm123' }],
   // The others.
   ['network create --name n --agents a --agents b,c --strategy round-robin', 'POST /agents/networks', { name: 'n', agents: ['a', 'b', 'c'], coordination_strategy: 'round-robin' }],
+  ['agent create --id bee-1 --capability a,b --ttl 90s', 'POST http://hub/v1/agents', { agent_id: 'bee-1', capabilities: ['a', 'b'], ttl_s: 90 }],
   ['network rm n/1', 'DELETE /agents/networks/n%2F1', null],
   ['swarm consensus --task-id t --options yes,no --wait', 'POST /swarm/consensus', { task_id: 't', options: ['yes', 'no'], wait: true }],
   ["swarm coordinate --task 'sum up' --collaborators 3", 'POST /swarm/coordinate', { task: 'sum up', collaborators: 3 }],
