@@ -929,7 +929,7 @@ static const struct operation rows[] = {
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/progress", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"percent":{"type":["number","null"],"minimum":0,"maximum":100},"seq":{"type":["integer","null"],"minimum":0,"description":"One that is not newer is dropped."},"note":{"type":["string","null"],"maxLength":512}),
-      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are."},"lease_until":SHAPE_TIME_OR_NULL}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are; the others are told live."},"lease_until":SHAPE_TIME_OR_NULL}}),
       .kind = &command_task_progress, .prepare = progress_prepare, .answer = progress_answer },
     { .name = "tasks.complete", .summary = "Say that a task is done, with its result",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,

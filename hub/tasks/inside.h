@@ -38,6 +38,7 @@ struct live {
     int64_t fixed_ms;     /* the earliest deadline that its row tells */
     int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
     int64_t lease_ms;     /* span */
+    uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* what the heap goes by */
     uint32_t heap_at;
@@ -165,7 +166,8 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);
 
-enum hub_rc task_tell_progress(struct apply *a, const struct task *task);
+/* stored: as an event of the channel's history, else live alone. */
+enum hub_rc task_tell_progress(struct apply *a, const struct task *task, bool stored);
 
 /* lease.c */
 bool task_act_get(struct slice body, struct task_act *out);

@@ -323,6 +323,7 @@ void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
         return;
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
+    live->told_seq = runs_on ? live->told_seq : 0;
     live->picked = false;
     live->state = k->state;
     live->lease = k->lease;
