@@ -544,7 +544,7 @@ static bool tally_one(void *ctx, const struct agent *agent)
     struct tally *t = ctx;
     if (agent_visible(t->call, agent)) {
         t->total++;
-        t->by_status[agent->status]++;
+        t->by_status[agent_status_now(t->call, agent)]++;
         t->by_type[agent->type]++;
         tally_words(t, &t->capabilities, &agent->capabilities);
         tally_words(t, &t->services, &agent->services);

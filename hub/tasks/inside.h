@@ -55,6 +55,7 @@ struct worker {
     struct agent agent;
     bool by_stream; /* it registered over a connection: without one it gets nothing new */
     uint32_t held_n, picked_n;
+    bool busy; /* counted as such */
     struct live *held;
     uint32_t ready_at;              /* place among its app's ready ones; NOT_READY */
     double success, success_stored; /* moving average */
@@ -99,6 +100,7 @@ struct tasks {
     struct kind *kind_buckets[KIND_BUCKETS];
     struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
+    _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];

@@ -183,8 +183,27 @@ static bool is_ready(const struct worker *w)
            w->held_n + w->picked_n < w->agent.slots;
 }
 
+/* What others see of it: nothing is written, as it may change with every task. */
+static void show(struct tasks *t, struct worker *w)
+{
+    bool busy = agent_status_with(w->agent.status, w->held_n, w->agent.slots) == AGENT_BUSY &&
+                w->agent.status == AGENT_ACTIVE;
+    if (busy != w->busy) {
+        w->busy = busy;
+        atomic_fetch_add_explicit(&t->busy, busy ? 1 : UINT64_MAX, memory_order_relaxed);
+    }
+    pulse_held_put(t->options.pulses, w->agent.number, w->held_n);
+}
+
+uint64_t tasks_busy_agents(const void *module_state)
+{
+    const struct tasks *t = module_state;
+    return atomic_load_explicit(&t->busy, memory_order_relaxed);
+}
+
 void worker_judge(struct tasks *t, struct worker *w)
 {
+    show(t, w);
     bool ready = is_ready(w), was = w->ready_at != NOT_READY;
     if (ready && !was) {
         ready_add(t, w);

@@ -446,6 +446,41 @@ static void why_waiting_names_what_is_missing(void **state)
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
 }
 
+static void expect_agent(const char *status, int64_t held)
+{
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), status);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), held);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/registry/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/status_counts/busy")),
+                     strcmp(status, "busy") == 0);
+    assert_int_equal(tasks_busy_agents(writer_module(t.f->hub.writer, MODULE_TASKS)),
+                     strcmp(status, "busy") == 0);
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover", body), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+}
+
+static void an_agent_is_busy_while_its_slots_are_taken(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    /* Its own word goes first. */
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"draining\"}"), HUB_OK);
+    expect_agent("draining", 2);
+}
+
 /* ---- cancel, input, clear ---- */
 
 static void cancelling_waits_for_the_agent_or_its_grace(void **state)
@@ -594,6 +629,7 @@ int main(void)
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
+        CLAIM(an_agent_is_busy_while_its_slots_are_taken),
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),
