@@ -10,6 +10,7 @@
 
 #include "hub/tasks/balance.h"
 #include "hub/tasks/module.h"
+#include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
@@ -19,10 +20,11 @@ enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
 struct kind {
     uint32_t id, app;
     uint64_t hash;
-    struct buf packed; /* needs, prefer, region */
+    struct buf packed; /* needs, prefer, region, priority */
     struct task_needs needs;
     struct words prefer;
     struct slice region;
+    uint8_t priority;  /* so that a paused queue is passed over at one look too */
     uint32_t tasks;    /* that are not over */
     bool blocked;      /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;    /* a bit an agent's number */
@@ -79,6 +81,7 @@ struct tasks_app {
     uint32_t ready_n, ready_cap;
     uint32_t ready_from; /* candidates are looked for from here: all get their chance */
     bool wanted;         /* there may be somebody for somebody */
+    uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
 };

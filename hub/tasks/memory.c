@@ -494,6 +494,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
         rc = balance_load(t->balance, view);
     }
     if (rc == HUB_OK) {
+        rc = pauses_load(t, view);
+    }
+    if (rc == HUB_OK) {
         rc = load_workers(t, view, start);
     }
     if (rc == HUB_OK) {

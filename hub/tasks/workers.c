@@ -57,6 +57,7 @@ static void pack_kind(struct buf *b, const struct task *task)
     pack_u32(b, task->prefer.n);
     pack_slice(b, task->prefer.packed);
     pack_slice(b, task->region);
+    pack_u8(b, (uint8_t)task->priority);
 }
 
 static uint32_t kind_place(struct tasks *t)
@@ -84,6 +85,7 @@ static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struc
     kind->prefer.n = unpack_u32(&u);
     kind->prefer.packed = unpack_slice(&u);
     kind->region = unpack_slice(&u);
+    kind->priority = unpack_u8(&u);
     kind->id = kind_place(t);
     t->kinds[kind->id] = kind;
     kind->next = t->kind_buckets[hash % KIND_BUCKETS];

@@ -544,6 +544,40 @@ static void clearing_a_queue_cancels_what_waits_in_it(void **state)
     assert_int_equal(json_integer_value(member(t.f, "distribution_stats/states/cancelled")), 3);
 }
 
+static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
+{
+    (void)state;
+    assert_int_equal(post(t.bee, "/tasks/queues/low/pause"), HUB_FORBIDDEN);
+    assert_int_equal(post(t.boss, "/tasks/queues/odd/pause"), HUB_BAD_REQUEST);
+    assert_int_equal(post(t.boss, "/tasks/queues/low/pause {\"reason\":\"disk\"}"), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    submit(",\"priority\":\"low\"");
+    char low[sizeof t.task];
+    (void)snprintf(low, sizeof low, "%s", t.task);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "queue_paused");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "leased"); /* the others go on */
+    /* However long it waits, and over a start of the hub. */
+    wait_ms(240000);
+    assert_string_equal(state_of(t.boss, low), "queued");
+    writer_free(t.f->hub.writer);
+    fixture_writer(t.f);
+    struct writer_port port = {
+        .inbox = t.f->io.inbox, .home = t.f->io.pool.home, .wake = fixture_wake};
+    writer_port_set(t.f->hub.writer, 0, &port);
+    settle();
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 1);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_int_equal(post(t.boss, "/tasks/queues/all/resume"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "paused")), 0);
+    assert_string_equal(state_of(t.boss, low), "leased");
+}
+
 static void lists_page_and_filter(void **state)
 {
     (void)state;
@@ -633,6 +667,7 @@ int main(void)
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),
+        CLAIM(a_paused_queue_stands_still_until_it_is_resumed),
         CLAIM(lists_page_and_filter),
         CLAIM(an_agent_gets_no_more_than_its_slots),
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),

@@ -37,6 +37,8 @@ const typed = [
   ['task input t1 yes', 'POST /tasks/t1/input', { input: 'yes' }],
   ['task input t1 3', 'POST /tasks/t1/input', { input: 3 }],
   ['task dlq replay --stop-reason timeout --limit 5', 'POST /tasks/dead-letters/replay', { stop_reason: 'timeout', limit: 5 }],
+  ["queue pause low --reason 'disk full'", 'POST /tasks/queues/low/pause', { reason: 'disk full' }],
+  ['queue resume all', 'POST /tasks/queues/all/resume', null],
   ['queue clear low', 'POST /tasks/queues/low/clear', null],
   ['lb strategy round_robin', 'PUT /load-balancer/strategy?strategy=round_robin', null],
   ["consensus open 'Ship it?' --electorate a,b,c --rule supermajority --threshold 3/4 --quorum 0.6 --revote --for 10m", 'POST /consensus',
