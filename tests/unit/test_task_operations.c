@@ -573,6 +573,74 @@ static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
     assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
 }
 
+/* ---- strategies among many ---- */
+
+enum { MANY = 2000, ASKED = 12, HAS_MARS = 1777 };
+
+static void many_agents_come(const char *strategy)
+{
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, i == HAS_MARS ? ",\"region\":\"mars\"" : ",\"region\":\"earth\"");
+    }
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"strategy\":\"%s\"}", strategy);
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy", body), HUB_OK);
+}
+
+/* Who got the task; it is done then, so that nobody has more than others. */
+static void done_by(const char *wish, char out[64])
+{
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    (void)snprintf(out, 64, "%s", text(t.f, "task/agent_id"));
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+}
+
+static void a_key_keeps_its_agent_among_thousands(void **state)
+{
+    (void)state;
+    char first[64], again[64];
+    many_agents_come("consistent_hash");
+    done_by(",\"sticky_key\":\"customer-7\"", first);
+    for (int i = 1; i < ASKED; i++) {
+        done_by(",\"sticky_key\":\"customer-7\"", again);
+        assert_string_equal(again, first);
+    }
+}
+
+static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
+{
+    (void)state;
+    char who[64];
+    many_agents_come("geographic");
+    for (int i = 0; i < ASKED; i++) {
+        done_by(",\"region\":\"mars\"", who);
+        assert_string_equal(who, "a1777");
+    }
+}
+
+static void a_key_goes_elsewhere_when_the_preferred_agent_is_full(void **state)
+{
+    (void)state;
+    static const char *const wish = ",\"sticky_key\":\"k\",\"prefer_agents\":[\"b1\"]";
+    agent_comes(t.bee, "b1", ",\"slots\":1");
+    agent_comes(t.bee, "b2", ",\"slots\":1");
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"consistent_hash\"}"),
+                     HUB_OK);
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    submit(wish);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -600,6 +668,9 @@ int main(void)
         CLAIM(lists_page_and_filter),
         CLAIM(an_agent_gets_no_more_than_its_slots),
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
+        CLAIM(a_key_keeps_its_agent_among_thousands),
+        CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
