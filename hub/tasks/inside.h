@@ -170,6 +170,9 @@ void task_outcome(struct apply *a, const struct task *before, bool ok);
 enum hub_rc task_tell_progress(struct apply *a, const struct task *task);
 
 /* lease.c */
+/* Only the newest lease of a task, given in this life of the store, is one. */
+bool task_same_lease(const struct tasks *tasks, const struct task_lease *lease,
+                     const struct task *task);
 bool task_act_get(struct slice body, struct task_act *out);
 /* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,

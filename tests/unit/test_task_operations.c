@@ -235,7 +235,7 @@ static void tasks_of_others_are_not_found(void **state)
     (void)snprintf(path, sizeof path, "/tasks/%s", t.task);
     assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        (void)snprintf(t.lease, sizeof t.lease, "lease_000000000000000100000001");
+        (void)snprintf(t.lease, sizeof t.lease, "lease_0100000000000000000000000000000100000001");
         assert_int_equal(report(t.other, verbs[i], ""), HUB_NOT_FOUND);
     }
     assert_int_equal(request(t.f, t.other, METHOD_GET, "/tasks", NULL), HUB_OK);
@@ -272,6 +272,34 @@ static void who_rejects_is_left_in_peace_for_a_while(void **state)
     assert_string_equal(state_of(t.bee, t.task), "queued");
     wait_ms(1000);
     assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+/* As when the same agent is offered the same task in a hub before and after it was restored from a
+ * backup: number and count are equal, and only the life of the store tells the two leases apart. */
+static void a_lease_of_before_a_restore_is_not_honoured(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = {"accept", "complete", "fail", "progress", "cancel"};
+    struct task_lease lease;
+    char old[64], held[64];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_true(task_lease_of(slice_str(t.lease), &lease));
+    assert_int_equal(lease.life, task_life(t.f->hub.store));
+    (void)snprintf(held, sizeof held, "%s", t.lease);
+    lease.life++;
+    task_lease_id(old, &lease);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        (void)snprintf(t.lease, sizeof t.lease, "%s", old);
+        assert_int_equal(report(t.bee, verbs[i], ""), HUB_LEASE_LOST);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+    }
+    assert_string_equal(t.lease, held);
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", old), HUB_OK);
+    assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
 }
 
 static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
@@ -653,6 +681,7 @@ int main(void)
         CLAIM(tasks_of_others_are_not_found),
         CLAIM(an_unanswered_offer_goes_to_another_agent),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
+        CLAIM(a_lease_of_before_a_restore_is_not_honoured),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
