@@ -198,8 +198,8 @@ static struct task_act act_of(const struct call *call)
     struct task_act act = {
         .asker = asker_of(call->who), .id = call_text(call, "task_id"), .after_ms = -1};
     struct slice lease = call_text(call, "lease_id");
-    if (lease.n && !task_lease_of(lease, &act.lease_number, &act.lease)) {
-        act.lease_number = UINT64_MAX; /* no lease of ours: nobody's */
+    if (lease.n && !task_lease_of(lease, &act.lease)) {
+        act.lease.number = UINT64_MAX; /* no lease of ours: nobody's */
     }
     return act;
 }
@@ -336,7 +336,7 @@ static enum hub_rc accept_answer(struct call *call, const struct command *comman
         return HUB_INTERNAL;
     }
     struct json_out o = acted_begin(call, &t);
-    task_lease_id(lease, t.number, t.lease);
+    task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), t.number, t.lease});
     put_str(&o, "lease_id", lease);
     put_time_or_null(&o, "lease_until", t.until_ms);
     json_key(&o, "task_data");
@@ -358,14 +358,14 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         struct slice text = slice_of(json_string_value(item), json_string_length(item));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
     }
     if (json_is_string(one)) {
         struct slice text = slice_of(json_string_value(one), json_string_length(one));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
@@ -407,7 +407,7 @@ static enum hub_rc renew_answer(struct call *call, const struct command *command
         gone += until == 0;
         soonest = until && (!soonest || until < soonest) ? until : soonest;
         if (!until) {
-            task_lease_id(text, lease.number, lease.lease);
+            task_lease_id(text, &lease);
             json_str(&l, text);
         }
     }
