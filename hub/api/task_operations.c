@@ -373,14 +373,38 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     return n;
 }
 
+/* A task that is named must be there for the caller, and the lease be one of it: another task's is
+ * not the one that the caller thinks it holds. */
+static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uint32_t n)
+{
+    struct slice id = call_text(call, "task_id");
+    struct store_view *view = NULL;
+    struct task task;
+    if (id.n == 0) {
+        return HUB_OK;
+    }
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = task_see_call(call, view, id, &task);
+    }
+    if (rc == HUB_OK && call_json(call, "lease_id") && leases[n - 1].number != task.number) {
+        leases[n - 1] = (struct task_lease){.number = 0};
+    }
+    if (view) {
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc renew_prepare(struct call *call, struct buf *body)
 {
     struct asker asker = asker_of(call->who);
     struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
     uint32_t n = read_leases(call, leases);
+    enum hub_rc rc = renew_named(call, leases, n);
     task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
     free(leases);
-    return HUB_OK;
+    return rc;
 }
 
 static enum hub_rc renew_answer(struct call *call, const struct command *command,
