@@ -96,8 +96,12 @@ hub=
 agents=
 stop_all() {
     trap '' INT TERM HUP
-    # The agents first, so that they leave in order and are not seen going stale.
-    [ -z "$agents" ] || kill -TERM "$agents" 2>/dev/null || true
+    # The agents first, so that they leave in order and are not seen going stale; what they have in hand
+    # they may end (agent run's --grace).
+    if [ -n "$agents" ]; then
+        kill -TERM "$agents" 2>/dev/null || true
+        wait "$agents" 2>/dev/null || true
+    fi
     [ -z "$hub" ] || kill -TERM "$hub" 2>/dev/null || true
 }
 trap 'rm -rf "$run"' EXIT
@@ -192,5 +196,4 @@ rc=0
 status_of "$hub" || rc=$?
 hub=
 stop_all
-[ -z "$agents" ] || wait "$agents" 2>/dev/null || true
 exit "$rc"
