@@ -17,7 +17,7 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const section = readme.split(/^## /m).find((text) => text.startsWith('A swarm at work'));
 const shown = section.split('\n').filter((line) => line.startsWith('    ')).map((line) => line.trim());
 const commands = shown.filter((line) => /^(waggle|for|round=)/.test(line));
-/** What README shows of the answers, without what differs from run to run. */
+/** What README shows of the answers, but for what differs from run to run. */
 const answers = shown.filter((line) => /^(results\.output|result|winner|verdict|signed_ballots) /.test(line));
 const MEMBERS = ['bee-1', 'bee-2', 'bee-3', 'scout-1', 'guard-1'];
 
