@@ -340,27 +340,29 @@ const struct command_kind command_task_ask = {
 
 /* ---- progress ---- */
 
-/* Four a second are kept and told; of what comes between, the newest is all that is missed. It
- * renews the lease each time. */
+/* Four a second are kept; what comes between is told live. It renews the lease each time. What was
+ * told last is in memory alone: after a start or an aborted batch the row's number counts. */
 static enum hub_rc progress(struct apply *a, const struct task_act *act, const struct task *task,
                             bool *out_stored)
 {
     struct tasks *t = tasks_of(a);
     struct live *live = live_find(t, task->number);
-    uint64_t seq = act->seq ? act->seq : task->progress_seq + 1;
+    uint64_t told = live->told_seq > task->progress_seq ? live->told_seq : task->progress_seq;
+    uint64_t seq = act->seq ? act->seq : told + 1;
     live->lease_due_ms = a->now_ms + live->lease_ms;
     live_due(t, live);
-    *out_stored = seq > task->progress_seq && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
-    if (!*out_stored) {
+    *out_stored = seq > told && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
+    if (seq <= told) {
         return HUB_OK;
     }
+    live->told_seq = seq;
     struct task after = *task;
     after.progress_seq = seq;
     after.progress_ms = a->now_ms;
     after.percent = act->has_percent ? act->percent : after.percent;
     after.note = act->text.n ? act->text : after.note;
-    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, &after, task));
-    return rc == HUB_OK ? task_tell_progress(a, &after) : rc;
+    enum hub_rc rc = *out_stored ? hub_rc_of_store(task_put(a->txn, &after, task)) : HUB_OK;
+    return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
 }
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)

@@ -32,7 +32,7 @@ struct task_watcher {
 };
 
 struct tasks_options {
-    const struct pulses *pulses;
+    struct pulses *pulses;
     _Atomic(const struct hub_settings *) *settings;
     const struct task_watcher *watchers; /* kept, not copied */
     unsigned watchers_n;
@@ -69,6 +69,8 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
 struct balance *tasks_balance(void *module_state);
 /* Tasks that an agent holds now, by its number; the writer's. */
 uint32_t tasks_held_by(const void *module_state, uint32_t agent);
+/* Active agents that hold as many tasks as they have slots: shown as busy; any thread. */
+uint64_t tasks_busy_agents(const void *module_state);
 
 /* ---- commands ---- */
 
