@@ -13,6 +13,9 @@
 /* Operators see all objects of their app, and so do viewers, who look and touch nothing; others
  * their own. */
 struct asker asker_of(const struct principal *who);
+/* The hub's own admins are those of its first app; an admin of another rules that one alone. */
+bool principal_rules_hub(const struct principal *who);
+enum hub_rc call_demand_hub_admin(struct call *call); /* HUB_FORBIDDEN otherwise */
 
 /* Begins {"status":"success" of rest-contract.md section 3. */
 struct json_out answer_begin(struct call *call);

@@ -86,19 +86,6 @@ static enum hub_rc text_fits(struct call *call, const char *field, size_t bytes_
     return HUB_OK;
 }
 
-/* The hub's own admins are those of its first app; an admin of another rules that one alone. */
-static bool rules_hub(const struct principal *who)
-{
-    return who->role == ROLE_ADMIN && slice_is(who->app_id, APP_MAIN);
-}
-
-static enum hub_rc demand_hub_admin(struct call *call)
-{
-    return rules_hub(call->who)
-               ? HUB_OK
-               : call_fail(call, HUB_FORBIDDEN, "this is for admins of the app %s", APP_MAIN);
-}
-
 /* ---- auth.mint ---- */
 
 static enum hub_rc token_end(struct call *call, int64_t *out_ms)
@@ -126,7 +113,7 @@ static enum hub_rc token_end(struct call *call, int64_t *out_ms)
 static enum hub_rc other_app(struct call *call, struct slice id, struct principal_spec *out)
 {
     const struct app *app = apps_by_id(call->io->apps, id);
-    if (!rules_hub(call->who)) {
+    if (!principal_rules_hub(call->who)) {
         return call_fail(call, HUB_FORBIDDEN, "tokens of another app are for its own admins");
     }
     if (!app) {
@@ -553,7 +540,7 @@ static enum hub_rc key_revoke_answer(struct call *call, const struct command *co
 static enum hub_rc rotate_prepare(struct call *call, struct buf *body)
 {
     (void)body;
-    return demand_hub_admin(call);
+    return call_demand_hub_admin(call);
 }
 
 static enum hub_rc rotate_answer(struct call *call, const struct command *command,
@@ -622,7 +609,7 @@ static struct slice given_or_drawn(struct call *call, const char *field, size_t 
 
 static enum hub_rc app_read(struct call *call)
 {
-    enum hub_rc rc = demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
     struct slice id = call_text(call, "id"), key = call_text(call, "key");
     if (rc == HUB_OK && (!app_id_valid(id) || (key.n && !app_id_valid(key)))) {
         rc = call_fail_field(call, app_id_valid(id) ? "key" : "id", "value_error",
@@ -687,7 +674,7 @@ static enum hub_rc app_update_prepare(struct call *call, struct buf *body)
                                      .enabled = call_bool(call, "enabled", true),
                                      .name = call_text(call, "name"),
                                      .limits = limits_of(call)};
-    enum hub_rc rc = demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
     if (rc == HUB_OK) {
         rc = text_fits(call, "name", APP_NAME_BYTES_MAX);
     }
@@ -714,7 +701,7 @@ static enum hub_rc app_update_answer(struct call *call, const struct command *co
 
 static bool app_visible(const struct principal *who, const struct app *app)
 {
-    return app->number == who->app || rules_hub(who);
+    return app->number == who->app || principal_rules_hub(who);
 }
 
 static enum hub_rc list_apps(struct call *call)

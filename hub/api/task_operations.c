@@ -199,8 +199,8 @@ static struct task_act act_of(const struct call *call)
     struct task_act act = {
         .asker = asker_of(call->who), .id = call_text(call, "task_id"), .after_ms = -1};
     struct slice lease = call_text(call, "lease_id");
-    if (lease.n && !task_lease_of(lease, &act.lease_number, &act.lease)) {
-        act.lease_number = UINT64_MAX; /* no lease of ours: nobody's */
+    if (lease.n && !task_lease_of(lease, &act.lease)) {
+        act.lease.number = UINT64_MAX; /* no lease of ours: nobody's */
     }
     return act;
 }
@@ -347,7 +347,7 @@ static enum hub_rc accept_answer(struct call *call, const struct command *comman
         return HUB_INTERNAL;
     }
     struct json_out o = acted_begin(call, &t);
-    task_lease_id(lease, t.number, t.lease);
+    task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), t.number, t.lease});
     put_str(&o, "lease_id", lease);
     put_time_or_null(&o, "lease_until", t.until_ms);
     json_key(&o, "task_data");
@@ -369,14 +369,14 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         struct slice text = slice_of(json_string_value(item), json_string_length(item));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
     }
     if (json_is_string(one)) {
         struct slice text = slice_of(json_string_value(one), json_string_length(one));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
@@ -384,14 +384,38 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     return n;
 }
 
+/* A task that is named must be there for the caller, and the lease be one of it: another task's is
+ * not the one that the caller thinks it holds. */
+static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uint32_t n)
+{
+    struct slice id = call_text(call, "task_id");
+    struct store_view *view = NULL;
+    struct task task;
+    if (id.n == 0) {
+        return HUB_OK;
+    }
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = task_see_call(call, view, id, &task);
+    }
+    if (rc == HUB_OK && call_json(call, "lease_id") && leases[n - 1].number != task.number) {
+        leases[n - 1] = (struct task_lease){.number = 0};
+    }
+    if (view) {
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc renew_prepare(struct call *call, struct buf *body)
 {
     struct asker asker = asker_of(call->who);
     struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
     uint32_t n = read_leases(call, leases);
+    enum hub_rc rc = renew_named(call, leases, n);
     task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
     free(leases);
-    return HUB_OK;
+    return rc;
 }
 
 static enum hub_rc renew_answer(struct call *call, const struct command *command,
@@ -418,7 +442,7 @@ static enum hub_rc renew_answer(struct call *call, const struct command *command
         gone += until == 0;
         soonest = until && (!soonest || until < soonest) ? until : soonest;
         if (!until) {
-            task_lease_id(text, lease.number, lease.lease);
+            task_lease_id(text, &lease);
             json_str(&l, text);
         }
     }

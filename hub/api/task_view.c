@@ -225,7 +225,8 @@ static void put_agent(struct json_out *o, const struct call *call, struct store_
     /* The lease is the agent's: whoever knows it may speak for it. */
     if (task_is_held(task->state) && known && agent_visible(call, &agent)) {
         char lease[TASK_LEASE_ID_BYTES + 1];
-        task_lease_id(lease, task->number, task->lease);
+        task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), task->number,
+                                                  task->lease});
         put_str(o, "lease_id", lease);
     }
 }

@@ -154,6 +154,8 @@ static const struct option run_options[] = {
     { 0, "metadata", OPTION_PAIR, OPTION_MANY, "KEY=VALUE", "what else is to be known of it", NULL },
     { 0, "interval", OPTION_SECONDS, 0, "TIME", "between beats, instead of what the hub says", NULL },
     { 0, "exec", OPTION_TEXT, 0, "COMMAND", "run by sh: for each task, its data on stdin, the result on stdout; and for every other event on its channel", NULL },
+    { 0, "vote", OPTION_TEXT, 0, "HOW", "in rounds of voting where it has a seat: first, random, or a command that gets the round on stdin and prints the option", NULL },
+    { 0, "signing-key", OPTION_FILE, 0, "FILE", "sign its ballots with the Ed25519 key in this file, which is made if it is not there", NULL },
     { 0, "grace", OPTION_SECONDS, 0, "TIME", "for work in hand when told to stop (10s)", NULL },
     { 0, "keep", OPTION_FLAG, 0, NULL, "stay registered when it ends", NULL },
     { 0 },
@@ -187,8 +189,9 @@ static const struct option discover_options[] = {
 const struct command agent_commands[] = {
     { "agent run", "be an agent: register, beat, do what comes",
       "Holds one WebSocket for as long as it runs, registers again after every lost connection, beats with the load of this machine, "
-      "and says on stderr what happens to it. SIGTERM and Ctrl-C let work in hand end, then deregister.",
-      NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .data'" },
+      "and says on stderr what happens to it. With --vote it casts a ballot in each round of voting where it has a seat: an option a line, "
+      "best first, or a score is what a command prints; nothing is an abstention, a code other than 0 no ballot. SIGTERM and Ctrl-C let work in hand end, then deregister.",
+      NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .items'" },
     { "agent ls", "the agents", NULL, NULL, ls_options, ls_run, "waggle agent ls --status active --watch" },
     { "agent discover", "the agents that fit, best health first", NULL, NULL, discover_options, discover_run,
       "waggle agent discover --capability resize --min-health 0.5 -o id" },

@@ -125,7 +125,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     }
     struct buf data = {0}, channel = {0};
     char lease[TASK_LEASE_ID_BYTES + 1];
-    task_lease_id(lease, k->number, k->lease);
+    task_lease_id(lease, &(struct task_lease){tasks_of(a)->options.life, k->number, k->lease});
     (void)buf_reserve(&data, ROOM);
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');

@@ -138,6 +138,8 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms);
 /* workers.c */
 struct worker *worker_of(struct tasks *tasks, uint32_t number); /* NULL: no such agent */
 void worker_set(struct tasks *tasks, const struct agent *agent, bool by_stream);
+bool worker_is_there(
+    const struct worker *worker); /* able to get work, but for its slots; NULL: no */
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
 void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
@@ -185,6 +187,9 @@ void task_outcome(struct apply *a, const struct task *before, bool ok);
 enum hub_rc task_tell_progress(struct apply *a, const struct task *task, bool stored);
 
 /* lease.c */
+/* Only the newest lease of a task, given in this life of the store, is one. */
+bool task_same_lease(const struct tasks *tasks, const struct task_lease *lease,
+                     const struct task *task);
 bool task_act_get(struct slice body, struct task_act *out);
 /* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
@@ -198,6 +203,7 @@ enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc
 
 /* dispatch.c */
 struct candidates *candidates_new(void);
+void candidates_free(struct candidates *candidates);
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
 

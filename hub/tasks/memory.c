@@ -395,7 +395,7 @@ void tasks_close(void *state)
     }
     balance_free(t->balance);
     free(t->workers);
-    free(t->candidates);
+    candidates_free(t->candidates);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);

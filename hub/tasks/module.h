@@ -36,6 +36,7 @@ struct tasks_options {
     _Atomic(const struct hub_settings *) *settings;
     const struct task_watcher *watchers; /* kept, not copied */
     unsigned watchers_n;
+    uint64_t life; /* task_life() of the store */
 };
 
 /* ---- for other parts of the domain ---- */
@@ -99,8 +100,7 @@ bool task_submitted_get(struct slice reply, struct task_submitted *out);
 struct task_act {
     struct asker asker;
     struct slice id;
-    uint64_t lease_number; /* of the lease_id given; 0: none was */
-    uint32_t lease;
+    struct task_lease lease; /* the one given; number 0: none was */
     bool has_percent, final; /* final: trying again is no use */
     uint8_t percent;
     uint64_t seq;          /* of progress; 0: the next */
@@ -132,10 +132,6 @@ extern const struct command_kind command_task_cancel; /* confirms too, with the 
 extern const struct command_kind command_task_replay; /* reply: task_submitted */
 
 /* One frame renews all leases of an agent; the reply names those that are lost. */
-struct task_lease {
-    uint64_t number;
-    uint32_t lease;
-};
 /* strict: one that is lost refuses the command instead. */
 void task_renew_put(struct buf *b, const struct asker *asker, bool strict,
                     const struct task_lease *leases, uint32_t n);

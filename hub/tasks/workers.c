@@ -177,12 +177,16 @@ static void ready_drop(struct tasks *t, struct worker *w)
     w->ready_at = NOT_READY;
 }
 
-/* semantics.md section 1: active, its stream open if it came by one, and a slot free. Health is
- * looked at when it is chosen, as it changes by itself. */
+/* semantics.md section 1: active, and its stream open if it came by one. Health is looked at when
+ * it is chosen, as it changes by itself. */
+bool worker_is_there(const struct worker *w)
+{
+    return w && w->agent.status == AGENT_ACTIVE && (!w->by_stream || w->agent.connection);
+}
+
 static bool is_ready(const struct worker *w)
 {
-    return w->agent.status == AGENT_ACTIVE && (!w->by_stream || w->agent.connection) &&
-           w->held_n + w->picked_n < w->agent.slots;
+    return worker_is_there(w) && w->held_n + w->picked_n < w->agent.slots;
 }
 
 /* What others see of it: nothing is written, as it may change with every task. */
