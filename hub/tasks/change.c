@@ -8,8 +8,7 @@ enum { ROOM = 640, DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
 
 enum hub_rc task_hold(struct held_task *out, const struct task *found)
 {
-    (void)buf_reserve(&out->bytes, ROOM);
-    task_pack(&out->bytes, found);
+    buf_add_slice(&out->bytes, found->row);
     return task_unpack(buf_slice(&out->bytes), &out->task) ? HUB_OK : HUB_STORE_DAMAGED;
 }
 

@@ -148,7 +148,7 @@ struct held_task {
     struct buf bytes;
     struct task task;
 };
-/* A row of its own, as a write moves what the view lent. */
+/* A row of its own, as a write moves what the view lent. found: by task_get() or task_find(). */
 enum hub_rc task_hold(struct held_task *out, const struct task *found);
 /* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
  * document: goes with the event when it is small. */
