@@ -192,8 +192,8 @@ static enum hub_rc tell_group(struct apply *a, const struct task *k, enum task_s
 
 /* ---- the change ---- */
 
-static enum hub_rc count(struct apply *a, struct tasks *t, const struct task *after,
-                         const struct task *before)
+static void count(struct apply *a, struct tasks *t, const struct task *after,
+                  const struct task *before)
 {
     struct tasks_app *app = tasks_app(t, after->app);
     struct task_totals *n = &app->totals;
@@ -206,7 +206,7 @@ static enum hub_rc count(struct apply *a, struct tasks *t, const struct task *af
     }
     n->rejected += was == TASK_LEASED && after->state == TASK_QUEUED;
     n->redelivered += was == TASK_RUNNING && after->state == TASK_QUEUED;
-    return hub_rc_of_store(task_totals_put(a->txn, after->app, n));
+    app->totals_moved = true;
 }
 
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -224,9 +224,7 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
     }
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
     if (rc == HUB_OK) {
-        rc = count(a, t, after, before);
-    }
-    if (rc == HUB_OK) {
+        count(a, t, after, before);
         rc = tell(a, after, was, event, document);
     }
     if (rc == HUB_OK) {

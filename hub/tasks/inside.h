@@ -79,6 +79,7 @@ struct tasks_app {
     bool wanted;         /* there may be somebody for somebody */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
+    bool totals_moved; /* within this batch: their row is written at its end */
 };
 
 struct tasks {
