@@ -152,3 +152,11 @@ void put_next_cursor(struct json_out *o, uint64_t next)
         put_null(o, "next_cursor");
     }
 }
+
+enum hub_rc call_reason(struct call *call, struct slice *out)
+{
+    *out = call_text(call, "reason");
+    return out->n <= REASON_BYTES_MAX
+               ? HUB_OK
+               : call_fail_field(call, "reason", "too_long", "at most %d bytes", REASON_BYTES_MAX);
+}

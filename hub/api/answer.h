@@ -40,6 +40,10 @@ enum hub_rc call_snapshot(struct call *call, struct store_view **out);
 enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
                        struct words *out);
 
+/* Why somebody asks for it, as the event of the change will say; empty: not said. */
+enum { REASON_BYTES_MAX = 256 };
+enum hub_rc call_reason(struct call *call, struct slice *out);
+
 /* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
  * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is
  * 422. */
