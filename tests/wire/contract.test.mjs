@@ -502,7 +502,7 @@ story('the balance takes every strategy in any case, and says what it did', asyn
 
 // --- section 6 ---------------------------------------------------------------------------------
 
-story('tasks and agents in their second form', async (t) => {
+story('tasks and agents in their second form', async () => {
   const made = await each([''], 'POST', '/v1/tasks', 201, { task_data: { n: 1 }, requirements: waiting });
   includesKeys(made, ['task_id', 'status']);
   assert.match(made.task_id, /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
@@ -511,5 +511,10 @@ story('tasks and agents in their second form', async (t) => {
   assert.equal(seen.id, made.task_id);
   await problem([''], 'GET', '/v1/tasks/17/status', 422);
   await problem([''], 'GET', '/v1/tasks/01890000-0000-7000-8000-000000000000/status', 404);
-  if (!ops.some((op) => op.path === '/v1/agents')) return t.diagnostic('POST /v1/agents is not served yet');
+  const agent_id = fresh('bee');
+  const agent = await each([''], 'POST', '/v1/agents', 201, { agent_id });
+  includesKeys(agent, ['agent_id', 'token']);
+  assert.equal(agent.agent_id, agent_id);
+  assert.equal((await hub.get('/api/v1/auth/whoami', { token: agent.token })).body.sub, agent_id);
+  assert.equal((await hub.post('/v1/agents', { agent_id: fresh('bee') }, { token: agent.token })).status, 403, 'admins make agents');
 });
