@@ -43,7 +43,8 @@ void modules_put(struct modules *out, struct hub *hub, void (*draw)(void *p, siz
         .tasks = {.pulses = hub->pulses,
                   .settings = &hub->settings,
                   .watchers = task_watchers,
-                  .watchers_n = sizeof task_watchers / sizeof *task_watchers},
+                  .watchers_n = sizeof task_watchers / sizeof *task_watchers,
+                  .life = task_life(hub->store)},
         .cursors = {.hash_seed = hub->hash_seed},
     };
     /* What is not here keeps nothing in memory. */

@@ -375,7 +375,8 @@ void agent_register_put(struct buf *b, const struct agent_register *r)
 {
     asker_put(b, &r->asker);
     pack_u64(b, r->connection);
-    pack_u8(b, r->resume);
+    pack_u8(b, r->created);
+    pack_slice(b, r->sealed);
     agent_pack(b, &r->agent);
 }
 
@@ -391,7 +392,8 @@ static uint32_t interval_for(const struct agents *agents, uint32_t number, const
     return (uint32_t)(interval + (seed[0] * interval) / (256 * 20)); /* up to 5 % more */
 }
 
-static void reply_registered(struct apply *a, struct command *command, const struct agent *agent)
+static void reply_registered(struct apply *a, struct command *command, const struct agent *agent,
+                             struct slice sealed)
 {
     struct buf b = {0};
     pack_i64(&b, a->now_ms);
@@ -400,6 +402,7 @@ static void reply_registered(struct apply *a, struct command *command, const str
     pack_u32(&b, agent->number);
     pack_i64(&b, settings_of(a->state)->task_lease_ms);
     pack_slice(&b, agent->id);
+    pack_slice(&b, sealed);
     apply_reply(a, command, buf_slice(&b));
     buf_done(&b);
 }
@@ -413,6 +416,7 @@ bool agent_registered_get(struct slice reply, struct agent_registered *out)
     out->number = unpack_u32(&u);
     out->lease_ms = unpack_i64(&u);
     out->id = unpack_slice(&u);
+    out->sealed = unpack_slice(&u);
     return unpack_done(&u);
 }
 
@@ -436,7 +440,8 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
     uint64_t connection = unpack_u64(&u);
-    (void)unpack_u8(&u);
+    bool created = unpack_u8(&u) != 0;
+    struct slice sealed = unpack_slice(&u);
     struct agent agent;
     if (u.bad || !agent_unpack(slice_of(u.p, (size_t)(u.end - u.p)), &agent)) {
         return HUB_BAD_REQUEST;
@@ -448,25 +453,26 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
         buf_done(&before.bytes);
         return rc;
     }
-    if (known && !asker_sees(&asker, before.agent.owner) &&
-        before.agent.status != AGENT_DEREGISTERED) {
+    bool there = known && before.agent.status != AGENT_DEREGISTERED;
+    if (there && (created || !asker_sees(&asker, before.agent.owner))) {
         buf_done(&before.bytes);
         return refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
     }
     agent.app = a->app;
     agent.number = known ? before.agent.number : agents->n + 1;
     agent.epoch = known ? before.agent.epoch + 1 : 1;
-    agent.owner =
-        known && before.agent.status != AGENT_DEREGISTERED ? before.agent.owner : asker.subject;
+    agent.owner = there ? before.agent.owner : created ? agent.id : asker.subject;
     agent.first_registered_ms = known ? before.agent.first_registered_ms : a->now_ms;
     agent.registered_ms = agent.changed_ms = agent.seen_ms = a->now_ms;
-    agent.status = agent.declared = AGENT_ACTIVE;
+    agent.status = created ? AGENT_INACTIVE : AGENT_ACTIVE; /* created: it has yet to come */
+    agent.declared = AGENT_ACTIVE;
     agent.success = known ? before.agent.success : 1;
     agent.connection = connection;
     agent.interval_ms = interval_for(agents, agent.number, a->seed);
     rc = hub_rc_of_store(agent_put(a->txn, &agent, known ? &before.agent : NULL));
     if (rc == HUB_OK) {
-        rc = tell(a, &agent, "registered", known ? before.agent.status : AGENT_STATUSES, NULL);
+        rc = tell(a, &agent, created ? "created" : "registered",
+                  known ? before.agent.status : AGENT_STATUSES, NULL);
     }
     if (rc == HUB_OK) {
         uint64_t older = agent.number <= agents->n ? agents->watches[agent.number].connection : 0;
@@ -474,7 +480,7 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
             tray_kick(a->tray, older, CLOSE_SUPERSEDED, "superseded: the agent registered again");
         }
         watch_registered(a, agents, &agent);
-        reply_registered(a, command, &agent);
+        reply_registered(a, command, &agent, sealed);
     }
     buf_done(&before.bytes);
     return rc;

@@ -750,7 +750,7 @@ static enum hub_rc consensus_answer(struct call *call, const struct command *com
 #define WORK SCHEMA({"type":"object","required":["task_id","swarm_id","coordination_strategy","status","assigned_members","started_at"],"properties":{WORK_PROPERTIES}})
 #define VERDICT_PARAMS(...) SCHEMA({"type":"object","required":[__VA_ARGS__],"properties":{"task_id":{"type":"string","minLength":1,"maxLength":128}, \
     "consensus_algorithm":{"type":["string","null"],"maxLength":64,"default":"majority-vote","description":"A rule of rounds: docs/consensus.md."}, \
-    "consensus_threshold":{"type":["number","null"],"exclusiveMinimum":0,"maximum":1,"description":"The share of the votes that decides."}, \
+    "consensus_threshold":{"type":["number","null"],"exclusiveMinimum":0.5,"maximum":1,"description":"The share of the votes that decides."}, \
     "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":604800,"default":300}, \
     "options":{"type":["array","null"],"minItems":1,"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":256},"description":"What may be voted for; the members' answers when absent."}, \
     "wait":{"type":["boolean","null"],"description":"Answer when the round is closed."}}})

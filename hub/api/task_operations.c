@@ -5,6 +5,7 @@
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
 #include "hub/api/task_view.h"
+#include "hub/tasks/pauses.h"
 
 #include <stdlib.h>
 
@@ -198,8 +199,8 @@ static struct task_act act_of(const struct call *call)
     struct task_act act = {
         .asker = asker_of(call->who), .id = call_text(call, "task_id"), .after_ms = -1};
     struct slice lease = call_text(call, "lease_id");
-    if (lease.n && !task_lease_of(lease, &act.lease_number, &act.lease)) {
-        act.lease_number = UINT64_MAX; /* no lease of ours: nobody's */
+    if (lease.n && !task_lease_of(lease, &act.lease)) {
+        act.lease.number = UINT64_MAX; /* no lease of ours: nobody's */
     }
     return act;
 }
@@ -336,7 +337,7 @@ static enum hub_rc accept_answer(struct call *call, const struct command *comman
         return HUB_INTERNAL;
     }
     struct json_out o = acted_begin(call, &t);
-    task_lease_id(lease, t.number, t.lease);
+    task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), t.number, t.lease});
     put_str(&o, "lease_id", lease);
     put_time_or_null(&o, "lease_until", t.until_ms);
     json_key(&o, "task_data");
@@ -358,14 +359,14 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         struct slice text = slice_of(json_string_value(item), json_string_length(item));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
     }
     if (json_is_string(one)) {
         struct slice text = slice_of(json_string_value(one), json_string_length(one));
-        if (!task_lease_of(text, &out[n].number, &out[n].lease)) {
+        if (!task_lease_of(text, &out[n])) {
             out[n] = (struct task_lease){.number = 0};
         }
         n++;
@@ -373,14 +374,38 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     return n;
 }
 
+/* A task that is named must be there for the caller, and the lease be one of it: another task's is
+ * not the one that the caller thinks it holds. */
+static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uint32_t n)
+{
+    struct slice id = call_text(call, "task_id");
+    struct store_view *view = NULL;
+    struct task task;
+    if (id.n == 0) {
+        return HUB_OK;
+    }
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = task_see_call(call, view, id, &task);
+    }
+    if (rc == HUB_OK && call_json(call, "lease_id") && leases[n - 1].number != task.number) {
+        leases[n - 1] = (struct task_lease){.number = 0};
+    }
+    if (view) {
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc renew_prepare(struct call *call, struct buf *body)
 {
     struct asker asker = asker_of(call->who);
     struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
     uint32_t n = read_leases(call, leases);
+    enum hub_rc rc = renew_named(call, leases, n);
     task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
     free(leases);
-    return HUB_OK;
+    return rc;
 }
 
 static enum hub_rc renew_answer(struct call *call, const struct command *command,
@@ -407,7 +432,7 @@ static enum hub_rc renew_answer(struct call *call, const struct command *command
         gone += until == 0;
         soonest = until && (!soonest || until < soonest) ? until : soonest;
         if (!until) {
-            task_lease_id(text, lease.number, lease.lease);
+            task_lease_id(text, &lease);
             json_str(&l, text);
         }
     }
@@ -668,6 +693,50 @@ static enum hub_rc clear_answer(struct call *call, const struct command *command
     return HUB_OK;
 }
 
+static enum hub_rc pause_prepare_as(struct call *call, struct buf *body, bool pause)
+{
+    struct pause_change c = {.said = call_text(call, "priority"), .pause = pause};
+    enum task_priority priority;
+    if (slice_is(c.said, "all")) {
+        c.priorities = PAUSE_ALL;
+    } else if (task_priority_of(c.said, &priority)) {
+        c.priorities = (uint8_t)(1 << priority);
+    } else {
+        return bad_priority(call, c.said);
+    }
+    enum hub_rc rc = call_reason(call, &c.reason);
+    if (rc == HUB_OK) {
+        pause_change_put(body, &c);
+    }
+    return rc;
+}
+
+static enum hub_rc pause_prepare(struct call *call, struct buf *body)
+{
+    return pause_prepare_as(call, body, true);
+}
+
+static enum hub_rc resume_prepare(struct call *call, struct buf *body)
+{
+    return pause_prepare_as(call, body, false);
+}
+
+static enum hub_rc pause_answer(struct call *call, const struct command *command,
+                                struct slice reply)
+{
+    struct pause_changed c;
+    (void)command;
+    if (!pause_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = answer_begin(call);
+    put_text(&o, "priority", c.said);
+    put_paused(&o, c.paused);
+    put_time(&o, "timestamp", c.at_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
 static bool stop_of(struct slice word, enum task_stop *out)
 {
     for (unsigned i = STOP_NONE + 1; i < TASK_STOPS; i++) {
@@ -784,12 +853,29 @@ static enum hub_rc stats(struct call *call)
     return HUB_OK;
 }
 
+static enum hub_rc paused_of(struct call *call, uint8_t *out)
+{
+    struct store_view *view;
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(pauses_of(view, call->who->app, out));
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc queues(struct call *call)
 {
     struct tasks_figures f;
+    uint8_t paused;
+    enum hub_rc rc = paused_of(call, &paused);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     figures_of(call, &f);
     struct json_out o = answer_begin(call);
     put_queue_sizes(&o, &f);
+    put_paused(&o, paused);
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
     return HUB_OK;
@@ -798,9 +884,15 @@ static enum hub_rc queues(struct call *call)
 static enum hub_rc queue_stats(struct call *call)
 {
     struct tasks_figures f;
+    uint8_t paused;
+    enum hub_rc rc = paused_of(call, &paused);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     figures_of(call, &f);
     struct json_out o = answer_begin(call);
     put_queue_sizes(&o, &f);
+    put_paused(&o, paused);
     json_key(&o, "distribution_stats");
     json_begin(&o, '{');
     put_distribution(&o, &f);
@@ -844,6 +936,9 @@ static enum hub_rc queue_stats(struct call *call)
 #define LIST_FILTER "priority":{"type":["string","null"]},"agent_id":{"type":["string","null"],"description":"That has it, or had it last."},"cursor":SHAPE_CURSOR, \
     "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100}
 #define LIST_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"tasks":REF_TASKS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}})
+#define PAUSED {"type":"array","items":{"type":"string"},"description":"Priorities that are offered to nobody."}
+#define PAUSE_PARAMS SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string","description":"One of them, or all."},"reason":SHAPE_REASON}})
+#define PAUSE_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"priority":{"type":"string"},"paused":PAUSED,"timestamp":SHAPE_TIME}})
 #define QUEUE_SIZES {"type":"object","additionalProperties":SHAPE_COUNT}
 #define DISTRIBUTION "tasks_distributed":SHAPE_COUNT,"tasks_completed":SHAPE_COUNT,"tasks_failed":SHAPE_COUNT, \
     "avg_distribution_time":{"type":"number","description":"Seconds from being queued to being offered."}, \
@@ -895,12 +990,12 @@ static const struct operation rows[] = {
     { .name = "tasks.queues", .summary = "How many tasks wait, by priority",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/queues", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"timestamp":SHAPE_TIME}}),
       .query = queues },
     { .name = "tasks.queue_stats", .summary = "How many tasks wait, and how they are distributed",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/queues/stats", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"distribution_stats":{"type":"object","properties":{DISTRIBUTION}},"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"distribution_stats":{"type":"object","properties":{DISTRIBUTION}},"timestamp":SHAPE_TIME}}),
       .query = queue_stats },
     { .name = "tasks.clear", .summary = "Cancel the queued tasks of one priority, 10,000 at a time",
       .needs = ROLE_AGENT,
@@ -908,6 +1003,16 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"priority":{"type":"string"},"cleared_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
       .kind = &command_tasks_clear, .prepare = clear_prepare, .answer = clear_answer },
+    { .name = "tasks.queue_pause", .summary = "Offer the tasks of one priority to nobody, until it is resumed; it outlives a restart",
+      .needs = ROLE_OPERATOR,
+      .routes = {{METHOD_POST, "/tasks/queues/{priority}/pause", 200, STYLE_COORDINATOR, false}},
+      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
+      .kind = &command_queue_pause, .prepare = pause_prepare, .answer = pause_answer },
+    { .name = "tasks.queue_resume", .summary = "Offer the tasks of one priority again",
+      .needs = ROLE_OPERATOR,
+      .routes = {{METHOD_POST, "/tasks/queues/{priority}/resume", 200, STYLE_COORDINATOR, false}},
+      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
+      .kind = &command_queue_pause, .prepare = resume_prepare, .answer = pause_answer },
     { .name = "tasks.get", .summary = "One task, with what was submitted, what came out, and why it waits",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/{task_id}", 200, STYLE_COORDINATOR, false}},
@@ -929,7 +1034,7 @@ static const struct operation rows[] = {
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/progress", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"percent":{"type":["number","null"],"minimum":0,"maximum":100},"seq":{"type":["integer","null"],"minimum":0,"description":"One that is not newer is dropped."},"note":{"type":["string","null"],"maxLength":512}),
-      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are."},"lease_until":SHAPE_TIME_OR_NULL}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are; the others are told live."},"lease_until":SHAPE_TIME_OR_NULL}}),
       .kind = &command_task_progress, .prepare = progress_prepare, .answer = progress_answer },
     { .name = "tasks.complete", .summary = "Say that a task is done, with its result",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,

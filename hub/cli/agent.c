@@ -207,6 +207,18 @@ static const struct option status_options[] = {
     REQUEST_OPTIONS_SEND,
     { 0 },
 };
+static const struct option create_options[] = {
+    { 0, "id", OPTION_TEXT, 0, "ID", "its name; the hub makes one when it is left out", NULL },
+    { 0, "type", OPTION_CHOICE, 0, "TYPE", "what kind of agent (general)", types },
+    { 0, "capability", OPTION_TEXT, OPTION_MANY, "C", "what it can do", NULL },
+    { 0, "slots", OPTION_NUMBER, 0, "N", "how much it does at a time (1)", NULL },
+    { 0, "ttl", OPTION_SECONDS, 0, "TIME", "how long its token is valid (as long as the hub allows)", NULL },
+    REQUEST_OPTIONS_CREATE,
+    { 0 },
+};
+static const struct field create_fields[] = {
+    { "id", "agent_id", FIELD_TEXT }, { "type", "agent_type", FIELD_TEXT }, { "capability", "capabilities", FIELD_LIST },
+    { "slots", "slots", FIELD_NUMBER }, { "ttl", "ttl_s", FIELD_SECONDS }, { 0 } };
 static const struct operand agent_and_status[] = {
     { "ID", OPTION_REQUIRED, "the agent" }, { "STATUS", OPTION_REQUIRED, "active, busy, maintenance, error, draining or inactive" }, { 0 } };
 static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { 0 } };
@@ -219,6 +231,9 @@ static const struct field status_fields[] = {
 };
 
 const struct verb agent_verbs[] = {
+    { { "agent create", "make an agent before it comes, with its token", "For admins. The token is shown this once.", NULL, create_options, request_run,
+        "waggle agent create --id bee-1 --capability resize -o json" },
+      { .method = "POST", .path = "/v1/agents", .fields = create_fields, .id = "agent_id" } },
     { { "agent show", "one agent", NULL, one_agent, show_options, request_run, "waggle agent show bee-1 --watch" },
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
     { { "agent watch", "one agent, again whenever something changes", NULL, one_agent, NULL, request_watch, NULL },

@@ -103,6 +103,8 @@ static const struct option replay_many_options[] = {
 static const struct field replay_many_fields[] = {
     { "priority", "priority", FIELD_TEXT }, { "stop-reason", "stop_reason", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { 0 } };
 
+static const struct operand pause_queue[] = { { "PRIORITY", OPTION_REQUIRED, "urgent, critical, high, normal, low or all" }, { 0 } };
+static const struct option pause_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
 static const struct option clear_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option strategy_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct field strategy_fields[] = { { "STRATEGY", "strategy", FIELD_TEXT }, { 0 } };
@@ -139,6 +141,10 @@ const struct verb task_verbs[] = {
       { .method = "GET", .path = "/api/v1/tasks/queues", .member = "queue_sizes", .channels = "tasks" } },
     { { "queue stats", "the queues and what left them", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/queues/stats", .channels = "tasks" } },
+    { { "queue pause", "offer what waits at a priority to nobody; what is being done goes on", "It outlives a restart of the hub.", pause_queue, pause_options, request_run, "waggle queue pause low --reason 'disk full'" },
+      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/pause", .fields = reason_fields, .id = "priority" } },
+    { { "queue resume", "offer it again", NULL, pause_queue, pause_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/resume", .fields = reason_fields, .id = "priority" } },
     { { "queue clear", "cancel all that waits at a priority", NULL, one_queue, clear_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/clear", .id = "cleared_count", .how = REQUEST_DESTROYS } },
     { { "lb stats", "how tasks are spread over agents", NULL, NULL, show_options, request_run, NULL },

@@ -233,14 +233,25 @@ static enum member_event event_of(enum agent_status status)
     return MEMBER_AGENT_STALE;
 }
 
+/* Whether the caller may bring this agent along: itself, or one that it sees. */
+static bool may_bring(const struct swarm_join *join, const struct agent *agent)
+{
+    return agent->status == AGENT_DEREGISTERED || slice_equal(agent->id, join->asker.subject) ||
+           asker_sees(&join->asker, agent->owner);
+}
+
 /* How a member begins: with its agent, waiting for it, or, when the caller is no agent, as it is.
  */
-static enum hub_rc begin_state(struct apply *a, const struct swarm_join *join, struct member *m)
+static enum hub_rc begin_state(struct apply *a, struct command *command,
+                               const struct swarm_join *join, struct member *m)
 {
     struct agent agent;
     enum store_rc rc = agent_find(a->view, a->app, join->agent, &agent);
     if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
         return hub_rc_of_store(rc);
+    }
+    if (rc == STORE_OK && !may_bring(join, &agent)) {
+        return refuse(a, command, HUB_NOT_FOUND, "Agent ", join->agent, " not found");
     }
     enum member_event event = rc == STORE_OK ? event_of(agent.status) : MEMBER_AGENT_GONE;
     m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
@@ -270,7 +281,7 @@ static enum hub_rc add_member(struct apply *a, struct command *command,
     m.number++;
     m.id = mint(a, "member", m.number, id);
     if (rc == HUB_OK) {
-        rc = begin_state(a, join, &m);
+        rc = begin_state(a, command, join, &m);
     }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(swarm_hold(a->view, swarm_number, &bytes, &swarm));

@@ -491,6 +491,13 @@ static int64_t best(const struct pick *p, const struct strategy *strategy)
     return at;
 }
 
+bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask)
+{
+    enum balance_strategy strategy = balance_strategy(balance, ask->app);
+    return (strategy == BALANCE_CONSISTENT_HASH && ask->key.n) ||
+           (strategy == BALANCE_GEOGRAPHIC && ask->region.n);
+}
+
 int64_t balance_pick(struct balance *balance, const struct balance_ask *ask,
                      const struct balance_candidate *list, uint32_t n)
 {

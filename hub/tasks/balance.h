@@ -66,6 +66,10 @@ struct balance_ask {
     const struct words *capabilities; /* that it wants; may be NULL */
 };
 
+/* The list must have everybody: who a key belongs to and who is nearest is found among all or not
+ * at all. For anything else a fair sample will do. */
+bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask);
+
 /* The index of the chosen one, or BALANCE_NOBODY when nobody has a free slot. A pick moves the
  * strategy on: give the task, or abort the batch. */
 enum { BALANCE_NOBODY = -1 };

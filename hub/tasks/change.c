@@ -121,7 +121,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     }
     struct buf data = {0}, channel = {0};
     char lease[TASK_LEASE_ID_BYTES + 1];
-    task_lease_id(lease, k->number, k->lease);
+    task_lease_id(lease, &(struct task_lease){tasks_of(a)->options.life, k->number, k->lease});
     (void)buf_reserve(&data, ROOM);
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
@@ -149,9 +149,10 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     return rc;
 }
 
-enum hub_rc task_tell_progress(struct apply *a, const struct task *k)
+enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
 {
     struct buf data = {0}, channel = {0};
+    enum hub_rc rc = HUB_OK;
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
     put_state(&o, k, k->state);
@@ -168,7 +169,11 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k)
     json_time(&o, a->now_ms);
     json_end(&o, '}');
     agent_channel(&channel, "task.", k->id);
-    enum hub_rc rc = apply_tell(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    if (stored) {
+        rc = apply_tell(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    } else {
+        apply_stream(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    }
     buf_done(&data);
     buf_done(&channel);
     return rc;

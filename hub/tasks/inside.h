@@ -10,6 +10,7 @@
 
 #include "hub/tasks/balance.h"
 #include "hub/tasks/module.h"
+#include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
@@ -19,10 +20,11 @@ enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
 struct kind {
     uint32_t id, app;
     uint64_t hash;
-    struct buf packed; /* needs, prefer, region */
+    struct buf packed; /* needs, prefer, region, priority */
     struct task_needs needs;
     struct words prefer;
     struct slice region;
+    uint8_t priority;  /* so that a paused queue is passed over at one look too */
     uint32_t tasks;    /* that are not over */
     bool blocked;      /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;    /* a bit an agent's number */
@@ -38,6 +40,7 @@ struct live {
     int64_t fixed_ms;     /* the earliest deadline that its row tells */
     int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
     int64_t lease_ms;     /* span */
+    uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* what the heap goes by */
     uint32_t heap_at;
@@ -54,6 +57,7 @@ struct worker {
     struct agent agent;
     bool by_stream; /* it registered over a connection: without one it gets nothing new */
     uint32_t held_n, picked_n;
+    bool busy; /* counted as such */
     struct live *held;
     uint32_t ready_at;              /* place among its app's ready ones; NOT_READY */
     double success, success_stored; /* moving average */
@@ -77,6 +81,7 @@ struct tasks_app {
     uint32_t ready_n, ready_cap;
     uint32_t ready_from; /* candidates are looked for from here: all get their chance */
     bool wanted;         /* there may be somebody for somebody */
+    uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
 };
@@ -98,6 +103,7 @@ struct tasks {
     struct kind *kind_buckets[KIND_BUCKETS];
     struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
+    _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
@@ -130,6 +136,8 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms);
 /* workers.c */
 struct worker *worker_of(struct tasks *tasks, uint32_t number); /* NULL: no such agent */
 void worker_set(struct tasks *tasks, const struct agent *agent, bool by_stream);
+bool worker_is_there(
+    const struct worker *worker); /* able to get work, but for its slots; NULL: no */
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
 void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
@@ -165,9 +173,13 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);
 
-enum hub_rc task_tell_progress(struct apply *a, const struct task *task);
+/* stored: as an event of the channel's history, else live alone. */
+enum hub_rc task_tell_progress(struct apply *a, const struct task *task, bool stored);
 
 /* lease.c */
+/* Only the newest lease of a task, given in this life of the store, is one. */
+bool task_same_lease(const struct tasks *tasks, const struct task_lease *lease,
+                     const struct task *task);
 bool task_act_get(struct slice body, struct task_act *out);
 /* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
@@ -181,6 +193,7 @@ enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc
 
 /* dispatch.c */
 struct candidates *candidates_new(void);
+void candidates_free(struct candidates *candidates);
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
 

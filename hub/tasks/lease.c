@@ -7,12 +7,27 @@ enum { PROGRESS_EVERY_MS = 250, RENEWALS_MAX = 100000 };
 
 /* ---- bodies and replies ---- */
 
+static void lease_put(struct buf *b, const struct task_lease *lease)
+{
+    pack_u64(b, lease->life);
+    pack_u64(b, lease->number);
+    pack_u32(b, lease->lease);
+}
+
+static struct task_lease lease_get(struct unpack *u)
+{
+    struct task_lease lease;
+    lease.life = unpack_u64(u);
+    lease.number = unpack_u64(u);
+    lease.lease = unpack_u32(u);
+    return lease;
+}
+
 void task_act_put(struct buf *b, const struct task_act *act)
 {
     asker_put(b, &act->asker);
     pack_slice(b, act->id);
-    pack_u64(b, act->lease_number);
-    pack_u32(b, act->lease);
+    lease_put(b, &act->lease);
     pack_u8(b, act->has_percent);
     pack_u8(b, act->final);
     pack_u8(b, act->percent);
@@ -27,8 +42,7 @@ bool task_act_get(struct slice body, struct task_act *out)
     struct unpack u = unpack_of(body);
     out->asker = asker_get(&u);
     out->id = unpack_slice(&u);
-    out->lease_number = unpack_u64(&u);
-    out->lease = unpack_u32(&u);
+    out->lease = lease_get(&u);
     out->has_percent = unpack_u8(&u) != 0;
     out->final = unpack_u8(&u) != 0;
     out->percent = unpack_u8(&u);
@@ -134,9 +148,10 @@ static enum hub_rc lease_lost(struct apply *a, struct command *command, const st
                        " is not held any more");
 }
 
-static bool same_lease(const struct task_act *act, const struct task *task)
+bool task_same_lease(const struct tasks *t, const struct task_lease *lease, const struct task *task)
 {
-    return act->lease_number == task->number && act->lease == task->lease;
+    return lease->life == t->options.life && lease->number == task->number &&
+           lease->lease == task->lease;
 }
 
 /* Its lease lapsed while it ran, and it waits for another agent still. */
@@ -164,7 +179,7 @@ static enum hub_rc report(struct apply *a, struct command *command, struct slice
     }
     enum hub_rc rc = task_see(a, command, &act, &held);
     const struct task *k = &held.task;
-    if (rc == HUB_OK && !same_lease(&act, k)) {
+    if (rc == HUB_OK && !task_same_lease(tasks_of(a), &act.lease, k)) {
         rc = lease_lost(a, command, &act);
     }
     if (rc == HUB_OK && k->state != r->done && k->state != r->or) {
@@ -325,27 +340,29 @@ const struct command_kind command_task_ask = {
 
 /* ---- progress ---- */
 
-/* Four a second are kept and told; of what comes between, the newest is all that is missed. It
- * renews the lease each time. */
+/* Four a second are kept; what comes between is told live. It renews the lease each time. What was
+ * told last is in memory alone: after a start or an aborted batch the row's number counts. */
 static enum hub_rc progress(struct apply *a, const struct task_act *act, const struct task *task,
                             bool *out_stored)
 {
     struct tasks *t = tasks_of(a);
     struct live *live = live_find(t, task->number);
-    uint64_t seq = act->seq ? act->seq : task->progress_seq + 1;
+    uint64_t told = live->told_seq > task->progress_seq ? live->told_seq : task->progress_seq;
+    uint64_t seq = act->seq ? act->seq : told + 1;
     live->lease_due_ms = a->now_ms + live->lease_ms;
     live_due(t, live);
-    *out_stored = seq > task->progress_seq && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
-    if (!*out_stored) {
+    *out_stored = seq > told && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
+    if (seq <= told) {
         return HUB_OK;
     }
+    live->told_seq = seq;
     struct task after = *task;
     after.progress_seq = seq;
     after.progress_ms = a->now_ms;
     after.percent = act->has_percent ? act->percent : after.percent;
     after.note = act->text.n ? act->text : after.note;
-    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, &after, task));
-    return rc == HUB_OK ? task_tell_progress(a, &after) : rc;
+    enum hub_rc rc = *out_stored ? hub_rc_of_store(task_put(a->txn, &after, task)) : HUB_OK;
+    return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
 }
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
@@ -357,7 +374,8 @@ static enum hub_rc progress_apply(struct apply *a, struct command *command, stru
         return HUB_BAD_REQUEST;
     }
     enum hub_rc rc = task_see(a, command, &act, &held);
-    if (rc == HUB_OK && (!same_lease(&act, &held.task) || held.task.state != TASK_RUNNING)) {
+    if (rc == HUB_OK && (!task_same_lease(tasks_of(a), &act.lease, &held.task) ||
+                         held.task.state != TASK_RUNNING)) {
         rc = lease_lost(a, command, &act);
     }
     if (rc == HUB_OK) {
@@ -382,16 +400,16 @@ void task_renew_put(struct buf *b, const struct asker *asker, bool strict,
     pack_u8(b, strict);
     pack_u32(b, n);
     for (uint32_t i = 0; i < n; i++) {
-        pack_u64(b, leases[i].number);
-        pack_u32(b, leases[i].lease);
+        lease_put(b, &leases[i]);
     }
 }
 
-static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker, uint64_t number,
-                     uint32_t lease)
+static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker,
+                     const struct task_lease *lease)
 {
-    struct live *live = live_find(t, number);
-    if (!live || live->app != a->app || live->lease != lease || live->state != TASK_RUNNING) {
+    struct live *live = live_find(t, lease->number);
+    if (!live || live->app != a->app || lease->life != t->options.life ||
+        live->lease != lease->lease || live->state != TASK_RUNNING) {
         return 0;
     }
     const struct worker *w = worker_of(t, live->agent);
@@ -417,11 +435,9 @@ static enum hub_rc renew_apply(struct apply *a, struct command *command, struct 
     pack_i64(&b, a->now_ms);
     pack_u32(&b, n);
     for (uint32_t i = 0; i < n && !u.bad; i++) {
-        uint64_t number = unpack_u64(&u);
-        uint32_t lease = unpack_u32(&u);
-        pack_u64(&b, number);
-        pack_u32(&b, lease);
-        int64_t until = renew(a, t, &asker, number, lease);
+        struct task_lease lease = lease_get(&u);
+        lease_put(&b, &lease);
+        int64_t until = renew(a, t, &asker, &lease);
         lost = lost || !until;
         pack_i64(&b, until);
     }
@@ -451,8 +467,7 @@ bool task_renewed_get(struct slice reply, struct task_renewed *out)
 bool task_renewed_next(struct task_renewed *renewed, struct task_lease *out, int64_t *out_until_ms)
 {
     struct unpack u = unpack_of(renewed->rest);
-    out->number = unpack_u64(&u);
-    out->lease = unpack_u32(&u);
+    *out = lease_get(&u);
     *out_until_ms = unpack_i64(&u);
     renewed->rest = slice_of(u.p, (size_t)(u.end - u.p));
     return !u.bad;

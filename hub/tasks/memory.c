@@ -323,6 +323,7 @@ void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
         return;
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
+    live->told_seq = runs_on ? live->told_seq : 0;
     live->picked = false;
     live->state = k->state;
     live->lease = k->lease;
@@ -383,7 +384,7 @@ void tasks_close(void *state)
     }
     balance_free(t->balance);
     free(t->workers);
-    free(t->candidates);
+    candidates_free(t->candidates);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);
@@ -491,6 +492,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     }
     if (rc == HUB_OK) {
         rc = balance_load(t->balance, view);
+    }
+    if (rc == HUB_OK) {
+        rc = pauses_load(t, view);
     }
     if (rc == HUB_OK) {
         rc = load_workers(t, view, start);

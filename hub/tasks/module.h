@@ -32,10 +32,11 @@ struct task_watcher {
 };
 
 struct tasks_options {
-    const struct pulses *pulses;
+    struct pulses *pulses;
     _Atomic(const struct hub_settings *) *settings;
     const struct task_watcher *watchers; /* kept, not copied */
     unsigned watchers_n;
+    uint64_t life; /* task_life() of the store */
 };
 
 /* ---- for other parts of the domain ---- */
@@ -68,6 +69,8 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
 struct balance *tasks_balance(void *module_state);
 /* Tasks that an agent holds now, by its number; the writer's. */
 uint32_t tasks_held_by(const void *module_state, uint32_t agent);
+/* Active agents that hold as many tasks as they have slots: shown as busy; any thread. */
+uint64_t tasks_busy_agents(const void *module_state);
 
 /* ---- commands ---- */
 
@@ -91,8 +94,7 @@ bool task_submitted_get(struct slice reply, struct task_submitted *out);
 struct task_act {
     struct asker asker;
     struct slice id;
-    uint64_t lease_number; /* of the lease_id given; 0: none was */
-    uint32_t lease;
+    struct task_lease lease; /* the one given; number 0: none was */
     bool has_percent, final; /* final: trying again is no use */
     uint8_t percent;
     uint64_t seq;          /* of progress; 0: the next */
@@ -124,10 +126,6 @@ extern const struct command_kind command_task_cancel; /* confirms too, with the 
 extern const struct command_kind command_task_replay; /* reply: task_submitted */
 
 /* One frame renews all leases of an agent; the reply names those that are lost. */
-struct task_lease {
-    uint64_t number;
-    uint32_t lease;
-};
 /* strict: one that is lost refuses the command instead. */
 void task_renew_put(struct buf *b, const struct asker *asker, bool strict,
                     const struct task_lease *leases, uint32_t n);

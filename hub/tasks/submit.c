@@ -376,7 +376,7 @@ static enum hub_rc stopped(struct apply *a, struct command *command, const struc
                            const struct task *task)
 {
     struct task after = *task;
-    bool same = act->lease_number == task->number && act->lease == task->lease;
+    bool same = task_same_lease(tasks_of(a), &act->lease, task);
     if (same && task->state == TASK_CANCELLED) {
         return HUB_OK;
     }
@@ -390,7 +390,7 @@ static enum hub_rc stopped(struct apply *a, struct command *command, const struc
 static enum hub_rc cancel_one(struct apply *a, struct command *command, const struct task_act *act,
                               const struct task *task)
 {
-    if (act->lease_number) {
+    if (act->lease.number) {
         return stopped(a, command, act, task);
     }
     if (task->state == TASK_CANCELLED || task->state == TASK_CANCELLING) {

@@ -329,21 +329,30 @@ static uint64_t number_within(struct slice id)
     return 0;
 }
 
-void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], uint64_t number, uint32_t lease)
+uint64_t task_life(const struct store *store)
 {
-    (void)snprintf(out, TASK_LEASE_ID_BYTES + 1, "lease_%016llx%08lx", (unsigned long long)number,
-                   (unsigned long)lease);
+    return be64_get(store_epoch(store)); /* the half that a restore draws anew */
 }
 
-bool task_lease_of(struct slice text, uint64_t *out_number, uint32_t *out_lease)
+void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], const struct task_lease *lease)
 {
-    uint64_t lease;
+    (void)snprintf(out, TASK_LEASE_ID_BYTES + 1, "lease_%016llx%016llx%08lx",
+                   (unsigned long long)lease->life, (unsigned long long)lease->number,
+                   (unsigned long)lease->lease);
+}
+
+bool task_lease_of(struct slice text, struct task_lease *out)
+{
+    struct task_lease lease;
+    uint64_t count;
     if (text.n != TASK_LEASE_ID_BYTES || !slice_starts(text, "lease_") ||
-        !hex_of(slice_of(text.p + 6, 16), out_number) ||
-        !hex_of(slice_of(text.p + 22, 8), &lease)) {
+        !hex_of(slice_of(text.p + 6, 16), &lease.life) ||
+        !hex_of(slice_of(text.p + 22, 16), &lease.number) ||
+        !hex_of(slice_of(text.p + 38, 8), &count)) {
         return false;
     }
-    *out_lease = (uint32_t)lease;
+    lease.lease = (uint32_t)count;
+    *out = lease;
     return true;
 }
 

@@ -183,10 +183,19 @@ enum store_rc task_document(struct store_view *view, uint64_t number, enum task_
 /* Ids. The random part keeps numbers of others from being guessed at. */
 void task_id_mint(struct buf *out, uint64_t number, const uint8_t *seed);
 void task_uuid_mint(struct buf *out, uint64_t number, int64_t now_ms, const uint8_t *seed);
-/* "lease_" and hex: number and count of offers. */
-enum { TASK_LEASE_ID_BYTES = 30 };
-void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], uint64_t number, uint32_t lease);
-bool task_lease_of(struct slice text, uint64_t *out_number, uint32_t *out_lease);
+/* What names a lease. A store that was restored counts its offers from the backup on once more: the
+ * life keeps those that were made after the backup from being taken for the new ones. */
+struct task_lease {
+    uint64_t life;   /* task_life() of the store that it was given by */
+    uint64_t number; /* of the task; 0: none */
+    uint32_t lease;  /* its count of offers */
+};
+/* The same until the store is restored. */
+uint64_t task_life(const struct store *store);
+/* "lease_" and hex: life, number and count of offers. */
+enum { TASK_LEASE_ID_BYTES = 46 };
+void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], const struct task_lease *lease);
+bool task_lease_of(struct slice text, struct task_lease *out);
 
 /* Lists, newest first. */
 enum task_index {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runBinary, startHub, until } from '../wire/lib/hub.mjs';
-import { inOrder, story } from '../wire/lib/story.mjs';
+import { inOrder, refused, story } from '../wire/lib/story.mjs';
 import { furnish, readAll, withFolder } from './lib.mjs';
 
 const CHANNELS = ['orders', 'orders.eu', 'swarm-log', 'long.tail'];
@@ -18,6 +18,15 @@ async function everything(hub) {
   return { events, agents };
 }
 
+/** One agent, to whom the one task that waits for it is offered. */
+async function keeper(hub) {
+  const bee = await hub.connect();
+  await bee.subscribe('agent.keeper');
+  await bee.call('agents.register', { agent_id: 'keeper', agent_type: 'worker', capabilities: ['keeping'] });
+  const { data: { task_id, lease_id } } = await bee.next((frame) => frame.event === 'task_offered');
+  return { bee, lease: { task_id, lease_id } };
+}
+
 const ids = (answer) => answer.agents.map((agent) => agent.agent_id).sort();
 
 story('a backup made while publishers write is restored as of its moment', async (t) => {
@@ -27,6 +36,7 @@ story('a backup made while publishers write is restored as of its moment', async
     await furnish(home, { rounds: 20 });
     const hub = await startHub({ dir: home });
     const bee = await hub.connect();
+    await bee.call('tasks.submit', { task_data: {}, requirements: { capabilities: ['keeping'] } });
     const before = await everything(hub);
 
     let writing = true;
@@ -58,6 +68,7 @@ story('a backup made while publishers write is restored as of its moment', async
     assert.equal((await hub.post('/api/v1/admin/backups', {}, { token: token.token })).status, 403);
     const [{ epoch }] = await bee.subscribe('orders');
     const after = await everything(hub);
+    const given = await keeper(hub); // after the backup, which knows nothing of it
 
     const backup = join(home, 'data/backups/tuesday');
     assert.equal(statSync(join(backup, 'data.mdb')).mode & 0o077, 0, 'nobody else may read it');
@@ -95,6 +106,13 @@ story('a backup made while publishers write is restored as of its moment', async
     assert.notEqual(position.epoch, epoch);
     assert.equal(position.recovered, false);
     assert.equal((await bee2.publish('orders', 'after', 1)).offset, last + 1);
+    // Nor is a lease that was given after the backup, though the same task is offered to the same agent.
+    const held = await keeper(second);
+    assert.equal(held.lease.task_id, given.lease.task_id);
+    await refused(held.bee.call('tasks.accept', given.lease), 'lease_lost', 409);
+    await held.bee.call('tasks.accept', held.lease);
+    await refused(held.bee.call('tasks.complete', given.lease), 'lease_lost', 409);
+    await held.bee.call('tasks.complete', held.lease);
     await second.kill9();
     await second.stop();
 

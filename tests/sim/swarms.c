@@ -145,8 +145,7 @@ static void act(struct run *r, const struct command_kind *kind, const struct tas
     struct buf body = {0};
     struct task_act a = {.asker = boss(),
                          .id = task->id,
-                         .lease_number = task->number,
-                         .lease = task->lease,
+                         .lease = {task_life(r->w->hub.store), task->number, task->lease},
                          .after_ms = -1,
                          .final = final,
                          .text = slice_str("?"),

@@ -142,8 +142,7 @@ static void act(struct run *r, const struct command_kind *kind, enum asked asked
     struct buf body = {0};
     struct task_act a = {.asker = boss(),
                          .id = id_of(r, number, id),
-                         .lease_number = lease ? number : 0,
-                         .lease = lease,
+                         .lease = {task_life(r->w->hub.store), lease ? number : 0, lease},
                          .after_ms = -1,
                          .final = rng_percent(&r->w->rng, 5),
                          .text = slice_str("?"),
@@ -156,7 +155,7 @@ static void do_renew(struct run *r, uint64_t number)
 {
     struct asker asker = boss();
     struct buf body = {0};
-    struct task_lease lease = {.number = number, .lease = r->tasks[number].held_lease};
+    struct task_lease lease = {task_life(r->w->hub.store), number, r->tasks[number].held_lease};
     task_renew_put(&body, &asker, false, &lease, 1);
     ask(r, &command_task_renew, ASKED_RENEW, number, &body);
 }

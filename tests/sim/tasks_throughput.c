@@ -73,8 +73,7 @@ static void give_act(struct bench *b, const struct command_kind *kind, const str
     struct buf *arena = begin(b, kind, &command);
     struct task_act act = {.asker = {.subject = slice_str("boss"), .all = true},
                            .id = task->id,
-                           .lease_number = task->number,
-                           .lease = task->lease,
+                           .lease = {task_life(b->w->hub.store), task->number, task->lease},
                            .document = slice_str("{\"ok\":1}")};
     task_act_put(arena, &act);
     end(command, arena);

@@ -235,7 +235,7 @@ static void tasks_of_others_are_not_found(void **state)
     (void)snprintf(path, sizeof path, "/tasks/%s", t.task);
     assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        (void)snprintf(t.lease, sizeof t.lease, "lease_000000000000000100000001");
+        (void)snprintf(t.lease, sizeof t.lease, "lease_0100000000000000000000000000000100000001");
         assert_int_equal(report(t.other, verbs[i], ""), HUB_NOT_FOUND);
     }
     assert_int_equal(request(t.f, t.other, METHOD_GET, "/tasks", NULL), HUB_OK);
@@ -272,6 +272,34 @@ static void who_rejects_is_left_in_peace_for_a_while(void **state)
     assert_string_equal(state_of(t.bee, t.task), "queued");
     wait_ms(1000);
     assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+/* As when the same agent is offered the same task in a hub before and after it was restored from a
+ * backup: number and count are equal, and only the life of the store tells the two leases apart. */
+static void a_lease_of_before_a_restore_is_not_honoured(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = {"accept", "complete", "fail", "progress", "cancel"};
+    struct task_lease lease;
+    char old[64], held[64];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_true(task_lease_of(slice_str(t.lease), &lease));
+    assert_int_equal(lease.life, task_life(t.f->hub.store));
+    (void)snprintf(held, sizeof held, "%s", t.lease);
+    lease.life++;
+    task_lease_id(old, &lease);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        (void)snprintf(t.lease, sizeof t.lease, "%s", old);
+        assert_int_equal(report(t.bee, verbs[i], ""), HUB_LEASE_LOST);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+    }
+    assert_string_equal(t.lease, held);
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", old), HUB_OK);
+    assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
 }
 
 static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
@@ -446,6 +474,41 @@ static void why_waiting_names_what_is_missing(void **state)
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
 }
 
+static void expect_agent(const char *status, int64_t held)
+{
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), status);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), held);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/registry/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/status_counts/busy")),
+                     strcmp(status, "busy") == 0);
+    assert_int_equal(tasks_busy_agents(writer_module(t.f->hub.writer, MODULE_TASKS)),
+                     strcmp(status, "busy") == 0);
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover", body), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+}
+
+static void an_agent_is_busy_while_its_slots_are_taken(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    /* Its own word goes first. */
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"draining\"}"), HUB_OK);
+    expect_agent("draining", 2);
+}
+
 /* ---- cancel, input, clear ---- */
 
 static void cancelling_waits_for_the_agent_or_its_grace(void **state)
@@ -507,6 +570,40 @@ static void clearing_a_queue_cancels_what_waits_in_it(void **state)
     assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 0);
     assert_int_equal(json_integer_value(member(t.f, "queue_sizes/normal")), 1);
     assert_int_equal(json_integer_value(member(t.f, "distribution_stats/states/cancelled")), 3);
+}
+
+static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
+{
+    (void)state;
+    assert_int_equal(post(t.bee, "/tasks/queues/low/pause"), HUB_FORBIDDEN);
+    assert_int_equal(post(t.boss, "/tasks/queues/odd/pause"), HUB_BAD_REQUEST);
+    assert_int_equal(post(t.boss, "/tasks/queues/low/pause {\"reason\":\"disk\"}"), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    submit(",\"priority\":\"low\"");
+    char low[sizeof t.task];
+    (void)snprintf(low, sizeof low, "%s", t.task);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "queue_paused");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "leased"); /* the others go on */
+    /* However long it waits, and over a start of the hub. */
+    wait_ms(240000);
+    assert_string_equal(state_of(t.boss, low), "queued");
+    writer_free(t.f->hub.writer);
+    fixture_writer(t.f);
+    struct writer_port port = {
+        .inbox = t.f->io.inbox, .home = t.f->io.pool.home, .wake = fixture_wake};
+    writer_port_set(t.f->hub.writer, 0, &port);
+    settle();
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 1);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_int_equal(post(t.boss, "/tasks/queues/all/resume"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "paused")), 0);
+    assert_string_equal(state_of(t.boss, low), "leased");
 }
 
 static void lists_page_and_filter(void **state)
@@ -573,6 +670,74 @@ static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
     assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
 }
 
+/* ---- strategies among many ---- */
+
+enum { MANY = 2000, ASKED = 12, HAS_MARS = 1777 };
+
+static void many_agents_come(const char *strategy)
+{
+    for (int i = 0; i < MANY; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, i == HAS_MARS ? ",\"region\":\"mars\"" : ",\"region\":\"earth\"");
+    }
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"strategy\":\"%s\"}", strategy);
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy", body), HUB_OK);
+}
+
+/* Who got the task; it is done then, so that nobody has more than others. */
+static void done_by(const char *wish, char out[64])
+{
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    (void)snprintf(out, 64, "%s", text(t.f, "task/agent_id"));
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+}
+
+static void a_key_keeps_its_agent_among_thousands(void **state)
+{
+    (void)state;
+    char first[64], again[64];
+    many_agents_come("consistent_hash");
+    done_by(",\"sticky_key\":\"customer-7\"", first);
+    for (int i = 1; i < ASKED; i++) {
+        done_by(",\"sticky_key\":\"customer-7\"", again);
+        assert_string_equal(again, first);
+    }
+}
+
+static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
+{
+    (void)state;
+    char who[64];
+    many_agents_come("geographic");
+    for (int i = 0; i < ASKED; i++) {
+        done_by(",\"region\":\"mars\"", who);
+        assert_string_equal(who, "a1777");
+    }
+}
+
+static void a_key_goes_elsewhere_when_the_preferred_agent_is_full(void **state)
+{
+    (void)state;
+    static const char *const wish = ",\"sticky_key\":\"k\",\"prefer_agents\":[\"b1\"]";
+    agent_comes(t.bee, "b1", ",\"slots\":1");
+    agent_comes(t.bee, "b2", ",\"slots\":1");
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"consistent_hash\"}"),
+                     HUB_OK);
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    submit(wish);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    submit(wish);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -585,6 +750,7 @@ int main(void)
         CLAIM(tasks_of_others_are_not_found),
         CLAIM(an_unanswered_offer_goes_to_another_agent),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
+        CLAIM(a_lease_of_before_a_restore_is_not_honoured),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
@@ -594,12 +760,17 @@ int main(void)
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
+        CLAIM(an_agent_is_busy_while_its_slots_are_taken),
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),
+        CLAIM(a_paused_queue_stands_still_until_it_is_resumed),
         CLAIM(lists_page_and_filter),
         CLAIM(an_agent_gets_no_more_than_its_slots),
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
+        CLAIM(a_key_keeps_its_agent_among_thousands),
+        CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

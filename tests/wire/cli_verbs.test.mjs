@@ -24,6 +24,7 @@ const typed = [
   ['swarm leave --swarm-id swarm123', 'POST /swarm/leave', { swarm_id: 'swarm123' }],
   // The others.
   ['network create --name n --agents a --agents b,c --strategy round-robin', 'POST /agents/networks', { name: 'n', agents: ['a', 'b', 'c'], coordination_strategy: 'round-robin' }],
+  ['agent create --id bee-1 --capability a,b --ttl 90s', 'POST http://hub/v1/agents', { agent_id: 'bee-1', capabilities: ['a', 'b'], ttl_s: 90 }],
   ['network rm n/1', 'DELETE /agents/networks/n%2F1', null],
   ['swarm consensus --task-id t --options yes,no --wait', 'POST /swarm/consensus', { task_id: 't', options: ['yes', 'no'], wait: true }],
   ["swarm coordinate --task 'sum up' --collaborators 3", 'POST /swarm/coordinate', { task: 'sum up', collaborators: 3 }],
@@ -36,6 +37,8 @@ const typed = [
   ['task input t1 yes', 'POST /tasks/t1/input', { input: 'yes' }],
   ['task input t1 3', 'POST /tasks/t1/input', { input: 3 }],
   ['task dlq replay --stop-reason timeout --limit 5', 'POST /tasks/dead-letters/replay', { stop_reason: 'timeout', limit: 5 }],
+  ["queue pause low --reason 'disk full'", 'POST /tasks/queues/low/pause', { reason: 'disk full' }],
+  ['queue resume all', 'POST /tasks/queues/all/resume', null],
   ['queue clear low', 'POST /tasks/queues/low/clear', null],
   ['lb strategy round_robin', 'PUT /load-balancer/strategy?strategy=round_robin', null],
   ["consensus open 'Ship it?' --electorate a,b,c --rule supermajority --threshold 3/4 --quorum 0.6 --revote --for 10m", 'POST /consensus',
