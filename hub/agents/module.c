@@ -283,7 +283,7 @@ static enum hub_rc tell_watchers(struct apply *a, const struct agent *agent,
 }
 
 static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, const char *event,
-                                 enum agent_status before, const char *reason)
+                                 enum agent_status before, struct slice reason)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -302,9 +302,9 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (reason) {
+    if (reason.n) {
         json_key(&o, "reason");
-        json_str(&o, reason);
+        json_text(&o, reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -320,7 +320,7 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
 }
 
 static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
-                        enum agent_status before, const char *reason)
+                        enum agent_status before, struct slice reason)
 {
     enum hub_rc rc = tell_watchers(a, agent, before);
     return rc == HUB_OK ? tell_channels(a, agent, event, before, reason) : rc;
@@ -472,7 +472,7 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     rc = hub_rc_of_store(agent_put(a->txn, &agent, known ? &before.agent : NULL));
     if (rc == HUB_OK) {
         rc = tell(a, &agent, created ? "created" : "registered",
-                  known ? before.agent.status : AGENT_STATUSES, NULL);
+                  known ? before.agent.status : AGENT_STATUSES, slice_of(NULL, 0));
     }
     if (rc == HUB_OK) {
         uint64_t older = agent.number <= agents->n ? agents->watches[agent.number].connection : 0;
@@ -492,7 +492,7 @@ const struct command_kind command_agent_register = {
 /* ---- a change of state, whoever asks for it ---- */
 
 static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agent_status status,
-                             const char *event, const char *reason)
+                             const char *event, struct slice reason)
 {
     struct agents *agents = a->state;
     struct agent after = held->agent;
@@ -621,7 +621,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         (status != held.agent.status || status != held.agent.declared)) {
         held.agent.declared = status;
         agents->watches[held.agent.number].closed_ms = 0;
-        rc = change_to(a, &held, status, "status_changed", NULL);
+        rc = change_to(a, &held, status, "status_changed", change.reason);
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, status);
@@ -642,7 +642,7 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
     if (rc == HUB_OK) {
-        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", NULL);
+        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, AGENT_DEREGISTERED);
@@ -709,7 +709,7 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
         w->closed_ms = a->now_ms;
         if (held.agent.status != AGENT_STALE) {
             held.agent.connection = 0;
-            rc = change_to(a, &held, AGENT_STALE, "stale", "its connection closed");
+            rc = change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
         } else {
             look_again(agents, number, a->now_ms);
         }
@@ -788,7 +788,7 @@ static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64
     bool timed_out = suspect != INT64_MAX && silence >= stretched(rules.timeout_ms, late);
     if (gone || timed_out) {
         return change_to(a, held, AGENT_INACTIVE, "inactive",
-                         gone ? "its connection did not come back" : "no heartbeat");
+                         slice_str(gone ? "its connection did not come back" : "no heartbeat"));
     }
     /* Only a beat leads back: neither a late hub nor a new start makes a silent agent well. */
     bool back =
@@ -796,10 +796,10 @@ static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64
     if (held->agent.status == AGENT_STALE && back) {
         enum agent_status status =
             held->agent.declared == AGENT_STALE ? AGENT_ACTIVE : held->agent.declared;
-        return change_to(a, held, status, "recovered", "it beats again");
+        return change_to(a, held, status, "recovered", slice_str("it beats again"));
     }
     if (held->agent.status != AGENT_STALE && silence >= suspect) {
-        return change_to(a, held, AGENT_STALE, "stale", "heartbeats are missing");
+        return change_to(a, held, AGENT_STALE, "stale", slice_str("heartbeats are missing"));
     }
     return HUB_OK;
 }

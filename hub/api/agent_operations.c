@@ -148,10 +148,10 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
 
 /* ---- agents.status, agents.deregister ---- */
 
-static enum hub_rc change_prepare(struct call *call, struct buf *body)
+static enum hub_rc deregister_prepare(struct call *call, struct buf *body)
 {
     struct agent_change change = {.asker = asker_of(call->who), .id = agent_meant(call)};
-    enum hub_rc rc = agent_read_metrics(call, &change.metrics);
+    enum hub_rc rc = call_reason(call, &change.reason);
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
     }
@@ -167,6 +167,9 @@ static enum hub_rc status_prepare(struct call *call, struct buf *body)
         return agent_bad_word(call, status, "AgentStatus");
     }
     enum hub_rc rc = agent_read_metrics(call, &change.metrics);
+    if (rc == HUB_OK) {
+        rc = call_reason(call, &change.reason);
+    }
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
     }
@@ -670,7 +673,7 @@ static enum hub_rc registry_stats(struct call *call)
 #define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
 #define STATUS_PARAMS SCHEMA({"type":"object","required":["status"],"properties":{ \
     "agent_id":AGENT_ID_OR_OWN, \
-    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]}, \
+    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]},"reason":SHAPE_REASON, \
     "load_metrics":LOAD_METRICS}})
 #define STATS_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"stats":{"type":"object","properties":{ \
     "total_agents":SHAPE_COUNT, \
@@ -714,9 +717,9 @@ static const struct operation rows[] = {
     { .name = "agents.deregister", .summary = "Take an agent out of the registry",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
-      .params = ONE_AGENT,
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
-      .kind = &command_agent_deregister, .prepare = change_prepare, .answer = deregister_answer },
+      .kind = &command_agent_deregister, .prepare = deregister_prepare, .answer = deregister_answer },
     { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_PUT, "/agents/{agent_id}/status", 200, STYLE_COORDINATOR, false}},

@@ -80,8 +80,11 @@ static enum hub_rc leave_prepare(struct call *call, struct buf *body)
     struct swarm_leave leave = {.asker = asker_of(call->who),
                                 .swarm_id = call_text(call, "swarm_id"),
                                 .member_id = call_text(call, "member_id")};
-    swarm_leave_put(body, &leave);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &leave.reason);
+    if (rc == HUB_OK) {
+        swarm_leave_put(body, &leave);
+    }
+    return rc;
 }
 
 static enum hub_rc leave_answer(struct call *call, const struct command *command,
@@ -778,7 +781,7 @@ static const struct operation rows[] = {
     { .name = "swarm.leave", .summary = "Leave a swarm: one member, or all of the caller's",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/leave", 200), SWARM_PATH(METHOD_POST, "/{swarm_id}/leave", 200)},
-      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID}}),
+      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID,"reason":SHAPE_REASON}}),
       .answer_schema = LEFT,
       .kind = &command_swarm_leave, .prepare = leave_prepare, .answer = leave_answer },
     { .name = "swarm.list", .summary = "Swarms and their members, newest first",

@@ -212,6 +212,16 @@ static enum hub_rc act_prepare(struct call *call, struct buf *body)
     return HUB_OK;
 }
 
+static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
+{
+    struct task_act act = act_of(call);
+    enum hub_rc rc = call_reason(call, &act.text);
+    if (rc == HUB_OK) {
+        task_act_put(body, &act);
+    }
+    return rc;
+}
+
 static enum hub_rc progress_prepare(struct call *call, struct buf *body)
 {
     struct task_act act = act_of(call);
@@ -671,8 +681,11 @@ static enum hub_rc clear_prepare(struct call *call, struct buf *body)
     if (!task_priority_of(word, &many.priority)) {
         return bad_priority(call, word);
     }
-    task_many_put(body, &many);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &many.reason);
+    if (rc == HUB_OK) {
+        task_many_put(body, &many);
+    }
+    return rc;
 }
 
 static enum hub_rc clear_answer(struct call *call, const struct command *command,
@@ -1000,7 +1013,7 @@ static const struct operation rows[] = {
     { .name = "tasks.clear", .summary = "Cancel the queued tasks of one priority, 10,000 at a time",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/tasks/queues/{priority}/clear", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"}}}),
+      .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"},"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"priority":{"type":"string"},"cleared_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
       .kind = &command_tasks_clear, .prepare = clear_prepare, .answer = clear_answer },
     { .name = "tasks.queue_pause", .summary = "Offer the tasks of one priority to nobody, until it is resumed; it outlives a restart",
@@ -1061,9 +1074,9 @@ static const struct operation rows[] = {
     { .name = "tasks.cancel", .summary = "Cancel a task; with its lease: its agent has stopped",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/tasks/{task_id}/cancel", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["task_id"],"properties":{"task_id":TASK_ID,"lease_id":LEASE_ID}}),
+      .params = SCHEMA({"type":"object","required":["task_id"],"properties":{"task_id":TASK_ID,"lease_id":LEASE_ID,"reason":SHAPE_REASON}}),
       .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_cancel, .prepare = act_prepare, .answer = acted_answer },
+      .kind = &command_task_cancel, .prepare = cancel_prepare, .answer = acted_answer },
     { .name = "tasks.replay", .summary = "Submit a dead letter again, as a new task",
       .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/tasks/{task_id}/replay", 200, STYLE_COORDINATOR, false}},

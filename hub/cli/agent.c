@@ -199,8 +199,8 @@ const struct command agent_commands[] = {
 };
 
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
-static const struct option change_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option change_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option status_options[] = {
     { 0, "cpu", OPTION_FRACTION, 0, "0..1", "its load", NULL },
     { 0, "memory", OPTION_FRACTION, 0, "0..1", "its memory", NULL },
@@ -221,8 +221,8 @@ static const struct field create_fields[] = {
     { "slots", "slots", FIELD_NUMBER }, { "ttl", "ttl_s", FIELD_SECONDS }, { 0 } };
 static const struct operand agent_and_status[] = {
     { "ID", OPTION_REQUIRED, "the agent" }, { "STATUS", OPTION_REQUIRED, "active, busy, maintenance, error, draining or inactive" }, { 0 } };
-static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { 0 } };
-static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { 0 } };
+static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
+static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct field status_fields[] = {
     { "STATUS", "status", FIELD_TEXT },
     { "cpu", "load_metrics.cpu", FIELD_NUMBER },
@@ -245,7 +245,7 @@ const struct verb agent_verbs[] = {
     { { "agent status", "set an agent's status and load", NULL, agent_and_status, status_options, request_run, "waggle agent status bee-1 maintenance" },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = status_fields, .id = "agent_id" } },
     { { "agent rm", "deregister an agent", NULL, one_agent, destroy_options, request_run, "waggle agent rm bee-1 --yes" },
-      { .method = "DELETE", .path = "/api/v1/agents/{ID}", .id = "agent_id", .how = REQUEST_DESTROYS | REQUEST_QUIET } },
+      { .method = "DELETE", .path = "/api/v1/agents/{ID}", .fields = reason_fields, .id = "agent_id", .how = REQUEST_DESTROYS | REQUEST_QUIET } },
     { { "agent stats", "the registry in figures", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/registry/stats", .member = "stats", .channels = "agents" } },
     { { 0 }, { 0 } },

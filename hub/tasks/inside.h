@@ -160,6 +160,13 @@ enum hub_rc task_hold(struct held_task *out, const struct task *found);
  * document: goes with the event when it is small. */
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
                         const char *event, struct slice document);
+/* … what goes with the event beside the task's own: */
+struct task_told {
+    struct slice document; /* as above */
+    struct slice reason;   /* in the words of who asked for it; empty: none */
+};
+enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
+                             const char *event, const struct task_told *told);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
@@ -168,7 +175,8 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *task, const char
 enum hub_rc task_failed(struct apply *a, const struct task *before, struct slice error,
                         enum task_stop final, int64_t after_ms, const char *event);
 enum hub_rc task_lost(struct apply *a, const struct task *before, const char *event);
-enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop);
+enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
+                             struct slice reason);
 enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t request_hash,
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);

@@ -99,7 +99,7 @@ struct task_act {
     uint8_t percent;
     uint64_t seq;          /* of progress; 0: the next */
     int64_t after_ms;      /* a retry waits so long; -1: as the hub does */
-    struct slice text;     /* note, error, question */
+    struct slice text;     /* note, error, question, reason */
     struct slice document; /* result, input: JSON */
 };
 void task_act_put(struct buf *b, const struct task_act *act);
@@ -146,6 +146,7 @@ struct task_many {
     enum task_priority priority; /* TASK_PRIORITIES: any */
     enum task_stop stop;         /* STOP_NONE: any */
     uint32_t n_max;
+    struct slice reason; /* of clearing */
 };
 void task_many_put(struct buf *b, const struct task_many *many);
 struct task_did_many {
