@@ -125,6 +125,8 @@ struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. */
 void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+/* After its needs changed, while it does not wait. */
+void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
 void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
 void tasks_wanted(struct tasks *tasks, uint32_t app);
