@@ -34,7 +34,8 @@ enum {
     BREATH_US = 2000,    /* of reading sockets before what was read and answered goes on its way */
     FLUSH_US_MAX = 2000, /* of sending at a stretch */
     TRAYS_A_TURN = 256,
-    HELD_MAX = 24, /* trays that wait for what is left to be sent */
+    ROUND_MAX = 20, /* trays that are sent together */
+    HELD_MAX = 40,  /* trays that wait for what is left to be sent */
     DRAIN_STEP_MS = 50,
     EXPIRY_EVERY_MS = 1000,
     STARVED_NAP_US = 200,
@@ -59,8 +60,9 @@ struct loop {
     size_t listeners_n;
     int spare_fd; /* given up to accept and refuse when descriptors are out */
     struct conn *adopting;
-    struct tray *held[TRAYS_A_TURN];
-    unsigned held_n;
+    struct tray *held[TRAYS_A_TURN]; /* delivered; then, up to held_n, those that wait for it */
+    unsigned delivered_n, held_n;
+    bool sending; /* a round: what was delivered leaves before more is */
     pthread_t thread;
     uint64_t breath_us; /* when commands and answers last went on their way */
     bool started, finished;
@@ -405,18 +407,35 @@ static void on_behind(void *ctx, struct subscriber *who)
     }
 }
 
-static void answers(struct net_thread *t, const struct tray *tray)
+static void answer(struct net_thread *t, const struct tray *tray, struct command *command)
 {
-    for (uint32_t i = 0; i < tray->commands_n; i++) {
-        const struct command *command = &tray->commands[i];
-        struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
-        if (!c) {
-            continue;
-        }
-        if (c->wire == CONN_HTTP) {
-            http_answer(c, tray, command);
-        } else {
-            native_answer(c, tray, command);
+    struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
+    command->flags |= COMMAND_ANSWERED;
+    if (!c) {
+        return;
+    }
+    if (c->wire == CONN_HTTP) {
+        http_answer(c, tray, command);
+    } else {
+        native_answer(c, tray, command);
+    }
+}
+
+static bool has_listeners(const struct net_thread *t, const struct command *command)
+{
+    return command->kind == &command_publish &&
+           interest_of(t->hub->interest, command->channel_hash) & UINT64_C(1) << t->index;
+}
+
+/* Who publishes to many is answered when it is their turn to be told, so that a publisher goes no
+ * faster than they are told; nobody else waits for them. */
+static void answers(struct net_thread *t, const struct tray *tray, bool all)
+{
+    bool ours = tray->answered && tray->origin == t->index;
+    for (uint32_t i = 0; ours && i < tray->commands_n; i++) {
+        struct command *command = &tray->commands[i];
+        if (!(command->flags & COMMAND_ANSWERED) && (all || !has_listeners(t, command))) {
+            answer(t, tray, command);
         }
     }
 }
@@ -447,6 +466,41 @@ static void handouts(struct net_thread *t, const struct tray *tray)
     }
 }
 
+static bool is_late(const struct net_thread *t)
+{
+    return monotonic_us() - t->io.now_us > TICK_US_MAX;
+}
+
+static void deliver_next(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    const struct tray *tray = loop->held[loop->delivered_n++];
+    answers(t, tray, true);
+    deliver_tray(t, tray);
+    handouts(t, tray);
+    kicks(t, tray);
+}
+
+static bool is_gathering(const struct loop *loop)
+{
+    return !loop->sending && loop->delivered_n < loop->held_n && loop->delivered_n < ROUND_MAX;
+}
+
+/* All that was delivered must have left before its bytes may go, and under a stream of events for
+ * thousands that moment would never come: somebody always has something new to be sent. So events
+ * leave in rounds. What comes while one is being sent waits for the next, and is then sent
+ * with more of its kind. */
+static void deliver_some(struct loop *loop)
+{
+    while (is_gathering(loop)) {
+        deliver_next(loop);
+        if (is_late(loop->t)) {
+            io_count(&loop->t->io.counters.ticks_long, 1);
+            return;
+        }
+    }
+}
+
 static void hold(struct loop *loop, struct tray *tray)
 {
     loop->held[loop->held_n++] = tray;
@@ -455,8 +509,8 @@ static void hold(struct loop *loop, struct tray *tray)
 static void local_live(void *ctx, const struct tray *tray)
 {
     struct loop *loop = ctx;
-    deliver_tray(loop->t, tray);
     hold(loop, (struct tray *)(uintptr_t)tray);
+    deliver_some(loop);
 }
 
 static void drain_inbox(struct loop *loop)
@@ -465,20 +519,15 @@ static void drain_inbox(struct loop *loop)
     while (loop->held_n < TRAYS_A_TURN - 2) { /* room for two trays of live events */
         struct tray *tray = ring_pop(t->io.inbox);
         if (!tray) {
-            return;
+            break;
         }
-        if (tray->answered && tray->origin == t->index) {
-            answers(t, tray);
-        }
-        deliver_tray(t, tray);
-        handouts(t, tray);
-        kicks(t, tray);
+        answers(t, tray, false);
         hold(loop, tray);
-        if (monotonic_us() - t->io.now_us > TICK_US_MAX) {
-            io_count(&t->io.counters.ticks_long, 1);
-            return;
+        if (is_late(t)) {
+            break;
         }
     }
+    deliver_some(loop);
 }
 
 static bool is_dirty(const struct net_thread *t)
@@ -495,19 +544,26 @@ static void flush_one(struct net_thread *t)
     conn_flush(c);
 }
 
-/* Everything has left or was copied: the bytes of the turn are no longer needed. */
+/* Everything delivered has left or was copied: the bytes of the round are no longer needed. */
 static void settle(struct loop *loop)
 {
     struct net_thread *t = loop->t;
-    for (unsigned i = 0; i < loop->held_n; i++) {
+    unsigned n = loop->delivered_n;
+    for (unsigned i = 0; i < n; i++) {
         io_let_go(&t->io, loop->held[i]);
     }
-    loop->held_n = 0;
+    loop->held_n -= n;
+    memmove(loop->held, loop->held + n, loop->held_n * sizeof *loop->held);
+    loop->delivered_n = 0;
+    loop->sending = false;
     turn_end(&t->turn);
 }
 
 static void flush_all(struct loop *loop)
 {
+    while (loop->delivered_n < loop->held_n) {
+        deliver_next(loop);
+    }
     while (is_dirty(loop->t)) {
         flush_one(loop->t);
     }
@@ -520,12 +576,17 @@ static void flush_some(struct loop *loop)
 {
     struct net_thread *t = loop->t;
     uint64_t began_us = monotonic_us();
-    while (is_dirty(t) && monotonic_us() - began_us < FLUSH_US_MAX) {
+    bool gathering = is_gathering(loop);
+    while ((gathering ? t->answers.first != NULL : is_dirty(t)) &&
+           monotonic_us() - began_us < FLUSH_US_MAX) {
         flush_one(t);
     }
-    if (!is_dirty(t)) {
+    if (!is_dirty(t) && !gathering) {
         settle(loop);
-    } else if (loop->held_n > HELD_MAX) {
+        return;
+    }
+    loop->sending = !gathering;
+    if (loop->held_n > HELD_MAX) {
         flush_all(loop);
     }
 }
@@ -791,7 +852,8 @@ static void on_turn(uv_prepare_t *prepare)
         drain_some(loop);
     }
     loop->breath_us = monotonic_us();
-    set_busy(loop, !on_time || is_dirty(t) || t->behind || t->resume || !ring_empty(t->io.inbox));
+    set_busy(loop, !on_time || is_dirty(t) || loop->held_n || t->behind || t->resume ||
+                       !ring_empty(t->io.inbox));
 }
 
 static void on_idle(uv_idle_t *idle)
