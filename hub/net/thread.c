@@ -7,6 +7,7 @@
 #include "hub/net/conn.h"
 #include "hub/net/http.h"
 #include "hub/net/native.h"
+#include "hub/net/talkers.h"
 #include "auth/digest.h"
 #include "hub/api/metrics.h"
 #include "store/hash.h"
@@ -27,21 +28,24 @@
 #include <uv.h>
 
 enum {
-    TICK_US_MAX = 1000, /* of draining the inbox before sockets are looked at again */
+    TICK_US_MAX = 500, /* of draining the inbox before sockets are looked at again */
     /* Of a turn for each thing that a crowd may ask at once: to be let in, to be ended, to read on
      * from the log. */
-    CROWD_US_MAX = 1000,
-    BREATH_US = 2000,    /* of reading sockets before what was read and answered goes on its way */
-    FLUSH_US_MAX = 2000, /* of sending at a stretch */
+    CROWD_US_MAX = 500,
+    BREATH_US = 500,    /* of reading sockets before what was read and answered goes on its way */
+    FLUSH_US_MAX = 500, /* of sending at a stretch */
     TRAYS_A_TURN = 256,
     ROUND_MAX = 20, /* trays that are sent together */
     HELD_MAX = 40,  /* trays that wait for what is left to be sent */
     DRAIN_STEP_MS = 50,
     EXPIRY_EVERY_MS = 1000,
     STARVED_NAP_US = 200,
-    DESCRIPTORS_KEPT = 48, /* of all, for what is no connection */
-    CROWDED_MAX = 16,      /* connections past the bound */
-    CROWDED_MS = 1000,     /* for them to say what they want */
+    INPUT_BYTES = 16384,     /* of one connection in conversation, at a time */
+    TALKS_AFTER_MS = 1000,   /* of having come; a crowd that comes is none yet */
+    TALKS_WITHIN_MS = 10000, /* of having been heard; a pong each heartbeat is no conversation */
+    DESCRIPTORS_KEPT = 48,   /* of all, for what is no connection */
+    CROWDED_MAX = 16,        /* connections past the bound */
+    CROWDED_MS = 1000,       /* for them to say what they want */
 };
 
 struct loop {
@@ -54,6 +58,9 @@ struct loop {
     bool is_busy;
     struct lws_context *context;
     struct lws_vhost *plain, *tls;
+    int talkers;
+    uv_poll_t talking;
+    uint8_t input[INPUT_BYTES];
     uv_poll_t listeners[SERVER_LISTEN_MAX];
     int fds[SERVER_LISTEN_MAX];
     bool listener_tls[SERVER_LISTEN_MAX];
@@ -127,7 +134,11 @@ void net_want_writable(struct conn *c)
 
 void net_read_flow(struct conn *c, bool on)
 {
-    lws_rx_flow_control(c->wsi, on);
+    if (c->talks) {
+        talkers_flow(c->thread->loop->talkers, c, on);
+    } else {
+        lws_rx_flow_control(c->wsi, on);
+    }
 }
 
 void net_shut(struct conn *c)
@@ -318,6 +329,74 @@ static void on_listener(uv_poll_t *poll, int status, int events)
 
 static void breathe(struct loop *loop);
 
+/* The library no longer reads it. Over TLS it must: what comes is for its ears first. */
+static void start_talking(struct conn *c)
+{
+    if (!c->rx_off && talkers_add(c->thread->loop->talkers, c)) {
+        lws_rx_flow_control(c->wsi, 0);
+        c->talks = true;
+    }
+}
+
+/* Also for those whose end has come: the library finds that out, and closes. */
+static void stop_talking(struct conn *c)
+{
+    talkers_drop(c->thread->loop->talkers, c);
+    c->talks = false;
+    if (!c->rx_off) {
+        lws_rx_flow_control(c->wsi, 1);
+    }
+}
+
+static bool in_conversation(const struct conn *c, int64_t heard_ms)
+{
+    int64_t now_ms = c->thread->io.now_ms;
+    return c->wire == CONN_NATIVE && !c->tls && !c->closing && !c->dead &&
+           now_ms - c->came_ms >= TALKS_AFTER_MS && now_ms - heard_ms < TALKS_WITHIN_MS;
+}
+
+static void take_input(struct conn *c, void *in, size_t n)
+{
+    int64_t heard_ms = c->last_in_ms;
+    conn_input(c, in, n);
+    if (!c->talks && in_conversation(c, heard_ms)) {
+        start_talking(c);
+    }
+}
+
+static void read_talker(struct loop *loop, struct conn *c)
+{
+    if (c->dead || !c->talks) {
+        return;
+    }
+    ssize_t n = c->rx_off ? 0 : recv(c->fd, loop->input, sizeof loop->input, MSG_DONTWAIT);
+    if (n > 0) {
+        conn_input(c, loop->input, (size_t)n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        stop_talking(c);
+    }
+}
+
+static void read_talkers(struct loop *loop)
+{
+    struct conn *found[TALKERS_A_LOOK];
+    uint64_t began_us = monotonic_us();
+    unsigned n;
+    do {
+        n = talkers_look(loop->talkers, found);
+        for (unsigned i = 0; i < n; i++) {
+            read_talker(loop, found[i]);
+        }
+    } while (n == TALKERS_A_LOOK && !is_spent(began_us));
+}
+
+static void on_talking(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    read_talkers(poll->data);
+}
+
 static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
 {
     struct conn *c = lws_get_opaque_user_data(wsi);
@@ -326,20 +405,28 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_RAW_RX:
         if (c && n) {
             breathe(c->thread->loop);
-            conn_input(c, in, n);
+            take_input(c, in, n);
         }
         return 0;
     case LWS_CALLBACK_RAW_WRITEABLE:
         if (c) {
+            breathe(c->thread->loop);
             conn_writable(c);
         }
         return 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (c) {
             lws_set_opaque_user_data(wsi, NULL);
+            if (c->talks) {
+                talkers_drop(c->thread->loop->talkers, c);
+                c->talks = false;
+            }
             conn_gone(c); /* first: nothing may be done to a socket that is closing */
             breathe(c->thread->loop);
         }
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY: /* later than the close, of all that closed in one go */
+        breathe(lws_context_user(lws_get_context(wsi)));
         return 0;
     default:
         return 0;
@@ -804,11 +891,12 @@ static void breathe(struct loop *loop)
 {
     struct net_thread *t = loop->t;
     uint64_t now_us = monotonic_us();
-    if (now_us - loop->breath_us < BREATH_US) {
+    if (now_us - loop->breath_us < BREATH_US || loop->finished) {
         return;
     }
     t->io.now_us = now_us;
     tray_pool_collect(&t->io.pool);
+    read_talkers(loop);
     io_hand_over(&t->io, local_live, loop);
     drain_inbox(loop);
     flush_some(loop);
@@ -899,6 +987,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
+        .user = loop,
         .gid = -1,
         .uid = -1,
         .foreign_loops = foreign,
@@ -944,6 +1033,11 @@ static void handles_make(struct loop *loop)
     loop->prepare.data = loop->wake.data = loop->clock.data = loop->busy.data = loop;
     uv_prepare_start(&loop->prepare, on_turn);
     uv_timer_start(&loop->clock, on_clock, WHEEL_MS, WHEEL_MS);
+    if (loop->talkers >= 0) {
+        uv_poll_init(&loop->uv, &loop->talking, loop->talkers);
+        loop->talking.data = loop;
+        uv_poll_start(&loop->talking, UV_READABLE, on_talking);
+    }
     for (size_t i = 0; i < loop->listeners_n; i++) {
         uv_poll_init(&loop->uv, &loop->listeners[i], loop->fds[i]);
         loop->listeners[i].data = loop;
@@ -959,6 +1053,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     struct loop *loop = xcalloc(1, sizeof *loop);
     t->loop = loop;
     loop->t = t;
+    loop->talkers = -1;
     t->hub = options->hub;
     t->api = options->api;
     t->options = options;
@@ -984,6 +1079,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     }
     loop->listeners_n = listeners_n;
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    loop->talkers = talkers_new();
     struct writer_port port = {
         .inbox = t->io.inbox, .home = t->io.pool.home, .wake = wake_loop, .wake_ctx = loop};
     if (!vhosts_make(loop, out_text, text_n)) {
@@ -1005,6 +1101,9 @@ static void handles_close(struct loop *loop)
     uv_close((uv_handle_t *)&loop->wake, on_close);
     uv_close((uv_handle_t *)&loop->clock, on_close);
     uv_close((uv_handle_t *)&loop->busy, on_close);
+    if (loop->talkers >= 0) {
+        uv_close((uv_handle_t *)&loop->talking, on_close);
+    }
     for (size_t i = 0; i < loop->listeners_n; i++) {
         uv_close((uv_handle_t *)&loop->listeners[i], on_close);
     }
@@ -1068,6 +1167,9 @@ void net_thread_free(struct net_thread *t)
         lws_context_destroy(loop->context);
     }
     (void)uv_loop_close(&loop->uv);
+    if (loop->talkers >= 0) {
+        close(loop->talkers);
+    }
     if (loop->spare_fd >= 0) {
         close(loop->spare_fd);
     }
