@@ -749,6 +749,28 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
+static void turns_go_round_all_agents(void **state)
+{
+    (void)state;
+    enum { AGENTS = 100 };
+    bool had[AGENTS] = {0};
+    for (int i = 0; i < AGENTS; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, ",\"slots\":4");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"round_robin\"}"),
+                     HUB_OK);
+    for (int i = 0; i < AGENTS; i++) {
+        char who[64];
+        done_by("", who);
+        int n = atoi(who + 1);
+        assert_true(n >= 0 && n < AGENTS && !had[n]);
+        had[n] = true;
+    }
+}
+
 static void a_key_goes_elsewhere_when_the_preferred_agent_is_full(void **state)
 {
     (void)state;
@@ -801,6 +823,7 @@ int main(void)
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
         CLAIM(a_key_keeps_its_agent_among_thousands),
         CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

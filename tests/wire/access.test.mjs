@@ -28,7 +28,7 @@ async function makeThings() {
   const [agent_id, peer_id] = [fresh('bee'), fresh('peer')];
   for (const id of [agent_id, peer_id]) {
     await call('agents.register', {
-      agent_id: id, agent_type: 'worker', slots: 8, services: ['s-own'], capabilities: ['c-own'], metadata: { MARK },
+      agent_id: id, agent_type: 'worker', slots: 0, services: ['s-own'], capabilities: ['c-own'], metadata: { MARK },
     });
   }
   const { task_id } = await call('tasks.submit', { task_data: { MARK }, requirements: { capabilities: [`nobody-${MARK}`] } });
@@ -149,8 +149,8 @@ const rows = {
   'tasks.queues': list(),
   'tasks.queue_stats': list(),
   'tasks.clear': list(() => ({ priority: 'normal' })),
-  'tasks.queue_pause': list(() => ({ priority: 'low' })),
-  'tasks.queue_resume': list(() => ({ priority: 'low' })),
+  'tasks.queue_pause': makes(() => ({ priority: 'low' })),
+  'tasks.queue_resume': makes(() => ({ priority: 'low' })),
   'tasks.replay_many': list(),
   'tasks.get': hidden((o) => ({ task_id: o.task_id })),
   'tasks.short_status': hidden((o) => ({ task_id: o.plain })),
