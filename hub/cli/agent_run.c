@@ -256,6 +256,7 @@ static void on_open(void *ctx)
     struct agent *agent = ctx;
     agent->registered = false;
     if (agent->stage <= FINISHING) {
+        send_subscribe(agent); /* first: work may be offered as soon as it is registered */
         send_register(agent);
     }
 }
@@ -275,7 +276,6 @@ static void on_registered(struct agent *agent, struct slice result)
     double lease = 0;
     (void)json_to_double(json_at(result, "lease_seconds"), &lease);
     say(agent, "registered, a beat every %.1f s", (double)agent->interval_ms / 1000);
-    send_subscribe(agent);
     send_beat(agent);
     agent_tasks_registered(agent->tasks,
                            lease > 0 && lease < 86400 ? (int64_t)(lease * 1000) : LEASE_MS);
