@@ -28,7 +28,7 @@ async function makeThings() {
   const [agent_id, peer_id] = [fresh('bee'), fresh('peer')];
   for (const id of [agent_id, peer_id]) {
     await call('agents.register', {
-      agent_id: id, agent_type: 'worker', slots: 8, services: ['s-own'], capabilities: ['c-own'], metadata: { MARK },
+      agent_id: id, agent_type: 'worker', slots: 0, services: ['s-own'], capabilities: ['c-own'], metadata: { MARK },
     });
   }
   const { task_id } = await call('tasks.submit', { task_data: { MARK }, requirements: { capabilities: [`nobody-${MARK}`] } });
@@ -130,6 +130,7 @@ const rows = {
   'namespaces.reset': hidden((o) => ({ namespace: o.namespace })),
 
   'agents.register': makes(() => ({ agent_id: fresh('agent'), agent_type: 'worker' })),
+  'agents.create': makes(() => ({ agent_id: fresh('made') })),
   'agents.discover': list(),
   'agents.list': list(),
   'agents.by_service': list((o) => ({ service: o.service })),
@@ -148,6 +149,8 @@ const rows = {
   'tasks.queues': list(),
   'tasks.queue_stats': list(),
   'tasks.clear': list(() => ({ priority: 'normal' })),
+  'tasks.queue_pause': makes(() => ({ priority: 'low' })),
+  'tasks.queue_resume': makes(() => ({ priority: 'low' })),
   'tasks.replay_many': list(),
   'tasks.get': hidden((o) => ({ task_id: o.task_id })),
   'tasks.short_status': hidden((o) => ({ task_id: o.plain })),
@@ -162,6 +165,7 @@ const rows = {
   'tasks.replay': hidden((o) => ({ task_id: o.dead })),
   'tasks.renew': hidden((o) => ({ task_id: o.task_id, lease_id })),
   'load_balancer.stats': list(),
+  'load_balancer.bottlenecks': list(),
   'load_balancer.strategy': makes(() => ({ strategy: 'random' })),
 
   'networks.create': hidden((o) => ({ name: 'mine', agents: [o.agent_id] })),
@@ -182,7 +186,7 @@ const rows = {
   'swarm.task': hidden((o) => ({ task_id: o.coordinated })),
   'swarm.cancel': hidden((o) => ({ task_id: o.coordinated })),
   'swarm.consensus': hidden((o) => ({ task_id: o.coordinated })),
-  'swarm.task_consensus': hidden((o) => ({ task_id: o.coordinated, consensus_threshold: 0.5 })),
+  'swarm.task_consensus': hidden((o) => ({ task_id: o.coordinated, consensus_threshold: 0.75 })),
 
   'consensus.open': makes( // whoever is asked to vote may, whatever else of it is hidden
     (o) => ({ question: 'mine', options: ['a', 'b'], electorate: [o.agent_id] })),
@@ -312,7 +316,7 @@ async function ownView() {
 
 /** Without what moves by itself. */
 const still = (view) => JSON.parse(JSON.stringify(view, (key, value) =>
-  /^(timestamp|last_heartbeat|health.*|phi|load_metrics)$/.test(key) ? undefined : value));
+  /^(timestamp|last_heartbeat|health.*|phi|load_metrics|held)$/.test(key) ? undefined : value));
 
 story('the owner finds what the others did not', async () => {
   await walk(async (op) => {

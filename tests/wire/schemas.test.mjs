@@ -126,6 +126,7 @@ const making = {
   'channels.publish': () => ({ channel: fresh('channel'), event: 'made', data: 1 }),
   'channels.publish_batch': () => ({ events: [{ channel: fresh('channel'), event: 'made', data: 1 }] }),
   'agents.register': () => ({ agent_id: fresh('bee'), agent_type: 'worker' }),
+  'agents.create': () => ({ agent_id: fresh('bee') }),
   'tasks.submit': () => ({ task_data: { n: 1 } }),
   'tasks.create': () => ({ task_data: { n: 1 } }),
   'tasks.replay': async () => ({ task_id: (await deadTask()).task_id }),
@@ -144,7 +145,7 @@ const making = {
 const otherwise = {
   'auth.keys.create': { name: 'another' }, 'apps.create': { name: 'another' }, 'channels.publish': { data: 2 },
   'channels.publish_batch': { events: [{ channel: 'another', event: 'made', data: 2 }] },
-  'agents.register': { region: 'another' }, 'tasks.submit': { task_data: { n: 2 } }, 'tasks.create': { task_data: { n: 2 } },
+  'agents.register': { region: 'another' }, 'agents.create': { region: 'another' }, 'tasks.submit': { task_data: { n: 2 } }, 'tasks.create': { task_data: { n: 2 } },
   'tasks.replay_many': { limit: 2 }, 'networks.create': { name: 'another' },
   'networks.execute': { task: { n: 2 } }, 'swarm.join': { region: 'another' }, 'swarm.coordinate': { parameters: { n: 2 } },
   'swarm.consensus': { options: ['a', 'c'] }, 'swarm.task_consensus': { options: ['a', 'c'] },
