@@ -46,7 +46,7 @@ static const uint8_t role_rights[ROLE_COUNT][ACCESS_COUNT] = {
 
 /* System channels that every agent of the app reads (native-protocol.md section 4). */
 static const char *const agents_read[] = {
-    "agents", "tasks", "task.>", "swarm.>", "network.>", "consensus.>", "workflow.>",
+    "agents", "tasks", "task.>", "swarm.>", "network.>", "consensus", "consensus.>", "workflow.>",
 };
 /* … and those that it reads under its own id. */
 static const char *const own_prefixes[] = {"agent.", "pulse."};

@@ -81,9 +81,9 @@ static void every_cell_of_the_table_holds(void **state)
 static void an_agent_reads_what_concerns_it_and_nothing_of_others(void **state)
 {
     (void)state;
-    static const char *const yes[] = {"agent.a7",    "pulse.a7",  "agents",  "tasks",
-                                      "task.1",      "task.*",    "swarm.1", "network.x",
-                                      "consensus.r", "workflow.w"};
+    static const char *const yes[] = {"agent.a7",  "pulse.a7",    "agents",    "tasks",
+                                      "task.1",    "task.*",      "swarm.1",   "network.x",
+                                      "consensus", "consensus.r", "workflow.w"};
     static const char *const no[] = {"agent.a8", "pulse.a8",   "agent.*", "agent.>", "messages",
                                      "hub",      "pulse.*",    "agent.",  "agent",   ">",
                                      "*",        "agent.a7.x", "*.a7"};

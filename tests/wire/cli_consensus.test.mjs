@@ -59,7 +59,9 @@ story('bench measures rounds', async () => {
 story('agents vote by themselves, with ballots that their own keys sign', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
   const early = await cli.ask("consensus open 'Who was here first?' --electorate ant-1,ant-2 --option yes --for 5m");
-  const agent = (id, how) => cli.start(['agent', 'run', '--id', id, '--signing-key', join(dir, id), '--vote', how]);
+  const { token } = await hub.mint({ sub: 'ant-1', role: 'agent' });
+  const itself = new Cli(hub, { key: null, env: { WAGGLE_TOKEN: token } }); // with no more rights than an agent has
+  const agent = (id, how) => (id === 'ant-1' ? itself : cli).start(['agent', 'run', '--id', id, '--signing-key', join(dir, id), '--vote', how]);
   const agents = [agent('ant-1', 'first'), agent('ant-2', 'random'), agent('ant-3', 'grep -q Which && echo blue')];
   try {
     await until(() => agents.every(({ err }) => /beating/.test(err)), { what: 'the first beats', timeout: 15_000 });
