@@ -100,6 +100,10 @@ stop_all() {
     # they may end (agent run's --grace).
     if [ -n "$agents" ]; then
         kill -TERM "$agents" 2>/dev/null || true
+        if [ -z "$hub" ]; then # nobody to end it for: asked twice, they go at once
+            sleep 0.5
+            kill -TERM "$agents" 2>/dev/null || true
+        fi
         wait "$agents" 2>/dev/null || true
     fi
     [ -z "$hub" ] || kill -TERM "$hub" 2>/dev/null || true

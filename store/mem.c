@@ -50,35 +50,14 @@ void buf_done(struct buf *b)
     *b = (struct buf){0};
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t n)
+void buf_grow(struct buf *b, size_t n)
 {
-    if (b->cap - b->n < n) {
-        size_t cap = b->cap ? b->cap : 64;
-        while (cap - b->n < n) {
-            cap *= 2;
-        }
-        b->p = xrealloc(b->p, cap);
-        b->cap = cap;
+    size_t cap = b->cap ? b->cap : 64;
+    while (cap - b->n < n) {
+        cap *= 2;
     }
-    return b->p ? b->p + b->n : NULL; /* nothing was asked for, and there is nothing */
-}
-
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n) {
-        memcpy(buf_reserve(b, n), p, n);
-        b->n += n;
-    }
-}
-
-void buf_add_slice(struct buf *b, struct slice s)
-{
-    buf_add(b, s.p, s.n);
-}
-
-void buf_add_str(struct buf *b, const char *text)
-{
-    buf_add(b, text, strlen(text));
+    b->p = xrealloc(b->p, cap);
+    b->cap = cap;
 }
 
 void buf_printf(struct buf *b, const char *format, ...)

@@ -22,14 +22,39 @@ struct buf {
     size_t n, cap;
 };
 
-void buf_done(struct buf *b);                  /* frees the bytes; b is empty again */
-uint8_t *buf_reserve(struct buf *b, size_t n); /* room for n more at the end; b->n is not moved */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_add_slice(struct buf *b, struct slice s);
-void buf_add_str(struct buf *b, const char *text);
+void buf_done(struct buf *b);           /* frees the bytes; b is empty again */
+void buf_grow(struct buf *b, size_t n); /* for buf_reserve: there is no room for n more */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_drop_front(struct buf *b, size_t n); /* forgets the first n bytes */
 void buf_add_u64(struct buf *b, uint64_t v);  /* decimal digits */
+
+/* Room for n more at the end; b->n is not moved. Here, with what follows, as rows, events and
+ * answers are put together of very many very short pieces. */
+static inline uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+    if (b->cap - b->n < n) {
+        buf_grow(b, n);
+    }
+    return b->p ? b->p + b->n : NULL; /* nothing was asked for, and there is nothing */
+}
+
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n) {
+        memcpy(buf_reserve(b, n), p, n);
+        b->n += n;
+    }
+}
+
+static inline void buf_add_slice(struct buf *b, struct slice s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+static inline void buf_add_str(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
 
 static inline void buf_clear(struct buf *b)
 {

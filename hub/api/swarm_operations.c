@@ -80,6 +80,7 @@ static enum hub_rc leave_prepare(struct call *call, struct buf *body)
     struct swarm_leave leave = {.asker = asker_of(call->who),
                                 .swarm_id = call_text(call, "swarm_id"),
                                 .member_id = call_text(call, "member_id")};
+    leave.hands_back = slice_is(call_text(call, "leases"), "return");
     enum hub_rc rc = call_reason(call, &leave.reason);
     if (rc == HUB_OK) {
         swarm_leave_put(body, &leave);
@@ -781,7 +782,7 @@ static const struct operation rows[] = {
     { .name = "swarm.leave", .summary = "Leave a swarm: one member, or all of the caller's",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/leave", 200), SWARM_PATH(METHOD_POST, "/{swarm_id}/leave", 200)},
-      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID,"reason":SHAPE_REASON}}),
+      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID,"reason":SHAPE_REASON,"leases":{"enum":["finish","return",null],"default":"finish","description":"What becomes of the work that its agent holds for the swarm."}}}),
       .answer_schema = LEFT,
       .kind = &command_swarm_leave, .prepare = leave_prepare, .answer = leave_answer },
     { .name = "swarm.list", .summary = "Swarms and their members, newest first",

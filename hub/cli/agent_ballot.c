@@ -58,16 +58,18 @@ static bool read_options(struct sheet *s, struct slice list)
     struct slice key, item;
     struct json_walk w = json_walk_of(list);
     size_t ends[TALLY_OPTIONS_MAX], start = 0;
+    uint32_t n = 0;
     while (json_walk_next(&w, &key, &item)) {
-        if (s->options_n == TALLY_OPTIONS_MAX || !json_to_text(item, &s->texts)) {
+        if (n == TALLY_OPTIONS_MAX || !json_to_text(item, &s->texts)) {
             return false;
         }
-        ends[s->options_n++] = s->texts.n;
+        ends[n++] = s->texts.n;
     }
-    for (uint32_t i = 0; i < s->options_n; i++) { /* now that the texts move no more */
+    for (uint32_t i = 0; i < n; i++) { /* now that the texts move no more */
         s->options[i] = slice_of(s->texts.p + start, ends[i] - start);
         start = ends[i];
     }
+    s->options_n = n;
     return true;
 }
 

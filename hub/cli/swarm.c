@@ -118,14 +118,16 @@ static const struct option join_options[] = {
 static const struct field join_fields[] = {
     { "role", "role", FIELD_TEXT }, { "capability", "capability", FIELD_TEXT }, { "region", "region", FIELD_TEXT },
     { "priority", "priority", FIELD_TEXT }, { "swarm-id", "swarm_id", FIELD_TEXT }, { "agent-id", "agent_id", FIELD_TEXT }, { 0 } };
+static const char *const leases[] = { "finish", "return", NULL };
 static const struct option leave_options[] = {
     { 0, "swarm-id", OPTION_TEXT, OPTION_REQUIRED, "ID", "the swarm", NULL },
     { 0, "member-id", OPTION_TEXT, 0, "ID", "one member; all of yours when left out", NULL },
+    { 0, "leases", OPTION_CHOICE, 0, "HOW", "finish what it holds, or return it to the others (finish)", leases },
     REQUEST_OPTION_REASON,
     REQUEST_OPTIONS_DESTROY,
     { 0 },
 };
-static const struct field leave_fields[] = { { "swarm-id", "swarm_id", FIELD_TEXT }, { "member-id", "member_id", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
+static const struct field leave_fields[] = { { "swarm-id", "swarm_id", FIELD_TEXT }, { "member-id", "member_id", FIELD_TEXT }, { "leases", "leases", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct option swarm_list_options[] = {
     { 0, "swarm-id", OPTION_TEXT, 0, "ID", "only this one", NULL },
     { 0, "status", OPTION_TEXT, 0, "STATUS", "only those in this state", NULL },

@@ -149,6 +149,8 @@ const struct verb task_verbs[] = {
       { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/clear", .fields = reason_fields, .id = "cleared_count", .how = REQUEST_DESTROYS } },
     { { "lb stats", "how tasks are spread over agents", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/load-balancer/stats", .member = "stats", .channels = "tasks" } },
+    { { "lb bottlenecks", "what the agents are short of, and what would help", NULL, NULL, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/load-balancer/bottlenecks", .channels = "tasks" } },
     { { "lb strategy", "spread tasks in another way, from now on", NULL, one_strategy, strategy_options, request_run, "waggle lb strategy resource_based" },
       { .method = "PUT", .path = "/api/v1/load-balancer/strategy", .fields = strategy_fields, .id = "strategy", .how = REQUEST_QUERY } },
     { { 0 }, { 0 } },

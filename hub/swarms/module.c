@@ -334,12 +334,14 @@ void swarm_leave_put(struct buf *b, const struct swarm_leave *l)
     pack_slice(b, l->swarm_id);
     pack_slice(b, l->member_id);
     pack_slice(b, l->reason);
+    pack_u8(b, l->hands_back);
 }
 
 struct leaving {
     const struct swarm_leave *leave;
     bool swarm_is_own;
-    struct buf numbers; /* of members, packed */
+    uint32_t swarm;
+    struct buf numbers; /* of members and their agents, packed */
     uint32_t n;
 };
 
@@ -353,6 +355,7 @@ static bool leaves(void *ctx, const struct member *m)
                                    : slice_equal(m->owner, leave->asker.subject);
     if (goes) {
         pack_u32(&l->numbers, m->number);
+        pack_u32(&l->numbers, m->agent_number);
         l->n++;
     }
     return true;
@@ -396,7 +399,11 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
     struct buf ids = {0}, reply = {0};
     enum hub_rc rc = HUB_OK;
     for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
-        rc = change_member(a, unpack_u32(&u), MEMBER_LEAVES, NULL, l->leave->reason, &ids);
+        uint32_t number = unpack_u32(&u), agent = unpack_u32(&u);
+        rc = change_member(a, number, MEMBER_LEAVES, NULL, l->leave->reason, &ids);
+        if (rc == HUB_OK && l->leave->hands_back) {
+            rc = works_hand_back(a, l->swarm, agent);
+        }
     }
     if (rc == HUB_OK) {
         pack_i64(&reply, a->now_ms);
@@ -427,6 +434,7 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
     leave.swarm_id = unpack_slice(&u);
     leave.member_id = unpack_slice(&u);
     leave.reason = unpack_slice(&u);
+    leave.hands_back = unpack_u8(&u) != 0;
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
@@ -437,6 +445,7 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
         return refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id, " not found");
     }
     struct leaving l = {.leave = &leave,
+                        .swarm = found == STORE_OK ? swarm.number : 0,
                         .swarm_is_own = found == STORE_OK && asker_sees(&leave.asker, swarm.owner)};
     enum hub_rc rc = hub_rc_of_store(found);
     if (rc == HUB_OK) {

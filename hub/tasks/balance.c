@@ -494,7 +494,7 @@ static int64_t best(const struct pick *p, const struct strategy *strategy)
 bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask)
 {
     enum balance_strategy strategy = balance_strategy(balance, ask->app);
-    return (strategy == BALANCE_CONSISTENT_HASH && ask->key.n) ||
+    return strategy == BALANCE_ROUND_ROBIN || (strategy == BALANCE_CONSISTENT_HASH && ask->key.n) ||
            (strategy == BALANCE_GEOGRAPHIC && ask->region.n);
 }
 

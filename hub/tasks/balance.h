@@ -66,8 +66,8 @@ struct balance_ask {
     const struct words *capabilities; /* that it wants; may be NULL */
 };
 
-/* The list must have everybody: who a key belongs to and who is nearest is found among all or not
- * at all. For anything else a fair sample will do. */
+/* The list must have everybody: who a key belongs to, who is nearest and whose turn it is are found
+ * among all or not at all. For anything else a fair sample will do. */
 bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask);
 
 /* The index of the chosen one, or BALANCE_NOBODY when nobody has a free slot. A pick moves the

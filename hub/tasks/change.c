@@ -8,8 +8,7 @@ enum { ROOM = 640, DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
 
 enum hub_rc task_hold(struct held_task *out, const struct task *found)
 {
-    (void)buf_reserve(&out->bytes, ROOM);
-    task_pack(&out->bytes, found);
+    buf_add_slice(&out->bytes, found->row);
     return task_unpack(buf_slice(&out->bytes), &out->task) ? HUB_OK : HUB_STORE_DAMAGED;
 }
 
@@ -202,8 +201,8 @@ static enum hub_rc tell_group(struct apply *a, const struct task *k, enum task_s
 
 /* ---- the change ---- */
 
-static enum hub_rc count(struct apply *a, struct tasks *t, const struct task *after,
-                         const struct task *before)
+static void count(struct apply *a, struct tasks *t, const struct task *after,
+                  const struct task *before)
 {
     struct tasks_app *app = tasks_app(t, after->app);
     struct task_totals *n = &app->totals;
@@ -216,7 +215,7 @@ static enum hub_rc count(struct apply *a, struct tasks *t, const struct task *af
     }
     n->rejected += was == TASK_LEASED && after->state == TASK_QUEUED;
     n->redelivered += was == TASK_RUNNING && after->state == TASK_QUEUED;
-    return hub_rc_of_store(task_totals_put(a->txn, after->app, n));
+    app->totals_moved = true;
 }
 
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -240,9 +239,7 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
     }
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
     if (rc == HUB_OK) {
-        rc = count(a, t, after, before);
-    }
-    if (rc == HUB_OK) {
+        count(a, t, after, before);
         rc = tell(a, after, was, event, told);
     }
     if (rc == HUB_OK) {

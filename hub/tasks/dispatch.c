@@ -9,8 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    SAMPLE_MAX =
-        256, /* of more ready agents a part that moves on is looked at, where that will do */
+    SAMPLE_MAX = 32, /* of more ready agents some are looked at, others the next time */
     PICKS_A_COMMAND = 256,
     COMMANDS_A_TRAY = 8,
     RECHECK_MS = 1000
@@ -246,7 +245,9 @@ static void consider(struct tasks *t, struct tasks_app *app, const struct wanted
     }
 }
 
-/* Those who are ready and fit: at most SAMPLE_MAX, others the next time. */
+/* Those who are ready and fit: at most SAMPLE_MAX, others the next time. The best of 32 is all but
+ * the best of all: who has least to do of a random few is far from the fullest, and a pick that
+ * looks at more costs more than the whole of the rest of a task. */
 static void sample(struct tasks *t, struct tasks_app *app, const struct wanted *want,
                    struct candidates *out)
 {

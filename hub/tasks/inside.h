@@ -84,6 +84,7 @@ struct tasks_app {
     uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
+    bool totals_moved; /* within this batch: their row is written at its end */
 };
 
 struct tasks {
@@ -124,6 +125,8 @@ struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. */
 void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+/* After its needs changed, while it does not wait. */
+void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
 void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
 void tasks_wanted(struct tasks *tasks, uint32_t app);
@@ -154,7 +157,7 @@ struct held_task {
     struct buf bytes;
     struct task task;
 };
-/* A row of its own, as a write moves what the view lent. */
+/* A row of its own, as a write moves what the view lent. found: by task_get() or task_find(). */
 enum hub_rc task_hold(struct held_task *out, const struct task *found);
 /* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
  * document: goes with the event when it is small. */

@@ -391,6 +391,43 @@ static enum hub_rc progress_apply(struct apply *a, struct command *command, stru
 const struct command_kind command_task_progress = {
     .name = "tasks.progress", .apply = progress_apply, .module = MODULE_TASKS};
 
+/* ---- given back ---- */
+
+static enum hub_rc give_back(struct apply *a, const struct task *task)
+{
+    struct task after = *task;
+    struct buf avoid = {0};
+    const struct worker *w = worker_of(tasks_of(a), task->agent);
+    if (!w || !task_move(&after, task->state == TASK_LEASED ? TASK_REJECT : TASK_LOSE)) {
+        return HUB_CONFLICT;
+    }
+    after.started_ms = 0;
+    buf_add_slice(&avoid, task->needs.avoid.packed);
+    pack_slice(&avoid, w->agent.id);
+    after.needs.avoid = (struct words){.n = task->needs.avoid.n + 1, .packed = buf_slice(&avoid)};
+    enum hub_rc rc = task_tell_agent(a, task, "task_cancel", a->now_ms);
+    if (rc == HUB_OK) {
+        live_rekind(tasks_of(a), &after);
+        rc = task_change(a, task, &after, "returned", slice_of(NULL, 0));
+    }
+    buf_done(&avoid);
+    return rc;
+}
+
+enum hub_rc task_return_inside(struct apply *a, uint64_t number)
+{
+    struct task found;
+    struct held_task held = {0};
+    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
+    if (rc != HUB_OK || (found.state != TASK_LEASED && found.state != TASK_RUNNING)) {
+        return rc;
+    }
+    rc = task_hold(&held, &found);
+    rc = rc == HUB_OK ? give_back(a, &held.task) : rc;
+    buf_done(&held.bytes);
+    return rc;
+}
+
 /* ---- renew: moves clocks in memory, writes nothing ---- */
 
 void task_renew_put(struct buf *b, const struct asker *asker, bool strict,

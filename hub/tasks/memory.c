@@ -265,6 +265,17 @@ static struct live *live_new(struct tasks *t, const struct task *k)
     return live;
 }
 
+void live_rekind(struct tasks *t, const struct task *k)
+{
+    struct live *live = live_find(t, k->number);
+    if (live) {
+        struct kind *before = live->kind;
+        live->kind = kind_of(t, k);
+        live->item.kind = live->kind->id;
+        kind_unref(t, before);
+    }
+}
+
 static void live_free(struct live *live)
 {
     free(live->sticky);

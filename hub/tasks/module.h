@@ -65,10 +65,16 @@ enum hub_rc task_submit_inside(struct apply *a, const struct task_spec *spec, ui
 /* What is over stays as it is: HUB_OK. */
 enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop stop);
 
+/* Its agent goes on without it: it is told to stop, others get the task, and it never comes back to
+ * that agent. Neither is blamed. What is not held stays as it is: HUB_OK. */
+enum hub_rc task_return_inside(struct apply *a, uint64_t number);
+
 /* The strategies and what they learned, for who changes and shows them; the writer's. */
 struct balance *tasks_balance(void *module_state);
 /* Tasks that an agent holds now, by its number; the writer's. */
 uint32_t tasks_held_by(const void *module_state, uint32_t agent);
+/* Their numbers, appended with pack_u64. */
+void tasks_held_put(const void *module_state, uint32_t agent, struct buf *out);
 /* Active agents that hold as many tasks as they have slots: shown as busy; any thread. */
 uint64_t tasks_busy_agents(const void *module_state);
 

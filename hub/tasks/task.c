@@ -241,6 +241,7 @@ static void unpack_times(struct unpack *u, struct task *t)
 bool task_unpack(struct slice row, struct task *t)
 {
     struct unpack u = unpack_of(row);
+    t->row = row;
     if (unpack_u8(&u) != ROW_VERSION) {
         return false;
     }

@@ -124,6 +124,7 @@ struct task_group {
 };
 
 struct task {
+    struct slice row; /* what it was unpacked from and borrows from; else empty */
     uint64_t number;
     uint32_t app;
     struct slice id, owner;

@@ -334,3 +334,12 @@ uint32_t tasks_held_by(const void *module_state, uint32_t agent)
     const struct tasks *t = module_state;
     return agent <= t->workers_n && agent ? t->workers[agent].held_n : 0;
 }
+
+void tasks_held_put(const void *module_state, uint32_t agent, struct buf *out)
+{
+    const struct tasks *t = module_state;
+    const struct live *live = agent && agent <= t->workers_n ? t->workers[agent].held : NULL;
+    for (; live; live = live->held_next) {
+        pack_u64(out, live->item.number);
+    }
+}

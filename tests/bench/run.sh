@@ -12,7 +12,7 @@ usage: tests/bench/run.sh [--quick] [--out FILE] [--only LIST] [--hub PROGRAM] [
                           [--no-build] [--keep]
   --quick      fewer rounds, 2,000 idle connections and agents: minutes become one or two
   --out FILE   the table goes there as well
-  --only LIST  of fanout,idle,publish,heartbeat,back,start
+  --only LIST  of fanout,idle,publish,heartbeat,tasks,coordination,back,start
   --hub FILE   another build of the hub, started with the same arguments
   --no-peers   the hub and the floor only
   --no-build   take build/release as it is
@@ -21,7 +21,7 @@ WAGGLED_FLAGS in the environment are more arguments for the hub.
 EOF
 }
 
-quick=0 out= only=fanout,idle,publish,heartbeat,back,start peers=1 build=1 keep=0
+quick=0 out= only=fanout,idle,publish,heartbeat,tasks,coordination,back,start peers=1 build=1 keep=0
 hub=build/release/waggled
 command_line="tests/bench/run.sh $*"
 while [ $# -gt 0 ]; do
@@ -138,9 +138,9 @@ have() { command -v "$1" >/dev/null 2>&1; }
 skip_peer() { note "peer $1 skipped: $2"; echo "skipped peer=$1" >>$results; }
 
 if [ $quick = 1 ]; then
-    rounds=5 ticks=40 idle=2000 agents=2000 seconds=2 few=1 replayed=500000 stored=1000000
+    rounds=5 ticks=40 idle=2000 agents=2000 seconds=2 few=1 replayed=500000 stored=1000000 paged=100000
 else
-    rounds=9 ticks=100 idle=10000 agents=10000 seconds=5 few=3 replayed=2000000 stored=10000000
+    rounds=9 ticks=100 idle=10000 agents=10000 seconds=5 few=3 replayed=2000000 stored=10000000 paged=1000000
 fi
 
 # The `ws` package: what the wire tests installed, else its own copy in build/.
@@ -264,6 +264,30 @@ if wanted heartbeat; then
     durable= && start_both
     client bench_heartbeat $targets --agents $agents --seconds $seconds --rounds $few
     stop $pids
+fi
+
+# ---- tasks and coordination: there is no floor for what they mean, so the hub alone ----
+start_hub() { # on an empty directory
+    rm -rf $work/data
+    start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin ${WAGGLED_FLAGS:-}
+}
+if wanted tasks && [ -x "$hub" ]; then
+    pin=
+    start_hub && client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few
+    client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few --outstanding 1 --stepwise 1
+    stop "$pid"
+    start_hub && client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few \
+        --agents $agents --slots 4 --rate 5000
+    stop "$pid"
+    if [ -x $bin/sim ]; then # the writer alone, on a disk of memory
+        note "sim --throughput"
+        $bin/sim --throughput | sed -n 's,^\([0-9]*\) tasks submitted.*: \([0-9]*\) a second.*CPU\, \([0-9.]*\) micro.*,writer target=hub tasks=\1 per_s=\2 cpu_us=\3,p' >>$results
+    fi
+fi
+if wanted coordination && [ -x "$hub" ]; then
+    pin=
+    start_hub && client bench_coordination --target hub="$address/$pid" --tasks $paged
+    stop "$pid"
 fi
 
 # ---- coming back: replay, resume, start ----

@@ -34,6 +34,8 @@ function row(work, goal, hub, floor, ratio, peers, cpu, met) {
     } else if ($1 == "publish") {
         keyed = f["keyed"] == "" ? 1 : f["keyed"]
         place = "publish " f["mode"] " " keyed " " f["channels"]
+    } else if ($1 == "tasks") {
+        place = "tasks " f["mode"]
     } else {
         place = $1
     }
@@ -115,6 +117,52 @@ function heartbeat(   p, hub) {
                        get(p, "floor", "per_s") + 0 >= 99000 && get(p, "floor", "cpu_us") + 0 <= 8))
 }
 
+function tasks(work, mode, goal,   p, hub) {
+    p = "tasks " mode
+    hub = get(p, "hub", "per_s")
+    row(work, goal == "" ? "–" : "≥ " thousands(goal) "/s",
+        hub == "" ? "–" : thousands(hub) "/s, p50 " number(get(p, "hub", "p50_ms"), 1) " ms, p99 " \
+                         number(get(p, "hub", "p99_ms"), 1) " ms",
+        "–", "–", "", unit(get(p, "hub", "cpu_us"), 1, "µs a task"),
+        goal == "" ? "–" : verdict(hub, hub + 0 >= goal))
+}
+
+function dispatch(   p, hub) {
+    p = "tasks paced"
+    hub = get(p, "hub", "dispatch_p99_ms")
+    row("dispatch, " thousands(get(p, "hub", "agents")) " agents, paced at " thousands(get(p, "hub", "asked_per_s")) " tasks/s",
+        "p99 < 5 ms", hub == "" ? "–" : "p50 " number(get(p, "hub", "dispatch_p50_ms"), 2) " ms, p99 " \
+                         number(hub, 2) " ms at " thousands(get(p, "hub", "per_s")) "/s",
+        "–", "–", "", unit(get(p, "hub", "cpu_us"), 1, "µs a task"),
+        verdict(hub, hub + 0 < 5 && get(p, "hub", "per_s") + 0 >= 4900))
+}
+
+function writer(   hub) {
+    hub = get("writer", "hub", "per_s")
+    row("tasks, the writer alone, disk in memory (`tests/sim --throughput`)", "≥ 50,000/s",
+        hub == "" ? "–" : thousands(hub) "/s of its CPU", "–", "–", "",
+        unit(get("writer", "hub", "cpu_us"), 1, "µs a task"), verdict(hub, hub + 0 >= 50000))
+}
+
+function asked(work, place, share, goal,   hub) {
+    hub = get(place, "hub", share "_ms")
+    row(work, share " < " goal " ms", hub == "" ? "–" : "p50 " number(get(place, "hub", "p50_ms"), 2) " ms, p99 " \
+        number(get(place, "hub", "p99_ms"), 2) " ms", "–", "–", "", "–", verdict(hub, hub + 0 < goal))
+}
+
+function coordination(   members, m, n, names, what, i) {
+    members = thousands(get("swarm_join", "hub", "of"))
+    n = split("network_create network_status swarm_join swarm_status swarm_leave", names, " ")
+    for (i = 1; i <= n; i++) {
+        what = names[i]
+        sub(/_/, " ", what)
+        asked(what ", " members " members", names[i], "p99", 10)
+    }
+    asked("round of " thousands(get("consensus", "hub", "of")) " members, from the last ballot to the decision",
+          "consensus", "p99", 50)
+    asked("a page of 100 of " thousands(get("task_page", "hub", "of")) " tasks", "task_page", "p99", 20)
+}
+
 function back(   hub) {
     hub = get("replay", "hub", "per_s")
     row("replay of " thousands(get("replay", "hub", "events")) " events from the log into one connection",
@@ -147,6 +195,11 @@ END {
     publish("without keys, one channel", "publish closed 0 1", "")
     publish("keyed, 100,000 channels", "publish closed 1 100000", "")
     heartbeat()
+    tasks("tasks submitted, offered, accepted, completed, frames pipelined", "closed", 50000)
+    tasks("the same one at a time, every step awaited", "single", "")
+    dispatch()
+    writer()
+    coordination()
     back()
     start()
     if (skipped != "") print "\nPeers that were not there:" skipped "."

@@ -606,6 +606,36 @@ static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
     assert_string_equal(state_of(t.boss, low), "leased");
 }
 
+static void bottlenecks_are_what_agents_report_and_hold(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 0);
+    assert_true(json_is_null(member(t.f, "measured/cpu"))); /* nobody says */
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0.98,\"memory\":80}");
+    agent_comes(t.bee, "b2", ",\"load_metrics\":{\"cpu\":0.7}");
+    agent_comes(t.bee, "b3", "");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 3);
+    assert_float_equal(json_number_value(member(t.f, "measured/memory")), 0.8, 1e-9);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 1); /* 80 % is not above 80 % */
+    assert_string_equal(text(t.f, "bottlenecks/0/type"), "cpu");
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/value")), 0.84, 1e-9);
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/severity")), 0.2, 1e-9);
+    assert_int_equal(json_integer_value(member(t.f, "bottlenecks/0/agents_above")), 1);
+    /* All slots taken is one too; others' agents are not counted. */
+    for (int i = 0; i < 3; i++) {
+        submit("");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "bottlenecks/1/type"), "slots");
+    struct principal *stranger = person(ROLE_AGENT, "stranger");
+    assert_int_equal(request(t.f, stranger, METHOD_GET, "/load-balancer/bottlenecks", NULL),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 0);
+    principal_unref(stranger);
+}
+
 static void lists_page_and_filter(void **state)
 {
     (void)state;
@@ -719,6 +749,28 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
+static void turns_go_round_all_agents(void **state)
+{
+    (void)state;
+    enum { AGENTS = 100 };
+    bool had[AGENTS] = {0};
+    for (int i = 0; i < AGENTS; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, ",\"slots\":4");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"round_robin\"}"),
+                     HUB_OK);
+    for (int i = 0; i < AGENTS; i++) {
+        char who[64];
+        done_by("", who);
+        int n = atoi(who + 1);
+        assert_true(n >= 0 && n < AGENTS && !had[n]);
+        had[n] = true;
+    }
+}
+
 static void a_key_goes_elsewhere_when_the_preferred_agent_is_full(void **state)
 {
     (void)state;
@@ -765,11 +817,13 @@ int main(void)
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),
         CLAIM(a_paused_queue_stands_still_until_it_is_resumed),
+        CLAIM(bottlenecks_are_what_agents_report_and_hold),
         CLAIM(lists_page_and_filter),
         CLAIM(an_agent_gets_no_more_than_its_slots),
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
         CLAIM(a_key_keeps_its_agent_among_thousands),
         CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,7 @@ const rows = {
   'tasks.replay': hidden((o) => ({ task_id: o.dead })),
   'tasks.renew': hidden((o) => ({ task_id: o.task_id, lease_id })),
   'load_balancer.stats': list(),
+  'load_balancer.bottlenecks': list(),
   'load_balancer.strategy': makes(() => ({ strategy: 'random' })),
 
   'networks.create': hidden((o) => ({ name: 'mine', agents: [o.agent_id] })),
@@ -315,7 +316,7 @@ async function ownView() {
 
 /** Without what moves by itself. */
 const still = (view) => JSON.parse(JSON.stringify(view, (key, value) =>
-  /^(timestamp|last_heartbeat|health.*|phi|load_metrics)$/.test(key) ? undefined : value));
+  /^(timestamp|last_heartbeat|health.*|phi|load_metrics|held)$/.test(key) ? undefined : value));
 
 story('the owner finds what the others did not', async () => {
   await walk(async (op) => {

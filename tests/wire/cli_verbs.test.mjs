@@ -44,6 +44,7 @@ const typed = [
   ['agent drain bee-1 --reason repair', 'PUT /agents/bee-1/status', { status: 'draining', reason: 'repair' }],
   ['network rm n1 --reason old', 'DELETE /agents/networks/n1?reason=old', null],
   ['swarm leave --swarm-id s1 --reason late', 'POST /swarm/leave', { swarm_id: 's1', reason: 'late' }],
+  ['swarm leave --swarm-id s1 --leases return', 'POST /swarm/leave', { swarm_id: 's1', leases: 'return' }],
   ['queue clear low', 'POST /tasks/queues/low/clear', {}],
   ['lb strategy round_robin', 'PUT /load-balancer/strategy?strategy=round_robin', null],
   ["consensus open 'Ship it?' --electorate a,b,c --rule supermajority --threshold 3/4 --quorum 0.6 --revote --for 10m", 'POST /consensus',

@@ -77,25 +77,26 @@ story('kill -9 of the hub and of agents in the midst changes nothing but the tim
   const config = { tasks: { lease: '2s' } };
   await withDemo({ pause: 3, config }, async ({ hub, cli, type, log }) => {
     const pid = async (id) => (await cli.ask(`agent show ${id}`)).agent.metadata.pid;
-    const hubDies = async () => {
+    const hubDies = async (typed) => {
+      assert.doesNotMatch(typed.out, /"status":"(completed|decided)"/, 'it was in the midst');
       await hub.kill9();
       await hub.restart();
     };
     const meanwhile = {
       'network execute': async (typed) => {
-        await until(() => /mapping/.test(typed.out), { what: 'work that has begun' });
-        await until(() => (log().match(/taken/g) ?? []).length >= 3, { what: 'three pieces taken' });
+        await until(() => /mapping/.test(typed.out), { timeout: 30_000, what: 'work that has begun' });
+        await until(() => (log().match(/taken/g) ?? []).length >= 3, { timeout: 30_000, what: 'three pieces taken' });
         process.kill(await pid('bee-2'), 'SIGKILL');
-        await hubDies();
+        await hubDies(typed);
       },
       'swarm coordinate': async (typed) => {
-        await until(() => /mapping/.test(typed.out), { what: 'work that has begun' });
-        await hubDies();
+        await until(() => /mapping/.test(typed.out), { timeout: 30_000, what: 'work that has begun' });
+        await hubDies(typed);
         process.kill(await pid('bee-3'), 'SIGKILL');
       },
       'consensus watch': async (typed) => {
-        await until(() => /"voted":4/.test(typed.out), { what: 'four ballots' });
-        await hubDies();
+        await until(() => /"voted":4/.test(typed.out), { timeout: 30_000, what: 'four ballots' });
+        await hubDies(typed);
         process.kill(guard, 'SIGKILL');
       },
     };
