@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { startHub } from './lib/hub.mjs';
+import { sleep, startHub } from './lib/hub.mjs';
 import { HubError } from './lib/native.mjs';
 import { operations } from './lib/operations.mjs';
 import { fresh, story } from './lib/story.mjs';
@@ -70,6 +70,7 @@ async function revoked() {
   for (const token of [key, minted.token]) assert.equal((await hub.get('/api/v1/auth/whoami', { token })).status, 200);
   await own.admin.socket.call('auth.keys.revoke', { id });
   await own.admin.socket.call('auth.revoke', { jti: minted.jti });
+  await sleep(1_000); // within a second every thread has heard
   return { 'a revoked key': key, 'a revoked token': minted.token };
 }
 

@@ -13,17 +13,9 @@ before(async () => {
   hub = await startHub({ config: { agents: { reconnect_grace: '1s' } } });
   ops = await operations(hub);
 });
-/** Workers of stories that failed would come back for ever. */
-const workers = [];
-async function worker(make) {
-  const bee = await startWorker(hub, fresh('bee'), { make });
-  workers.push(bee);
-  return bee;
-}
-after(async () => {
-  await Promise.all(workers.map((bee) => bee.stop()));
-  await hub?.stop();
-});
+after(() => hub?.stop());
+
+const worker = (make) => startWorker(hub, fresh('bee'), { make });
 
 // Section 3 is the coordinator's: its roots, and the shape of its errors.
 const COORDINATOR = ['', '/api/v1'];

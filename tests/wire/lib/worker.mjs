@@ -8,7 +8,7 @@
 // It registers under its own token, takes what it is offered on `agent.<id>` and answers with what
 // `make(data, offer)` returns; what that throws is the task's failure. It comes back by itself after the hub did.
 
-import { sleep } from './hub.mjs';
+import { open, sleep } from './hub.mjs';
 
 export async function startWorker(hub, id, options = {}) {
   const worker = new Worker(hub, id, options);
@@ -44,6 +44,11 @@ class Worker {
     return this.client.call(method, params);
   }
 
+  /** Its hub's end is its own too: a story that failed leaves its workers behind. */
+  #isOver() {
+    return this.#over || !open.has(this.#hub);
+  }
+
   async #listen(client) {
     try {
       for (;;) {
@@ -58,7 +63,7 @@ class Worker {
   async #beat(client) {
     for (;;) {
       await sleep(1_000);
-      if (this.#over || this.client !== client) return;
+      if (this.#isOver() || this.client !== client) return;
       await this.call('agents.heartbeat', {}).catch(() => {});
     }
   }
@@ -66,7 +71,7 @@ class Worker {
   async #comeBack() {
     for (;;) {
       await sleep(100);
-      if (this.#over) return;
+      if (this.#isOver()) return;
       try {
         await this.start();
         return;
