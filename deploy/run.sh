@@ -96,9 +96,16 @@ hub=
 agents=
 stop_all() {
     trap '' INT TERM HUP
-    # The agents first, so that they leave in order and are not seen going stale.
-    # shellcheck disable=SC2086 # lists of pids
-    [ -z "$agents" ] || kill -TERM $agents 2>/dev/null || true
+    # The agents first, so that they leave in order and are not seen going stale; what they have in hand
+    # they may end (agent run's --grace).
+    if [ -n "$agents" ]; then
+        kill -TERM "$agents" 2>/dev/null || true
+        if [ -z "$hub" ]; then # nobody to end it for: asked twice, they go at once
+            sleep 0.5
+            kill -TERM "$agents" 2>/dev/null || true
+        fi
+        wait "$agents" 2>/dev/null || true
+    fi
     [ -z "$hub" ] || kill -TERM "$hub" 2>/dev/null || true
 }
 trap 'rm -rf "$run"' EXIT
@@ -150,20 +157,17 @@ url=$(printf '%s' "$ready" | sed 's#//0\.0\.0\.0:#//localhost:#; s#//\[::\]:#//l
 key=
 [ ! -r "$data/admin.key" ] || key=$(cat "$data/admin.key")
 
+hint=
 if [ $demo = yes ]; then
     if [ -z "$key" ]; then
         say "--demo needs the admin key in $data/admin.key, which is not readable; starting no agents"
     else
-        start_agent() {
-            WAGGLE_URL=$ready WAGGLE_API_KEY_FILE=$data/admin.key "$build/waggle" agent run "$@" >>"$build/demo.log" 2>&1 &
-            agents="$agents $!"
-        }
-        : >"$build/demo.log"
-        start_agent --id bee-1 --type worker --capability forage --capability carry
-        start_agent --id bee-2 --type worker --capability forage
-        start_agent --id bee-3 --type worker --capability build --capability carry
-        start_agent --id scout-1 --type specialist --capability search --capability vote
-        start_agent --id guard-1 --type monitor --capability inspect
+        WAGGLE_URL=$ready WAGGLE_API_KEY_FILE=$data/admin.key \
+            sh deploy/demo.sh "$build/waggle" "$data/demo" 2>"$build/demo.log" &
+        agents=$!
+        hint='
+  Five agents are at work (log in build/release/demo.log); README.md, "A swarm at work", says what to ask of them.
+'
     fi
 fi
 
@@ -182,7 +186,8 @@ cat <<INFO
     $bin/waggle tail agents
     $bin/waggle agent run --id bee-7 --type worker --capability nectar
     $bin/waggle publish news.today '{"flowers":"clover"}'
-
+    $bin/waggle top
+$hint
   Ctrl-C stops the hub; what was acknowledged is on disk.
 
 INFO
@@ -195,6 +200,4 @@ rc=0
 status_of "$hub" || rc=$?
 hub=
 stop_all
-# shellcheck disable=SC2086 # a list of pids
-[ -z "$agents" ] || wait $agents 2>/dev/null || true
 exit "$rc"

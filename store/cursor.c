@@ -95,8 +95,7 @@ enum store_rc store_cursor_del(struct store_cursor *cursor)
         store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, MDB_GET_CURRENT));
     if (rc != STORE_OK)
         return rc;
-    if (!store_is_sealed(cursor->table) &&
-        !store_pages_sound(cursor->view->store, key.mv_size, slice_of_val(&value)))
+    if (!store_pages_sound(cursor->view->store, cursor->table, key.mv_size, slice_of_val(&value)))
         return STORE_DAMAGED;
     cursor->on_row = false;
     return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));

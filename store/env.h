@@ -76,8 +76,13 @@ int store_free_pages(struct store *store, const struct free_query *query, struct
 /* Judges the data file before LMDB opens it, if there is one: STORE_DAMAGED, and the text names the
  * page and the table. */
 enum store_rc store_check_pages(struct store *store, char *out_text, size_t text_n);
-/* Whether LMDB may free the pages of a value of the log; values in leaves are always sound. */
-bool store_pages_sound(const struct store *store, size_t key_n, struct slice value);
+/* What the log writes is written once under its key, and there is too much of it to look at the
+ * heads of all its large values when the store is opened. */
+bool store_is_written_once(enum store_table table);
+/* Whether LMDB may free the pages of a value; those in leaves are always sound, and those of tables
+ * whose large values were looked at when the store was opened. */
+bool store_pages_sound(const struct store *store, enum store_table table, size_t key_n,
+                       struct slice value);
 /* The table of that name on disk; TABLE_COUNT: none of ours. */
 enum store_table store_table_named(const char *name);
 const char *store_table_name(enum store_table table);

@@ -61,6 +61,7 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_MAIL_INDEX]   = "mail_index",
     [TABLE_LINK]         = "link",
     [TABLE_CURSOR]       = "cursor",
+    [TABLE_QUEUE]         = "queue",
 };
 /* clang-format on */
 

@@ -401,12 +401,16 @@ static bool walk_tree(struct walk *w, const struct tree *tree, const char *table
     return true;
 }
 
+bool store_is_written_once(enum store_table table)
+{
+    return table == TABLE_JOURNAL || table == TABLE_BLOCK;
+}
+
 static bool walk_table(struct walk *w, const struct named *named)
 {
     enum store_table table = store_table_named(named->name);
     w->sealed = store_is_sealed(table);
-    /* What the log writes is written once, and there is much of it. */
-    w->heads_read = table != TABLE_JOURNAL && table != TABLE_BLOCK;
+    w->heads_read = !store_is_written_once(table);
     return walk_tree(w, &named->tree, named->name, NAMED_TREE);
 }
 
@@ -532,10 +536,11 @@ static bool is_big(const struct store *store, size_t key_n, size_t n)
     return NODE_BYTES + key_n + n > node_max;
 }
 
-bool store_pages_sound(const struct store *store, size_t key_n, struct slice value)
+bool store_pages_sound(const struct store *store, enum store_table table, size_t key_n,
+                       struct slice value)
 {
-    if (!store->map || !is_big(store, key_n, value.n) || value.p < store->map ||
-        value.p >= store->map + store->map_bytes)
+    if (!store_is_written_once(table) || !store->map || !is_big(store, key_n, value.n) ||
+        value.p < store->map || value.p >= store->map + store->map_bytes)
         return true; /* in a leaf, or in memory: written by the transaction under way */
     const uint8_t *head = value.p - HEAD_BYTES;
     return u64(head) == (uint64_t)(head - store->map) / store->page_bytes &&

@@ -292,10 +292,10 @@ static enum store_rc check_freeing(struct store_view *view, enum store_table tab
                                    struct slice key)
 {
     MDB_val k = val_of(key), v;
-    if (store_is_sealed(table))
-        return STORE_OK; /* seen when the store was opened */
+    if (!store_is_written_once(table))
+        return STORE_OK;
     int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
-    if (code == 0 && !store_pages_sound(view->store, key.n, slice_of_val(&v)))
+    if (code == 0 && !store_pages_sound(view->store, table, key.n, slice_of_val(&v)))
         return STORE_DAMAGED;
     return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
 }

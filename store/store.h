@@ -74,6 +74,7 @@ enum store_table {
     TABLE_MAIL_INDEX,    /* hub/messages: by id, owner, sender, recipient; what is open */
     TABLE_LINK,          /* hub/messages: peers, masters and subordinates */
     TABLE_CURSOR,        /* hub/core/cursor_commands.c: number -> position, what is in flight */
+    TABLE_QUEUE,         /* hub/tasks: app -> priorities that are paused */
     TABLE_COUNT
 };
 

@@ -13,7 +13,7 @@ static enum store_rc verify_table(struct store_view *view, enum store_table tabl
     rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value);
     while (rc == STORE_OK || rc == STORE_DAMAGED) {
         const char *what = rc == STORE_DAMAGED ? "a row's checksum does not fit" : NULL;
-        if (!what && !store_is_sealed(table) && !store_pages_sound(view->store, key.n, value))
+        if (!what && !store_pages_sound(view->store, table, key.n, value))
             what = "the page of a large value is not its own";
         if (what) {
             ++*faults;

@@ -29,6 +29,11 @@ const char *agent_status_name(enum agent_status status)
     return status_names[status];
 }
 
+enum agent_status agent_status_with(enum agent_status stored, uint32_t held, uint32_t slots)
+{
+    return stored == AGENT_ACTIVE && held && held >= slots ? AGENT_BUSY : stored;
+}
+
 bool agent_type_of(struct slice name, enum agent_type *out)
 {
     for (unsigned i = 0; i < AGENT_TYPES; i++) {

@@ -283,7 +283,7 @@ static enum hub_rc tell_watchers(struct apply *a, const struct agent *agent,
 }
 
 static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, const char *event,
-                                 enum agent_status before, const char *reason)
+                                 enum agent_status before, struct slice reason)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -302,9 +302,9 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (reason) {
+    if (reason.n) {
         json_key(&o, "reason");
-        json_str(&o, reason);
+        json_text(&o, reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -320,7 +320,7 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
 }
 
 static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
-                        enum agent_status before, const char *reason)
+                        enum agent_status before, struct slice reason)
 {
     enum hub_rc rc = tell_watchers(a, agent, before);
     return rc == HUB_OK ? tell_channels(a, agent, event, before, reason) : rc;
@@ -375,7 +375,8 @@ void agent_register_put(struct buf *b, const struct agent_register *r)
 {
     asker_put(b, &r->asker);
     pack_u64(b, r->connection);
-    pack_u8(b, r->resume);
+    pack_u8(b, r->created);
+    pack_slice(b, r->sealed);
     agent_pack(b, &r->agent);
 }
 
@@ -391,7 +392,8 @@ static uint32_t interval_for(const struct agents *agents, uint32_t number, const
     return (uint32_t)(interval + (seed[0] * interval) / (256 * 20)); /* up to 5 % more */
 }
 
-static void reply_registered(struct apply *a, struct command *command, const struct agent *agent)
+static void reply_registered(struct apply *a, struct command *command, const struct agent *agent,
+                             struct slice sealed)
 {
     struct buf b = {0};
     pack_i64(&b, a->now_ms);
@@ -400,6 +402,7 @@ static void reply_registered(struct apply *a, struct command *command, const str
     pack_u32(&b, agent->number);
     pack_i64(&b, settings_of(a->state)->task_lease_ms);
     pack_slice(&b, agent->id);
+    pack_slice(&b, sealed);
     apply_reply(a, command, buf_slice(&b));
     buf_done(&b);
 }
@@ -413,6 +416,7 @@ bool agent_registered_get(struct slice reply, struct agent_registered *out)
     out->number = unpack_u32(&u);
     out->lease_ms = unpack_i64(&u);
     out->id = unpack_slice(&u);
+    out->sealed = unpack_slice(&u);
     return unpack_done(&u);
 }
 
@@ -436,7 +440,8 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
     uint64_t connection = unpack_u64(&u);
-    (void)unpack_u8(&u);
+    bool created = unpack_u8(&u) != 0;
+    struct slice sealed = unpack_slice(&u);
     struct agent agent;
     if (u.bad || !agent_unpack(slice_of(u.p, (size_t)(u.end - u.p)), &agent)) {
         return HUB_BAD_REQUEST;
@@ -448,25 +453,26 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
         buf_done(&before.bytes);
         return rc;
     }
-    if (known && !asker_sees(&asker, before.agent.owner) &&
-        before.agent.status != AGENT_DEREGISTERED) {
+    bool there = known && before.agent.status != AGENT_DEREGISTERED;
+    if (there && (created || !asker_sees(&asker, before.agent.owner))) {
         buf_done(&before.bytes);
         return refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
     }
     agent.app = a->app;
     agent.number = known ? before.agent.number : agents->n + 1;
     agent.epoch = known ? before.agent.epoch + 1 : 1;
-    agent.owner =
-        known && before.agent.status != AGENT_DEREGISTERED ? before.agent.owner : asker.subject;
+    agent.owner = there ? before.agent.owner : created ? agent.id : asker.subject;
     agent.first_registered_ms = known ? before.agent.first_registered_ms : a->now_ms;
     agent.registered_ms = agent.changed_ms = agent.seen_ms = a->now_ms;
-    agent.status = agent.declared = AGENT_ACTIVE;
+    agent.status = created ? AGENT_INACTIVE : AGENT_ACTIVE; /* created: it has yet to come */
+    agent.declared = AGENT_ACTIVE;
     agent.success = known ? before.agent.success : 1;
     agent.connection = connection;
     agent.interval_ms = interval_for(agents, agent.number, a->seed);
     rc = hub_rc_of_store(agent_put(a->txn, &agent, known ? &before.agent : NULL));
     if (rc == HUB_OK) {
-        rc = tell(a, &agent, "registered", known ? before.agent.status : AGENT_STATUSES, NULL);
+        rc = tell(a, &agent, created ? "created" : "registered",
+                  known ? before.agent.status : AGENT_STATUSES, slice_of(NULL, 0));
     }
     if (rc == HUB_OK) {
         uint64_t older = agent.number <= agents->n ? agents->watches[agent.number].connection : 0;
@@ -474,7 +480,7 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
             tray_kick(a->tray, older, CLOSE_SUPERSEDED, "superseded: the agent registered again");
         }
         watch_registered(a, agents, &agent);
-        reply_registered(a, command, &agent);
+        reply_registered(a, command, &agent, sealed);
     }
     buf_done(&before.bytes);
     return rc;
@@ -486,7 +492,7 @@ const struct command_kind command_agent_register = {
 /* ---- a change of state, whoever asks for it ---- */
 
 static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agent_status status,
-                             const char *event, const char *reason)
+                             const char *event, struct slice reason)
 {
     struct agents *agents = a->state;
     struct agent after = held->agent;
@@ -615,7 +621,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         (status != held.agent.status || status != held.agent.declared)) {
         held.agent.declared = status;
         agents->watches[held.agent.number].closed_ms = 0;
-        rc = change_to(a, &held, status, "status_changed", NULL);
+        rc = change_to(a, &held, status, "status_changed", change.reason);
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, status);
@@ -636,7 +642,7 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
     if (rc == HUB_OK) {
-        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", NULL);
+        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, AGENT_DEREGISTERED);
@@ -703,7 +709,7 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
         w->closed_ms = a->now_ms;
         if (held.agent.status != AGENT_STALE) {
             held.agent.connection = 0;
-            rc = change_to(a, &held, AGENT_STALE, "stale", "its connection closed");
+            rc = change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
         } else {
             look_again(agents, number, a->now_ms);
         }
@@ -782,7 +788,7 @@ static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64
     bool timed_out = suspect != INT64_MAX && silence >= stretched(rules.timeout_ms, late);
     if (gone || timed_out) {
         return change_to(a, held, AGENT_INACTIVE, "inactive",
-                         gone ? "its connection did not come back" : "no heartbeat");
+                         slice_str(gone ? "its connection did not come back" : "no heartbeat"));
     }
     /* Only a beat leads back: neither a late hub nor a new start makes a silent agent well. */
     bool back =
@@ -790,10 +796,10 @@ static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64
     if (held->agent.status == AGENT_STALE && back) {
         enum agent_status status =
             held->agent.declared == AGENT_STALE ? AGENT_ACTIVE : held->agent.declared;
-        return change_to(a, held, status, "recovered", "it beats again");
+        return change_to(a, held, status, "recovered", slice_str("it beats again"));
     }
     if (held->agent.status != AGENT_STALE && silence >= suspect) {
-        return change_to(a, held, AGENT_STALE, "stale", "heartbeats are missing");
+        return change_to(a, held, AGENT_STALE, "stale", slice_str("heartbeats are missing"));
     }
     return HUB_OK;
 }

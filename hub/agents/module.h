@@ -34,7 +34,9 @@ struct agent_register {
     struct asker asker;
     struct agent agent;  /* id, type, words, documents, region, version, slots, public key */
     uint64_t connection; /* that will hold its session; 0: REST */
-    bool resume;
+    bool created; /* by somebody else, before it comes: inactive, and the owner is the agent itself
+                   */
+    struct slice sealed; /* comes back in the reply: what its maker is to be shown */
 };
 void agent_register_put(struct buf *b, const struct agent_register *r);
 /* Replies: id is borrowed from them. */
@@ -43,6 +45,7 @@ struct agent_registered {
     int64_t at_ms;
     uint32_t interval_ms, epoch, number;
     int64_t lease_ms;
+    struct slice sealed;
 };
 bool agent_registered_get(struct slice reply, struct agent_registered *out);
 

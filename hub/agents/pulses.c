@@ -11,6 +11,7 @@ enum { CHUNK = 1024, CHUNKS = 4096, WORDS = (sizeof(struct pulse) + 7) / 8 };
 struct slot {
     _Atomic uint64_t count; /* odd while it is being changed */
     _Atomic uint64_t words[WORDS];
+    _Atomic uint32_t held;
 };
 
 struct pulses {
@@ -32,10 +33,11 @@ void pulses_free(struct pulses *pulses)
     }
 }
 
-void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse)
+/* NULL: four million agents have pulses; one past them is judged by its row alone. */
+static struct slot *slot_make(struct pulses *pulses, uint32_t number)
 {
     if (number / CHUNK >= CHUNKS) {
-        return; /* four million agents have pulses; one past them is judged by its row alone */
+        return NULL;
     }
     struct slot *chunk =
         atomic_load_explicit(&pulses->chunks[number / CHUNK], memory_order_relaxed);
@@ -43,7 +45,39 @@ void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse
         chunk = xcalloc(CHUNK, sizeof *chunk);
         atomic_store_explicit(&pulses->chunks[number / CHUNK], chunk, memory_order_release);
     }
-    struct slot *slot = &chunk[number % CHUNK];
+    return &chunk[number % CHUNK];
+}
+
+static const struct slot *slot_of(const struct pulses *pulses, uint32_t number)
+{
+    if (number / CHUNK >= CHUNKS) {
+        return NULL;
+    }
+    const struct slot *chunk =
+        atomic_load_explicit(&pulses->chunks[number / CHUNK], memory_order_acquire);
+    return chunk ? &chunk[number % CHUNK] : NULL;
+}
+
+void pulse_held_put(struct pulses *pulses, uint32_t number, uint32_t held)
+{
+    struct slot *slot = slot_make(pulses, number);
+    if (slot) {
+        atomic_store_explicit(&slot->held, held, memory_order_relaxed);
+    }
+}
+
+uint32_t pulse_held(const struct pulses *pulses, uint32_t number)
+{
+    const struct slot *slot = slot_of(pulses, number);
+    return slot ? atomic_load_explicit(&slot->held, memory_order_relaxed) : 0;
+}
+
+void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse)
+{
+    struct slot *slot = slot_make(pulses, number);
+    if (!slot) {
+        return;
+    }
     uint64_t words[WORDS] = {0};
     memcpy(words, pulse, sizeof *pulse);
     uint64_t count = atomic_load_explicit(&slot->count, memory_order_relaxed);
@@ -57,15 +91,10 @@ void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse
 
 bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out)
 {
-    if (number / CHUNK >= CHUNKS) {
+    const struct slot *slot = slot_of(pulses, number);
+    if (!slot) {
         return false;
     }
-    const struct slot *chunk =
-        atomic_load_explicit(&pulses->chunks[number / CHUNK], memory_order_acquire);
-    if (!chunk) {
-        return false;
-    }
-    const struct slot *slot = &chunk[number % CHUNK];
     for (;;) {
         uint64_t words[WORDS];
         uint64_t before = atomic_load_explicit(&slot->count, memory_order_acquire);

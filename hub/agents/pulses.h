@@ -1,10 +1,11 @@
 /* hub/agents/pulses.h: the last beat of every agent, in memory: a heartbeat is not a write
  * (design.md section 3).
  *
- * One slot an agent number, moved by the writer alone and read by anybody: a count before and after
- * the change tells a reader to look again (a sequence lock), so nobody waits.
+ * Beside it how many tasks the agent holds, so that who shows it can say that it is busy, which is
+ * written nowhere. One slot an agent number, moved by the writer alone and read by anybody: a count
+ * before and after the change tells a reader to look again (a sequence lock), so nobody waits.
  *
- * Owns     its slots.      Threads  pulse_put: the writer. pulse_get: any.
+ * Owns     its slots.      Threads  …_put: the writer. Others: any.
  * Units    milliseconds since 1970.
  */
 #ifndef WAGGLE_HUB_AGENTS_PULSES_H
@@ -27,5 +28,7 @@ void pulses_free(struct pulses *pulses); /* NULL is fine */
 void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse);
 /* False: none. */
 bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out);
+void pulse_held_put(struct pulses *pulses, uint32_t number, uint32_t held);
+uint32_t pulse_held(const struct pulses *pulses, uint32_t number);
 
 #endif

@@ -1,22 +1,17 @@
 /* Agents: rest-contract.md section 3. Lists are answered from a snapshot and the pulses; register,
  * status and deregister are commands; a heartbeat is neither: it moves a pulse and is answered at
  * once, without the disk. */
-#include "auth/base64url.h"
-#include "auth/signing.h"
 #include "channels/json_scan.h"
+#include "hub/api/agent_read.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/credentials.h"
 #include "hub/api/tables.h"
 
 #include <stdlib.h>
 
-enum {
-    LIST_DEFAULT = 1000,
-    ROWS_LOOKED_MAX = 20000,
-    REGION_BYTES_MAX = 128,
-    VERSION_BYTES_MAX = 64
-};
+enum { LIST_DEFAULT = 1000, ROWS_LOOKED_MAX = 20000 };
 
 /* The agent that is meant when a call names none is the caller itself. */
 static struct slice agent_meant(const struct call *call)
@@ -25,151 +20,17 @@ static struct slice agent_meant(const struct call *call)
     return id.n ? id : call->who->subject;
 }
 
-/* ---- parameters ---- */
-
-static enum hub_rc metrics_of(struct call *call, struct metrics *out)
-{
-    json_t *object = call_json(call, "load_metrics"), *value;
-    const char *name;
-    out->n = 0;
-    if (!json_is_object(object)) {
-        return HUB_OK;
-    }
-    if (json_object_size(object) > AGENT_METRICS_MAX) {
-        return call_fail_field(call, "load_metrics", "too_long", "at most %d names",
-                               AGENT_METRICS_MAX);
-    }
-    json_object_foreach(object, name, value)
-    {
-        struct metric *m = &out->list[out->n++];
-        size_t n = strlen(name);
-        if (n == 0 || n > AGENT_METRIC_NAME_BYTES_MAX) {
-            return call_fail_field(call, "load_metrics", "value_error",
-                                   "a name of a metric has 1 to %d bytes",
-                                   AGENT_METRIC_NAME_BYTES_MAX);
-        }
-        *m = (struct metric){.value = json_number_value(value)};
-        memcpy(m->name, name, n);
-    }
-    return HUB_OK;
-}
-
-static enum hub_rc words_of(struct call *call, const char *field, struct buf *packed,
-                            struct words *out)
-{
-    return call_words(call, field, call_json(call, field), packed, out);
-}
-
-static enum hub_rc document_of(struct call *call, const char *field, struct buf *text,
-                               struct slice *out)
-{
-    const json_t *object = call_json(call, field);
-    if (json_is_object(object)) {
-        json_put_value(text, object);
-    } else {
-        buf_add_str(text, "{}");
-    }
-    *out = buf_slice(text);
-    return text->n <= AGENT_DOCUMENT_BYTES_MAX
-               ? HUB_OK
-               : call_fail_field(call, field, "too_long", "at most %d bytes",
-                                 AGENT_DOCUMENT_BYTES_MAX);
-}
-
-static enum hub_rc text_of(struct call *call, const char *field, size_t bytes_max,
-                           struct slice *out)
-{
-    *out = call_text(call, field);
-    return out->n <= bytes_max
-               ? HUB_OK
-               : call_fail_field(call, field, "too_long", "at most %zu bytes", bytes_max);
-}
-
-static enum hub_rc public_key_of(struct call *call, uint8_t bytes[SIGNING_PUBLIC_BYTES],
-                                 struct slice *out)
-{
-    struct slice text = call_text(call, "public_key");
-    size_t n;
-    *out = slice_of(NULL, 0);
-    if (text.n == 0) {
-        return HUB_OK;
-    }
-    if (!base64url_get(text, bytes, SIGNING_PUBLIC_BYTES, &n) || n != SIGNING_PUBLIC_BYTES ||
-        !signature_key_valid(bytes)) {
-        return call_fail_field(call, "public_key", "value_error",
-                               "not an Ed25519 public key in base64url");
-    }
-    *out = slice_of(bytes, n);
-    return HUB_OK;
-}
-
-static enum hub_rc bad_word(struct call *call, struct slice word, const char *kind)
-{
-    return call_fail(call, HUB_INVALID, "'%.*s' is not a valid %s",
-                     (int)(word.n < 200 ? word.n : 200), (const char *)word.p, kind);
-}
-
 /* ---- agents.register ---- */
-
-struct register_scratch {
-    struct buf capabilities, services, tags, endpoints, metadata;
-    uint8_t public_key[SIGNING_PUBLIC_BYTES];
-};
-
-static enum hub_rc register_read(struct call *call, struct register_scratch *s, struct agent *agent)
-{
-    enum hub_rc rc = text_of(call, "agent_id", AGENT_ID_BYTES_MAX, &agent->id);
-    struct slice type = call_text(call, "agent_type");
-    agent->slots = (uint32_t)call_int(call, "slots", 1);
-    if (rc == HUB_OK && !agent_type_of(type, &agent->type)) {
-        rc = bad_word(call, type, "AgentType");
-    }
-    if (rc == HUB_OK) {
-        rc = words_of(call, "capabilities", &s->capabilities, &agent->capabilities);
-    }
-    if (rc == HUB_OK) {
-        rc = words_of(call, "services", &s->services, &agent->services);
-    }
-    if (rc == HUB_OK) {
-        rc = words_of(call, "tags", &s->tags, &agent->tags);
-    }
-    if (rc == HUB_OK) {
-        rc = document_of(call, "endpoints", &s->endpoints, &agent->endpoints);
-    }
-    if (rc == HUB_OK) {
-        rc = document_of(call, "metadata", &s->metadata, &agent->metadata);
-    }
-    if (rc == HUB_OK) {
-        rc = text_of(call, "region", REGION_BYTES_MAX, &agent->region);
-    }
-    if (rc == HUB_OK) {
-        rc = text_of(call, "version", VERSION_BYTES_MAX, &agent->version);
-    }
-    if (rc == HUB_OK) {
-        rc = public_key_of(call, s->public_key, &agent->public_key);
-    }
-    if (rc == HUB_OK) {
-        rc = metrics_of(call, &agent->metrics);
-    }
-    return rc;
-}
 
 static enum hub_rc register_prepare(struct call *call, struct buf *body)
 {
     struct agent_register r = {.asker = asker_of(call->who), .connection = call->connection};
-    struct register_scratch s = {0};
-    enum hub_rc rc = register_read(call, &s, &r.agent);
+    struct agent_scratch s = {0};
+    enum hub_rc rc = agent_read(call, &s, &r.agent);
     if (rc == HUB_OK) {
-        if (r.agent.version.n == 0) {
-            r.agent.version = slice_str("1.0.0");
-        }
         agent_register_put(body, &r);
     }
-    buf_done(&s.capabilities);
-    buf_done(&s.services);
-    buf_done(&s.tags);
-    buf_done(&s.endpoints);
-    buf_done(&s.metadata);
+    agent_scratch_done(&s);
     return rc;
 }
 
@@ -212,12 +73,85 @@ static enum hub_rc register_answer(struct call *call, const struct command *comm
     return HUB_OK;
 }
 
+/* ---- agents.create: by an admin, before the agent comes, with the token that it comes with ----
+ */
+
+static enum hub_rc create_token(struct call *call, struct slice agent_id, struct buf *out)
+{
+    char jti[UUID_CHARS + 1];
+    int64_t most_ms = call->io->settings->token_ttl_max_ms, now_ms = call_wall_ms(call);
+    int64_t ttl_ms = call_int(call, "ttl_s", most_ms / 1000) * 1000;
+    struct principal_spec spec = {.app = call->who->app,
+                                  .app_id = call->who->app_id,
+                                  .kind = PRINCIPAL_TOKEN,
+                                  .role = ROLE_AGENT,
+                                  .caps = call->who->caps,
+                                  .issued_ms = now_ms,
+                                  .expires_ms = now_ms + ttl_ms,
+                                  .subject = agent_id};
+    if (ttl_ms > most_ms) {
+        return call_fail_field(call, "ttl_s", "less_than_equal", "at most %lld seconds",
+                               (long long)(most_ms / 1000));
+    }
+    if (!principal_may_grant(call->who, &spec)) {
+        return call_fail(call, HUB_FORBIDDEN, "the agent's token reaches beyond your own rights");
+    }
+    return call_sign(call, &spec, jti, out) == TOKEN_OK
+               ? HUB_OK
+               : call_fail_field(call, "agent_id", "value_error", "not a subject of a token");
+}
+
+static enum hub_rc create_prepare(struct call *call, struct buf *body)
+{
+    struct agent_register r = {.asker = asker_of(call->who), .created = true};
+    struct agent_scratch s = {0};
+    struct buf token = {0}, sealed = {0};
+    uint8_t random[16];
+    char drawn[UUID_CHARS + 1];
+    enum hub_rc rc = agent_read(call, &s, &r.agent);
+    if (rc == HUB_OK && r.agent.id.n == 0) {
+        call->io->draw(random, sizeof random);
+        uuid_v4(random, drawn);
+        r.agent.id = slice_str(drawn);
+    }
+    if (rc == HUB_OK) {
+        rc = create_token(call, r.agent.id, &token);
+    }
+    if (rc == HUB_OK) {
+        call_seal(call, buf_slice(&token), &sealed);
+        r.sealed = buf_slice(&sealed);
+        agent_register_put(body, &r);
+    }
+    agent_scratch_done(&s);
+    digest_wipe(token.p, token.n);
+    buf_done(&token);
+    buf_done(&sealed);
+    return rc;
+}
+
+static enum hub_rc create_answer(struct call *call, const struct command *command,
+                                 struct slice reply)
+{
+    struct agent_registered r;
+    (void)command;
+    if (!agent_registered_get(reply, &r)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    put_text(&o, "agent_id", r.id);
+    put_time(&o, "created_at", r.at_ms);
+    bool shown = put_sealed(&o, call, "token", r.sealed);
+    json_end(&o, '}');
+    return shown ? HUB_OK : HUB_INTERNAL;
+}
+
 /* ---- agents.status, agents.deregister ---- */
 
-static enum hub_rc change_prepare(struct call *call, struct buf *body)
+static enum hub_rc deregister_prepare(struct call *call, struct buf *body)
 {
     struct agent_change change = {.asker = asker_of(call->who), .id = agent_meant(call)};
-    enum hub_rc rc = metrics_of(call, &change.metrics);
+    enum hub_rc rc = call_reason(call, &change.reason);
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
     }
@@ -230,9 +164,12 @@ static enum hub_rc status_prepare(struct call *call, struct buf *body)
         .asker = asker_of(call->who), .id = agent_meant(call), .has_status = true};
     struct slice status = call_text(call, "status");
     if (!agent_status_of(status, &change.status)) {
-        return bad_word(call, status, "AgentStatus");
+        return agent_bad_word(call, status, "AgentStatus");
     }
-    enum hub_rc rc = metrics_of(call, &change.metrics);
+    enum hub_rc rc = agent_read_metrics(call, &change.metrics);
+    if (rc == HUB_OK) {
+        rc = call_reason(call, &change.reason);
+    }
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
     }
@@ -383,7 +320,7 @@ static enum hub_rc beat(struct call *call, struct slice id, const struct metrics
 static enum hub_rc heartbeat(struct call *call)
 {
     struct metrics metrics;
-    enum hub_rc rc = metrics_of(call, &metrics);
+    enum hub_rc rc = agent_read_metrics(call, &metrics);
     return rc == HUB_OK ? beat(call, agent_meant(call), &metrics) : rc;
 }
 
@@ -610,7 +547,7 @@ static bool tally_one(void *ctx, const struct agent *agent)
     struct tally *t = ctx;
     if (agent_visible(t->call, agent)) {
         t->total++;
-        t->by_status[agent->status]++;
+        t->by_status[agent_status_now(t->call, agent)]++;
         t->by_type[agent->type]++;
         tally_words(t, &t->capabilities, &agent->capabilities);
         tally_words(t, &t->services, &agent->services);
@@ -701,9 +638,7 @@ static enum hub_rc registry_stats(struct call *call)
 #define WORDS_BOUNDED(text) {"type":["array","null"],"maxItems":64,"items":WORD,"description":text}
 #define LOAD_METRICS {"type":["object","null"],"maxProperties":16,"propertyNames":{"minLength":1,"maxLength":31},"additionalProperties":{"type":"number"},"description":"What the agent measures of itself; names it leaves out keep their value. load, or cpu, memory and queue, count towards its health (0 to 1, or percent).","examples":[{"cpu":0.4,"memory":0.25}]}
 
-#define REGISTER_PARAMS SCHEMA({"type":"object","required":["agent_id","agent_type"],"properties":{ \
-    "agent_id":AGENT_ID, \
-    "agent_type":{"type":"string","description":AGENT_TYPE,"examples":["worker"]}, \
+#define AGENT_FIELDS \
     "capabilities":WORDS_BOUNDED("What it can do."), \
     "services":WORDS_BOUNDED("What it offers to others."), \
     "tags":WORDS_BOUNDED("Free words to find it by."), \
@@ -713,7 +648,16 @@ static enum hub_rc registry_stats(struct call *call)
     "version":{"type":["string","null"],"maxLength":64,"default":"1.0.0"}, \
     "slots":{"type":["integer","null"],"minimum":0,"maximum":1000000,"default":1,"description":"Tasks it takes at a time."}, \
     "public_key":{"type":["string","null"],"maxLength":64,"description":"Ed25519, base64url: its votes and results can then be signed."}, \
-    "load_metrics":LOAD_METRICS}})
+    "load_metrics":LOAD_METRICS
+#define REGISTER_PARAMS SCHEMA({"type":"object","required":["agent_id","agent_type"],"properties":{ \
+    "agent_id":AGENT_ID, \
+    "agent_type":{"type":"string","description":AGENT_TYPE,"examples":["worker"]}, \
+    AGENT_FIELDS}})
+#define CREATE_PARAMS SCHEMA({"type":"object","properties":{ \
+    "agent_id":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"A UUID when left out."}, \
+    "agent_type":{"type":["string","null"],"default":"general","description":AGENT_TYPE}, \
+    "ttl_s":{"type":["integer","null"],"minimum":1,"maximum":3155760000,"description":"Seconds its token is valid; as long as the hub allows when left out."}, \
+    AGENT_FIELDS}})
 #define REGISTER_ANSWER SCHEMA({"type":"object","required":["status","message","agent_id","registered_at","heartbeat_interval","lease_seconds","session"],"properties":{ \
     "status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"registered_at":SHAPE_TIME, \
     "heartbeat_interval":{"type":"number","description":"Seconds between two beats."}, \
@@ -729,7 +673,7 @@ static enum hub_rc registry_stats(struct call *call)
 #define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
 #define STATUS_PARAMS SCHEMA({"type":"object","required":["status"],"properties":{ \
     "agent_id":AGENT_ID_OR_OWN, \
-    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]}, \
+    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]},"reason":SHAPE_REASON, \
     "load_metrics":LOAD_METRICS}})
 #define STATS_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"stats":{"type":"object","properties":{ \
     "total_agents":SHAPE_COUNT, \
@@ -746,6 +690,12 @@ static const struct operation rows[] = {
       .routes = {{METHOD_POST, "/agents/register", 200, STYLE_COORDINATOR, false}},
       .params = REGISTER_PARAMS, .answer_schema = REGISTER_ANSWER,
       .kind = &command_agent_register, .prepare = register_prepare, .answer = register_answer },
+    { .name = "agents.create", .summary = "Make an agent before it comes, with the token that it comes with",
+      .needs = ROLE_ADMIN, .flags = OPERATION_CREATES | OPERATION_BODY,
+      .routes = {{METHOD_POST, "/v1/agents", 201, STYLE_PROBLEM, false}},
+      .params = CREATE_PARAMS,
+      .answer_schema = SCHEMA({"type":"object","required":["agent_id","token"],"properties":{"agent_id":{"type":"string"},"created_at":SHAPE_TIME,"token":{"type":"string","description":"Its subject is the agent, its role agent. Shown this once."}}}),
+      .kind = &command_agent_register, .prepare = create_prepare, .answer = create_answer },
     { .name = "agents.discover", .summary = "Find agents by what they are and can do, the healthiest first",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_POST, "/agents/discover", 200, STYLE_COORDINATOR, false}},
@@ -767,9 +717,9 @@ static const struct operation rows[] = {
     { .name = "agents.deregister", .summary = "Take an agent out of the registry",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
-      .params = ONE_AGENT,
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
-      .kind = &command_agent_deregister, .prepare = change_prepare, .answer = deregister_answer },
+      .kind = &command_agent_deregister, .prepare = deregister_prepare, .answer = deregister_answer },
     { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_PUT, "/agents/{agent_id}/status", 200, STYLE_COORDINATOR, false}},

@@ -50,6 +50,12 @@ static void now_of(const struct call *call, const struct agent *agent, struct no
     out->health = liveness_health(&rules, agent, &out->pulse.metrics, out->silence_ms);
 }
 
+enum agent_status agent_status_now(const struct call *call, const struct agent *agent)
+{
+    uint32_t held = pulse_held(call->io->hub->pulses, agent->number);
+    return agent_status_with(agent->status, held, agent->slots);
+}
+
 double agent_health(const struct call *call, const struct agent *agent)
 {
     struct now now;
@@ -104,14 +110,14 @@ static void put_health(struct json_out *o, const struct now *now)
     json_end(o, '}');
 }
 
-static void put_registered(struct json_out *o, const struct agent *agent)
+static void put_registered(struct json_out *o, const struct call *call, const struct agent *agent)
 {
     json_key(o, "agent_id");
     json_text(o, agent->id);
     json_key(o, "agent_type");
     json_str(o, agent_type_name(agent->type));
     json_key(o, "status");
-    json_str(o, agent_status_name(agent->status));
+    json_str(o, agent_status_name(agent_status_now(call, agent)));
     put_words(o, "capabilities", &agent->capabilities);
     put_words(o, "services", &agent->services);
     put_words(o, "tags", &agent->tags);
@@ -121,6 +127,8 @@ static void put_registered(struct json_out *o, const struct agent *agent)
     put_text_or_null(o, "region", agent->region);
     json_key(o, "slots");
     json_u64(o, agent->slots);
+    json_key(o, "held");
+    json_u64(o, pulse_held(call->io->hub->pulses, agent->number));
     put_text_or_null(o, "owner", agent->owner);
     json_key(o, "session");
     json_u64(o, agent->epoch);
@@ -133,7 +141,7 @@ void agent_json(struct json_out *o, const struct call *call, const struct agent 
     struct now now;
     now_of(call, agent, &now);
     json_begin(o, '{');
-    put_registered(o, agent);
+    put_registered(o, call, agent);
     put_time(o, "last_heartbeat", now.seen_ms);
     json_key(o, "load_metrics");
     metrics_json(o, &now.pulse.metrics);
@@ -156,9 +164,10 @@ static bool have_all(const struct words *words, const json_t *wanted)
     return true;
 }
 
-static bool fits(const struct agent_filter *f, const struct agent *a)
+static bool fits(const struct call *call, const struct agent_filter *f, const struct agent *a)
 {
-    return (!f->by_type || a->type == f->type) && (!f->by_status || a->status == f->status) &&
+    return (!f->by_type || a->type == f->type) &&
+           (!f->by_status || agent_status_now(call, a) == f->status) &&
            (f->region.n == 0 || slice_equal(a->region, f->region)) &&
            (f->capability.n == 0 || words_have(&a->capabilities, f->capability)) &&
            (f->service.n == 0 || words_have(&a->services, f->service)) &&
@@ -176,7 +185,7 @@ static bool visit(void *ctx, const struct agent *agent)
 {
     struct search *s = ctx;
     struct now now;
-    if (!agent_visible(s->call, agent) || !fits(s->filter, agent)) {
+    if (!agent_visible(s->call, agent) || !fits(s->call, s->filter, agent)) {
         return true;
     }
     now_of(s->call, agent, &now);

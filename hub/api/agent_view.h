@@ -20,6 +20,8 @@ enum hub_rc agent_see(struct call *call, struct store_view *view, struct slice i
 /* The sentence of every 404 about an agent. */
 enum hub_rc agent_missing(struct call *call, struct slice id);
 
+/* Its status as it is shown: busy when all its slots are taken. */
+enum agent_status agent_status_now(const struct call *call, const struct agent *agent);
 double agent_health(const struct call *call, const struct agent *agent); /* of this moment */
 /* The agent object. */
 void agent_json(struct json_out *o, const struct call *call, const struct agent *agent);

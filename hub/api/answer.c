@@ -1,11 +1,24 @@
 #include "hub/api/answer.h"
 
+#include "auth/app.h"
 #include "channels/json_scan.h"
 
 struct asker asker_of(const struct principal *who)
 {
     return (struct asker){.subject = who->subject,
                           .all = who->role >= ROLE_OPERATOR || who->role == ROLE_VIEWER};
+}
+
+bool principal_rules_hub(const struct principal *who)
+{
+    return who->role == ROLE_ADMIN && slice_is(who->app_id, APP_MAIN);
+}
+
+enum hub_rc call_demand_hub_admin(struct call *call)
+{
+    return principal_rules_hub(call->who)
+               ? HUB_OK
+               : call_fail(call, HUB_FORBIDDEN, "this is for admins of the app %s", APP_MAIN);
 }
 
 struct json_out answer_begin(struct call *call)
@@ -138,4 +151,12 @@ void put_next_cursor(struct json_out *o, uint64_t next)
     } else {
         put_null(o, "next_cursor");
     }
+}
+
+enum hub_rc call_reason(struct call *call, struct slice *out)
+{
+    *out = call_text(call, "reason");
+    return out->n <= REASON_BYTES_MAX
+               ? HUB_OK
+               : call_fail_field(call, "reason", "too_long", "at most %d bytes", REASON_BYTES_MAX);
 }

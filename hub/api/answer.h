@@ -13,6 +13,9 @@
 /* Operators see all objects of their app, and so do viewers, who look and touch nothing; others
  * their own. */
 struct asker asker_of(const struct principal *who);
+/* The hub's own admins are those of its first app; an admin of another rules that one alone. */
+bool principal_rules_hub(const struct principal *who);
+enum hub_rc call_demand_hub_admin(struct call *call); /* HUB_FORBIDDEN otherwise */
 
 /* Begins {"status":"success" of rest-contract.md section 3. */
 struct json_out answer_begin(struct call *call);
@@ -36,6 +39,10 @@ enum hub_rc call_snapshot(struct call *call, struct store_view **out);
  * the list's alone. */
 enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
                        struct words *out);
+
+/* Why somebody asks for it, as the event of the change will say; empty: not said. */
+enum { REASON_BYTES_MAX = 256 };
+enum hub_rc call_reason(struct call *call, struct slice *out);
 
 /* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
  * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is

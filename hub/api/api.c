@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 static const struct operation_table *const tables[] = {
-    &hub_operations,     &auth_operations,      &channel_operations, &agent_operations,
-    &schema_operations,  &task_operations,      &balance_operations, &network_operations,
-    &swarm_operations,   &consensus_operations, &audit_operations,   &backup_operations,
-    &message_operations, &peer_operations,      &cursor_operations,
+    &hub_operations,     &auth_operations,    &channel_operations,   &agent_operations,
+    &schema_operations,  &task_operations,    &balance_operations,   &bottleneck_operations,
+    &network_operations, &swarm_operations,   &consensus_operations, &audit_operations,
+    &backup_operations,  &message_operations, &peer_operations,      &cursor_operations,
 };
 
 static bool compile(struct entry *entry, char *out_text, size_t text_n)

@@ -1,21 +1,15 @@
 /* Who may come in: tokens, API keys, revocations, the signing key, apps (design.md section 6).
  *
- * A secret is shown once, in the answer to what made it. Between the two it travels sealed
- * (hub/core/auth_commands.h), so neither the writer nor the store sees it. Tokens are minted here,
- * on the I/O thread: nothing is stored of them. */
+ * A secret is shown once, in the answer to what made it (hub/api/credentials.h). Nothing is stored
+ * of a token. */
 #include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/credentials.h"
 #include "hub/api/moment.h"
 #include "hub/api/tables.h"
 #include "hub/core/auth_commands.h"
 
 enum { TTL_DEFAULT_S = 3600, LIST_DEFAULT = 1000, PUSHER_KEY_BYTES = 10, PUSHER_SECRET_BYTES = 20 };
-
-/* Times in credentials are read by others too. */
-static int64_t wall_ms(const struct call *call)
-{
-    return clock_wall(&call->io->hub->clock, call->now_ms);
-}
 
 /* ---- what answers have in common ---- */
 
@@ -92,19 +86,6 @@ static enum hub_rc text_fits(struct call *call, const char *field, size_t bytes_
     return HUB_OK;
 }
 
-/* The hub's own admins are those of its first app; an admin of another rules that one alone. */
-static bool rules_hub(const struct principal *who)
-{
-    return who->role == ROLE_ADMIN && slice_is(who->app_id, APP_MAIN);
-}
-
-static enum hub_rc demand_hub_admin(struct call *call)
-{
-    return rules_hub(call->who)
-               ? HUB_OK
-               : call_fail(call, HUB_FORBIDDEN, "this is for admins of the app %s", APP_MAIN);
-}
-
 /* ---- auth.mint ---- */
 
 static enum hub_rc token_end(struct call *call, int64_t *out_ms)
@@ -117,11 +98,11 @@ static enum hub_rc token_end(struct call *call, int64_t *out_ms)
             return call_fail_field(call, "ttl_s", "less_than_equal", "at most %lld seconds",
                                    (long long)(most_ms / 1000));
         }
-        *out_ms = wall_ms(call) + ttl_s * 1000;
+        *out_ms = call_wall_ms(call) + ttl_s * 1000;
         return HUB_OK;
     }
     int64_t ttl_ms = (int64_t)TTL_DEFAULT_S * 1000;
-    *out_ms = wall_ms(call) + (ttl_ms < most_ms ? ttl_ms : most_ms);
+    *out_ms = call_wall_ms(call) + (ttl_ms < most_ms ? ttl_ms : most_ms);
     if (who->role < ROLE_OPERATOR && who->expires_ms && who->expires_ms < *out_ms) {
         *out_ms = who->expires_ms; /* as far as the caller's own reaches */
     }
@@ -132,7 +113,7 @@ static enum hub_rc token_end(struct call *call, int64_t *out_ms)
 static enum hub_rc other_app(struct call *call, struct slice id, struct principal_spec *out)
 {
     const struct app *app = apps_by_id(call->io->apps, id);
-    if (!rules_hub(call->who)) {
+    if (!principal_rules_hub(call->who)) {
         return call_fail(call, HUB_FORBIDDEN, "tokens of another app are for its own admins");
     }
     if (!app) {
@@ -149,7 +130,7 @@ static enum hub_rc mint_read(struct call *call, struct buf *caps, struct princip
     *out = (struct principal_spec){.app = call->who->app,
                                    .app_id = call->who->app_id,
                                    .kind = PRINCIPAL_TOKEN,
-                                   .issued_ms = wall_ms(call),
+                                   .issued_ms = call_wall_ms(call),
                                    .subject = call_text(call, "sub")};
     if (app.n && !slice_equal(app, call->who->app_id)) {
         enum hub_rc other = other_app(call, app, out);
@@ -180,7 +161,7 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
     json_begin(&o, '{');
     put_text(&o, "token", token);
     put_time(&o, "expires_at", spec->expires_ms / 1000 * 1000);
-    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - wall_ms(call)) / 1000);
+    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - call_wall_ms(call)) / 1000);
     put_text(&o, "jti", spec->id);
     put_text(&o, "sub", spec->subject);
     put_text(&o, "role", slice_str(role_name(spec->role)));
@@ -191,21 +172,9 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
 
 static enum hub_rc mint_sign(struct call *call, struct principal_spec *spec)
 {
-    uint8_t random[10];
     char jti[UUID_CHARS + 1];
     struct buf token = {0};
-    call->io->draw(random, sizeof random);
-    uuid_v7(wall_ms(call), random, jti);
-    spec->id = slice_str(jti);
-    struct token_claims claims = {.issuer = slice_str(TOKEN_AUDIENCE),
-                                  .subject = spec->subject,
-                                  .app_id = spec->app_id,
-                                  .id = spec->id,
-                                  .role = spec->role,
-                                  .issued_ms = spec->issued_ms,
-                                  .expires_ms = spec->expires_ms,
-                                  .caps = spec->caps};
-    enum token_rc rc = token_mint(atomic_load(&call->io->hub->signing), &claims, &token);
+    enum token_rc rc = call_sign(call, spec, jti, &token);
     if (rc == TOKEN_OK) {
         mint_answer(call, spec, buf_slice(&token));
     }
@@ -234,7 +203,7 @@ static enum hub_rc revocation_end(struct call *call, int64_t *out_ms)
 {
     *out_ms = 0;
     if (json_is_integer(call_json(call, "ttl_s"))) {
-        *out_ms = wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
+        *out_ms = call_wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
     }
     return moment_of(call, "until", out_ms);
 }
@@ -246,7 +215,7 @@ static enum hub_rc revoke_prepare(struct call *call, struct buf *body)
                                    : sub.n ? REVOKE_SUBJECT
                                            : REVOKE_ISSUED_BEFORE,
                            .text = jti.n ? jti : sub,
-                           .before_ms = jti.n ? 0 : wall_ms(call)};
+                           .before_ms = jti.n ? 0 : call_wall_ms(call)};
     bool bounded = call_text(call, "issued_before").n != 0;
     if ((jti.n && (sub.n || bounded)) || (!jti.n && !sub.n && !bounded)) {
         return call_fail_field(call, NULL, "value_error",
@@ -382,32 +351,11 @@ static enum hub_rc whoami(struct call *call)
 
 static enum hub_rc jwks(struct call *call)
 {
-    signing_jwks(atomic_load(&call->io->hub->signing), wall_ms(call), call->out);
+    signing_jwks(atomic_load(&call->io->hub->signing), call_wall_ms(call), call->out);
     return HUB_OK;
 }
 
 /* ---- API keys ---- */
-
-static void seal(struct call *call, struct slice clear, struct buf *out)
-{
-    uint8_t nonce[SEAL_NONCE_BYTES];
-    call->io->draw(nonce, sizeof nonce);
-    secret_seal(call->io->hub->secret, clear, nonce, out);
-}
-
-/* Shows what was sealed, as the value of that name. */
-static bool put_sealed(struct json_out *o, const struct call *call, const char *name,
-                       struct slice sealed)
-{
-    uint8_t clear[API_KEY_TEXT_MAX];
-    if (sealed.n < SEAL_EXTRA_BYTES || sealed.n - SEAL_EXTRA_BYTES > sizeof clear ||
-        !secret_unseal(call->io->hub->secret, sealed, clear)) {
-        return false;
-    }
-    put_text(o, name, slice_of(clear, sealed.n - SEAL_EXTRA_BYTES));
-    digest_wipe(clear, sizeof clear);
-    return true;
-}
 
 /* A new key of the app: its hash, and its text sealed. */
 static void key_make(struct call *call, struct slice app_id, struct auth_key_made *made,
@@ -418,7 +366,7 @@ static void key_make(struct call *call, struct slice app_id, struct auth_key_mad
     call->io->draw(random, sizeof random);
     api_key_text(app_id, random, &text);
     (void)api_key_hash(call->io->hub->secret, buf_slice(&text), &made->key);
-    seal(call, buf_slice(&text), sealed);
+    call_seal(call, buf_slice(&text), sealed);
     made->sealed = buf_slice(sealed);
     digest_wipe(text.p, text.n);
     digest_wipe(random, sizeof random);
@@ -429,10 +377,10 @@ static enum hub_rc key_end(struct call *call, int64_t *out_ms)
 {
     *out_ms = 0;
     if (json_is_integer(call_json(call, "ttl_s"))) {
-        *out_ms = wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
+        *out_ms = call_wall_ms(call) + call_int(call, "ttl_s", 0) * 1000;
     }
     enum hub_rc rc = moment_of(call, "expires_at", out_ms);
-    if (rc == HUB_OK && *out_ms && *out_ms <= wall_ms(call)) {
+    if (rc == HUB_OK && *out_ms && *out_ms <= call_wall_ms(call)) {
         return call_fail_field(call, "expires_at", "value_error", "is past");
     }
     return rc;
@@ -507,7 +455,7 @@ static enum hub_rc key_create_answer(struct call *call, const struct command *co
     if (!auth_key_get(reply, &made) || !put_sealed(&o, call, "key", made.sealed)) {
         return HUB_INTERNAL;
     }
-    put_key(&o, &made.key, wall_ms(call));
+    put_key(&o, &made.key, call_wall_ms(call));
     json_end(&o, '}');
     return HUB_OK;
 }
@@ -539,7 +487,7 @@ static enum hub_rc list_keys(struct call *call)
     struct store_view *view;
     int64_t limit = call_int(call, "limit", LIST_DEFAULT);
     struct json_out o = json_out_to(call->out);
-    struct key_page page = {.o = &o, .now_ms = wall_ms(call), .room = limit};
+    struct key_page page = {.o = &o, .now_ms = call_wall_ms(call), .room = limit};
     enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
@@ -592,7 +540,7 @@ static enum hub_rc key_revoke_answer(struct call *call, const struct command *co
 static enum hub_rc rotate_prepare(struct call *call, struct buf *body)
 {
     (void)body;
-    return demand_hub_admin(call);
+    return call_demand_hub_admin(call);
 }
 
 static enum hub_rc rotate_answer(struct call *call, const struct command *command,
@@ -661,7 +609,7 @@ static struct slice given_or_drawn(struct call *call, const char *field, size_t 
 
 static enum hub_rc app_read(struct call *call)
 {
-    enum hub_rc rc = demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
     struct slice id = call_text(call, "id"), key = call_text(call, "key");
     if (rc == HUB_OK && (!app_id_valid(id) || (key.n && !app_id_valid(key)))) {
         rc = call_fail_field(call, app_id_valid(id) ? "key" : "id", "value_error",
@@ -686,7 +634,7 @@ static enum hub_rc app_create_prepare(struct call *call, struct buf *body)
     made.app.id = call_text(call, "id");
     made.app.name = call_text(call, "name");
     made.app.key = given_or_drawn(call, "key", PUSHER_KEY_BYTES, key);
-    seal(call, given_or_drawn(call, "secret", PUSHER_SECRET_BYTES, secret), &sealed_secret);
+    call_seal(call, given_or_drawn(call, "secret", PUSHER_SECRET_BYTES, secret), &sealed_secret);
     digest_wipe(secret, sizeof secret);
     made.sealed_secret = buf_slice(&sealed_secret);
     made.admin.key.name = slice_str("admin");
@@ -726,7 +674,7 @@ static enum hub_rc app_update_prepare(struct call *call, struct buf *body)
                                      .enabled = call_bool(call, "enabled", true),
                                      .name = call_text(call, "name"),
                                      .limits = limits_of(call)};
-    enum hub_rc rc = demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
     if (rc == HUB_OK) {
         rc = text_fits(call, "name", APP_NAME_BYTES_MAX);
     }
@@ -753,7 +701,7 @@ static enum hub_rc app_update_answer(struct call *call, const struct command *co
 
 static bool app_visible(const struct principal *who, const struct app *app)
 {
-    return app->number == who->app || rules_hub(who);
+    return app->number == who->app || principal_rules_hub(who);
 }
 
 static enum hub_rc list_apps(struct call *call)

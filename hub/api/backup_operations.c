@@ -16,11 +16,16 @@ static void put_result(struct json_out *o, const struct backup_result *r)
     json_end(o, '}');
 }
 
-/* A query as far as the writer is concerned: a backup only reads the store. */
+/* A query as far as the writer is concerned: a backup only reads the store. All apps are in it, so
+ * it is no affair of one of them. */
 static enum hub_rc create_query(struct call *call)
 {
     char made[BACKUP_NAME_MAX + 1];
     const char *name = call_str(call, "name");
+    enum hub_rc rc = call_demand_hub_admin(call);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     if (!name) {
         snprintf(made, sizeof made, "backup-%lld", (long long)call->now_ms);
         name = made;
@@ -39,6 +44,10 @@ static enum hub_rc list_query(struct call *call)
 {
     const struct backups *backups = call->io->hub->backups;
     bool running = backups_running(backups);
+    enum hub_rc rc = call_demand_hub_admin(call);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     struct json_out o = answer_begin(call);
     put_bool(&o, "running", running);
     json_key(&o, "backups");

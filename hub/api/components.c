@@ -16,6 +16,7 @@ static const struct component components[] = {
             "version":{"type":["string","null"]},
             "region":{"type":["string","null"]},
             "slots":{"type":"integer","description":"Tasks it takes at a time."},
+            "held":{"type":"integer","description":"Tasks it has now; busy when that is all it takes."},
             "owner":{"type":["string","null"],"description":"The subject that registered it."},
             "session":{"type":"integer","description":"Counts registrations."},
             "heartbeat_interval":{"type":"number","description":"Seconds between two beats."},

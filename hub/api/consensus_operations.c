@@ -626,8 +626,11 @@ static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
 {
     struct consensus_cancel cancel = {.asker = asker_of(call->who),
                                       .round_id = call_text(call, "round_id")};
-    consensus_cancel_put(body, &cancel);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &cancel.reason);
+    if (rc == HUB_OK) {
+        consensus_cancel_put(body, &cancel);
+    }
+    return rc;
 }
 
 static enum hub_rc cancel_answer(struct call *call, const struct command *command,
@@ -730,7 +733,7 @@ static const struct operation rows[] = {
     { .name = "consensus.cancel", .summary = "Cancel an open round",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/api/v1/consensus/{round_id}/cancel", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID}}),
+      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID,"reason":SHAPE_REASON}}),
       .answer_schema = ROUND_ANSWER,
       .kind = &command_consensus_cancel, .prepare = cancel_prepare, .answer = cancel_answer },
 };

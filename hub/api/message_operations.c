@@ -186,8 +186,11 @@ static enum hub_rc answer_prepare(struct call *call, struct buf *body, enum mess
                                     .agent = agent.n ? agent : call->who->subject,
                                     .verdict = verdict,
                                     .delay_ms = delay_s < 0 ? -1 : (int64_t)(delay_s * 1000)};
-    message_answer_put(body, &answer);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &answer.reason);
+    if (rc == HUB_OK) {
+        message_answer_put(body, &answer);
+    }
+    return rc;
 }
 
 static enum hub_rc ack_prepare(struct call *call, struct buf *body)
@@ -444,6 +447,7 @@ static enum hub_rc get(struct call *call)
     "agent_type":{"type":["string","null"]}, \
     "capabilities":{"type":["array","null"],"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":128},"description":"All of them."}}})
 #define ANSWER_PARAMS(more) SCHEMA({"type":"object","required":["message_id"],"properties":{"message_id":MESSAGE_ID,"agent_id":AGENT_OR_NULL("Which recipient answers: the caller itself when left out.") more}})
+#define COMMA_REASON ,"reason":SHAPE_REASON
 #define COMMA_DELAY ,"delay":{"type":["number","null"],"minimum":0,"maximum":86400,"description":"Seconds until it is delivered again; without it 1, 5 or 30."}
 #define ANSWERED SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message_id":{"type":"string"},"agent_id":{"type":"string"},"state":{"type":"string"},"timestamp":SHAPE_TIME}})
 #define MESSAGE_SHAPE {"type":"object","properties":{"message_id":{"type":"string"},"sender_id":{"type":"string"},"receiver_id":{"type":"string","description":"* for a broadcast."},"message_type":{"type":"string"},"priority":{"type":"string"},"payload":{"type":"object"},"protocol":{"type":"string"},"timestamp":SHAPE_TIME,"seq":{"type":"integer"},"correlation_id":{"type":["string","null"]},"reply_to":{"type":["string","null"]},"hops":SHAPE_COUNT,"ack":{"type":"string"},"expires_at":SHAPE_TIME,"state":{"type":"string"},"recipients":{"type":"array"},"progress":{"type":"object"}}}
@@ -493,7 +497,7 @@ static const struct operation rows[] = {
     { .name = "messages.term", .summary = "Give a message up: it is dead",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/messages/{message_id}/term", 200, STYLE_COORDINATOR, false}},
-      .params = ANSWER_PARAMS(), .answer_schema = ANSWERED,
+      .params = ANSWER_PARAMS(COMMA_REASON), .answer_schema = ANSWERED,
       .kind = &command_message_answer, .prepare = term_prepare, .answer = answered },
 };
 /* clang-format on */

@@ -185,6 +185,10 @@ static void put_agents(const struct hub *hub, struct buf *out)
     static const char name[] = "waggle_agents";
     struct agents_counts counts;
     agents_counts(writer_module(hub->writer, MODULE_AGENTS), &counts);
+    uint64_t busy = tasks_busy_agents(writer_module(hub->writer, MODULE_TASKS));
+    uint64_t active = counts.by_status[AGENT_ACTIVE]; /* the two are not read at one moment */
+    counts.by_status[AGENT_ACTIVE] = active > busy ? active - busy : 0;
+    counts.by_status[AGENT_BUSY] += busy < active ? busy : active;
     head(out, name, "Agents by state.", "gauge");
     for (unsigned i = 0; i < AGENT_DEREGISTERED; i++) {
         buf_printf(out, "%s{status=\"%s\"} %llu\n", name, agent_status_name((enum agent_status)i),

@@ -105,12 +105,15 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
     return rc;
 }
 
-static enum hub_rc named_prepare(struct call *call, struct buf *body)
+static enum hub_rc delete_prepare(struct call *call, struct buf *body)
 {
     struct network_named named = {.asker = asker_of(call->who),
                                   .id = call_text(call, "network_id")};
-    network_named_put(body, &named);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &named.reason);
+    if (rc == HUB_OK) {
+        network_named_put(body, &named);
+    }
+    return rc;
 }
 
 static enum hub_rc delete_answer(struct call *call, const struct command *command,
@@ -439,9 +442,9 @@ static const struct operation rows[] = {
     { .name = "networks.delete", .summary = "Delete a network; what it executes is cancelled",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/api/v1/agents/networks/{network_id}", 200, STYLE_PROBLEM, false}},
-      .params = ONE_NETWORK,
+      .params = SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID,"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"id":{"type":"string"},"network_id":{"type":"string"},"status":{"const":"deleted"},"message":{"type":"string"},"deleted_at":SHAPE_TIME}}),
-      .kind = &command_network_delete, .prepare = named_prepare, .answer = delete_answer },
+      .kind = &command_network_delete, .prepare = delete_prepare, .answer = delete_answer },
     { .name = "networks.execute", .summary = "Have a task done by a network, as its strategy says",
       .needs = ROLE_AGENT, .flags = OPERATION_CREATES | OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/agents/networks/{network_id}/execute", 200, STYLE_PROBLEM, false}},

@@ -287,6 +287,15 @@ static void add_description(json_t *object, const struct operation *op)
     set_str(object, "description", text);
 }
 
+/* What the table knows and OpenAPI has no word for; the tests of every operation walk by it. */
+static void add_extensions(json_t *object, const struct operation *op)
+{
+    set_str(object, "x-waggle-operation", op->name);
+    set_str(object, "x-waggle-role", op->flags & OPERATION_OPEN ? "none" : role_name(op->needs));
+    set(object, "x-waggle-creates", json_boolean(op->flags & OPERATION_CREATES));
+    set(object, "x-waggle-call", json_boolean(!(op->flags & OPERATION_RAW)));
+}
+
 static json_t *operation_of(const struct entry *entry, const struct route *route, unsigned nth)
 {
     const struct operation *op = entry->operation;
@@ -301,6 +310,7 @@ static json_t *operation_of(const struct entry *entry, const struct route *route
     add_description(object, op);
     add_inputs(object, entry, route);
     add_answers(object, entry, route);
+    add_extensions(object, op);
     return object;
 }
 

@@ -17,6 +17,7 @@
 #define SHAPE_TIME_OR_NULL {"type":["string","null"],"format":"date-time"}
 #define SHAPE_SUCCESS {"const":"success"}
 #define SHAPE_COUNT {"type":"integer","minimum":0}
+#define SHAPE_REASON {"type":["string","null"],"maxLength":256,"description":"Why: told with the event, and so in the audit trail; 256 bytes at most."}
 #define SHAPE_LIMIT {"type":"integer","minimum":1,"maximum":1000,"default":1000,"description":"At most so many."}
 #define SHAPE_CURSOR {"type":"string","minLength":1,"maxLength":256,"description":"The next_cursor of the page before."}
 #define SHAPE_NEXT_CURSOR {"type":["string","null"],"description":"Asks for the next page; null: this is the last."}

@@ -80,8 +80,12 @@ static enum hub_rc leave_prepare(struct call *call, struct buf *body)
     struct swarm_leave leave = {.asker = asker_of(call->who),
                                 .swarm_id = call_text(call, "swarm_id"),
                                 .member_id = call_text(call, "member_id")};
-    swarm_leave_put(body, &leave);
-    return HUB_OK;
+    leave.hands_back = slice_is(call_text(call, "leases"), "return");
+    enum hub_rc rc = call_reason(call, &leave.reason);
+    if (rc == HUB_OK) {
+        swarm_leave_put(body, &leave);
+    }
+    return rc;
 }
 
 static enum hub_rc leave_answer(struct call *call, const struct command *command,
@@ -750,7 +754,7 @@ static enum hub_rc consensus_answer(struct call *call, const struct command *com
 #define WORK SCHEMA({"type":"object","required":["task_id","swarm_id","coordination_strategy","status","assigned_members","started_at"],"properties":{WORK_PROPERTIES}})
 #define VERDICT_PARAMS(...) SCHEMA({"type":"object","required":[__VA_ARGS__],"properties":{"task_id":{"type":"string","minLength":1,"maxLength":128}, \
     "consensus_algorithm":{"type":["string","null"],"maxLength":64,"default":"majority-vote","description":"A rule of rounds: docs/consensus.md."}, \
-    "consensus_threshold":{"type":["number","null"],"exclusiveMinimum":0,"maximum":1,"description":"The share of the votes that decides."}, \
+    "consensus_threshold":{"type":["number","null"],"exclusiveMinimum":0.5,"maximum":1,"description":"The share of the votes that decides."}, \
     "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":604800,"default":300}, \
     "options":{"type":["array","null"],"minItems":1,"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":256},"description":"What may be voted for; the members' answers when absent."}, \
     "wait":{"type":["boolean","null"],"description":"Answer when the round is closed."}}})
@@ -778,7 +782,7 @@ static const struct operation rows[] = {
     { .name = "swarm.leave", .summary = "Leave a swarm: one member, or all of the caller's",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/leave", 200), SWARM_PATH(METHOD_POST, "/{swarm_id}/leave", 200)},
-      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID}}),
+      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID,"reason":SHAPE_REASON,"leases":{"enum":["finish","return",null],"default":"finish","description":"What becomes of the work that its agent holds for the swarm."}}}),
       .answer_schema = LEFT,
       .kind = &command_swarm_leave, .prepare = leave_prepare, .answer = leave_answer },
     { .name = "swarm.list", .summary = "Swarms and their members, newest first",

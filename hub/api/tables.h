@@ -15,6 +15,8 @@ extern const struct operation_table schema_operations;  /* schema_operations.c *
 extern const struct operation_table backup_operations;  /* backup_operations.c */
 extern const struct operation_table
     balance_operations; /* balance_operations.c: strategy, figures */
+extern const struct operation_table
+    bottleneck_operations; /* bottleneck_operations.c: what agents are short of */
 extern const struct operation_table network_operations;   /* network_operations.c */
 extern const struct operation_table swarm_operations;     /* swarm_operations.c */
 extern const struct operation_table consensus_operations; /* consensus_operations.c */

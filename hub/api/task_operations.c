@@ -5,6 +5,7 @@
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
 #include "hub/api/task_view.h"
+#include "hub/tasks/pauses.h"
 
 #include <stdlib.h>
 
@@ -211,6 +212,16 @@ static enum hub_rc act_prepare(struct call *call, struct buf *body)
     return HUB_OK;
 }
 
+static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
+{
+    struct task_act act = act_of(call);
+    enum hub_rc rc = call_reason(call, &act.text);
+    if (rc == HUB_OK) {
+        task_act_put(body, &act);
+    }
+    return rc;
+}
+
 static enum hub_rc progress_prepare(struct call *call, struct buf *body)
 {
     struct task_act act = act_of(call);
@@ -373,14 +384,38 @@ static uint32_t read_leases(const struct call *call, struct task_lease *out)
     return n;
 }
 
+/* A task that is named must be there for the caller, and the lease be one of it: another task's is
+ * not the one that the caller thinks it holds. */
+static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uint32_t n)
+{
+    struct slice id = call_text(call, "task_id");
+    struct store_view *view = NULL;
+    struct task task;
+    if (id.n == 0) {
+        return HUB_OK;
+    }
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = task_see_call(call, view, id, &task);
+    }
+    if (rc == HUB_OK && call_json(call, "lease_id") && leases[n - 1].number != task.number) {
+        leases[n - 1] = (struct task_lease){.number = 0};
+    }
+    if (view) {
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc renew_prepare(struct call *call, struct buf *body)
 {
     struct asker asker = asker_of(call->who);
     struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
     uint32_t n = read_leases(call, leases);
+    enum hub_rc rc = renew_named(call, leases, n);
     task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
     free(leases);
-    return HUB_OK;
+    return rc;
 }
 
 static enum hub_rc renew_answer(struct call *call, const struct command *command,
@@ -646,8 +681,11 @@ static enum hub_rc clear_prepare(struct call *call, struct buf *body)
     if (!task_priority_of(word, &many.priority)) {
         return bad_priority(call, word);
     }
-    task_many_put(body, &many);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &many.reason);
+    if (rc == HUB_OK) {
+        task_many_put(body, &many);
+    }
+    return rc;
 }
 
 static enum hub_rc clear_answer(struct call *call, const struct command *command,
@@ -664,6 +702,50 @@ static enum hub_rc clear_answer(struct call *call, const struct command *command
     put_count(&o, "cleared_count", did.n);
     put_bool(&o, "more", did.more);
     put_time(&o, "timestamp", did.at_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+static enum hub_rc pause_prepare_as(struct call *call, struct buf *body, bool pause)
+{
+    struct pause_change c = {.said = call_text(call, "priority"), .pause = pause};
+    enum task_priority priority;
+    if (slice_is(c.said, "all")) {
+        c.priorities = PAUSE_ALL;
+    } else if (task_priority_of(c.said, &priority)) {
+        c.priorities = (uint8_t)(1 << priority);
+    } else {
+        return bad_priority(call, c.said);
+    }
+    enum hub_rc rc = call_reason(call, &c.reason);
+    if (rc == HUB_OK) {
+        pause_change_put(body, &c);
+    }
+    return rc;
+}
+
+static enum hub_rc pause_prepare(struct call *call, struct buf *body)
+{
+    return pause_prepare_as(call, body, true);
+}
+
+static enum hub_rc resume_prepare(struct call *call, struct buf *body)
+{
+    return pause_prepare_as(call, body, false);
+}
+
+static enum hub_rc pause_answer(struct call *call, const struct command *command,
+                                struct slice reply)
+{
+    struct pause_changed c;
+    (void)command;
+    if (!pause_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = answer_begin(call);
+    put_text(&o, "priority", c.said);
+    put_paused(&o, c.paused);
+    put_time(&o, "timestamp", c.at_ms);
     json_end(&o, '}');
     return HUB_OK;
 }
@@ -784,12 +866,29 @@ static enum hub_rc stats(struct call *call)
     return HUB_OK;
 }
 
+static enum hub_rc paused_of(struct call *call, uint8_t *out)
+{
+    struct store_view *view;
+    enum hub_rc rc = call_snapshot(call, &view);
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(pauses_of(view, call->who->app, out));
+        store_release(call->io->reader);
+    }
+    return rc;
+}
+
 static enum hub_rc queues(struct call *call)
 {
     struct tasks_figures f;
+    uint8_t paused;
+    enum hub_rc rc = paused_of(call, &paused);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     figures_of(call, &f);
     struct json_out o = answer_begin(call);
     put_queue_sizes(&o, &f);
+    put_paused(&o, paused);
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
     return HUB_OK;
@@ -798,9 +897,15 @@ static enum hub_rc queues(struct call *call)
 static enum hub_rc queue_stats(struct call *call)
 {
     struct tasks_figures f;
+    uint8_t paused;
+    enum hub_rc rc = paused_of(call, &paused);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     figures_of(call, &f);
     struct json_out o = answer_begin(call);
     put_queue_sizes(&o, &f);
+    put_paused(&o, paused);
     json_key(&o, "distribution_stats");
     json_begin(&o, '{');
     put_distribution(&o, &f);
@@ -844,6 +949,9 @@ static enum hub_rc queue_stats(struct call *call)
 #define LIST_FILTER "priority":{"type":["string","null"]},"agent_id":{"type":["string","null"],"description":"That has it, or had it last."},"cursor":SHAPE_CURSOR, \
     "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100}
 #define LIST_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"tasks":REF_TASKS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}})
+#define PAUSED {"type":"array","items":{"type":"string"},"description":"Priorities that are offered to nobody."}
+#define PAUSE_PARAMS SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string","description":"One of them, or all."},"reason":SHAPE_REASON}})
+#define PAUSE_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"priority":{"type":"string"},"paused":PAUSED,"timestamp":SHAPE_TIME}})
 #define QUEUE_SIZES {"type":"object","additionalProperties":SHAPE_COUNT}
 #define DISTRIBUTION "tasks_distributed":SHAPE_COUNT,"tasks_completed":SHAPE_COUNT,"tasks_failed":SHAPE_COUNT, \
     "avg_distribution_time":{"type":"number","description":"Seconds from being queued to being offered."}, \
@@ -895,19 +1003,29 @@ static const struct operation rows[] = {
     { .name = "tasks.queues", .summary = "How many tasks wait, by priority",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/queues", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"timestamp":SHAPE_TIME}}),
       .query = queues },
     { .name = "tasks.queue_stats", .summary = "How many tasks wait, and how they are distributed",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/queues/stats", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"distribution_stats":{"type":"object","properties":{DISTRIBUTION}},"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"distribution_stats":{"type":"object","properties":{DISTRIBUTION}},"timestamp":SHAPE_TIME}}),
       .query = queue_stats },
     { .name = "tasks.clear", .summary = "Cancel the queued tasks of one priority, 10,000 at a time",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/tasks/queues/{priority}/clear", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"}}}),
+      .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"},"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"priority":{"type":"string"},"cleared_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
       .kind = &command_tasks_clear, .prepare = clear_prepare, .answer = clear_answer },
+    { .name = "tasks.queue_pause", .summary = "Offer the tasks of one priority to nobody, until it is resumed; it outlives a restart",
+      .needs = ROLE_OPERATOR,
+      .routes = {{METHOD_POST, "/tasks/queues/{priority}/pause", 200, STYLE_COORDINATOR, false}},
+      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
+      .kind = &command_queue_pause, .prepare = pause_prepare, .answer = pause_answer },
+    { .name = "tasks.queue_resume", .summary = "Offer the tasks of one priority again",
+      .needs = ROLE_OPERATOR,
+      .routes = {{METHOD_POST, "/tasks/queues/{priority}/resume", 200, STYLE_COORDINATOR, false}},
+      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
+      .kind = &command_queue_pause, .prepare = resume_prepare, .answer = pause_answer },
     { .name = "tasks.get", .summary = "One task, with what was submitted, what came out, and why it waits",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/{task_id}", 200, STYLE_COORDINATOR, false}},
@@ -929,7 +1047,7 @@ static const struct operation rows[] = {
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/progress", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"percent":{"type":["number","null"],"minimum":0,"maximum":100},"seq":{"type":["integer","null"],"minimum":0,"description":"One that is not newer is dropped."},"note":{"type":["string","null"],"maxLength":512}),
-      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are."},"lease_until":SHAPE_TIME_OR_NULL}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are; the others are told live."},"lease_until":SHAPE_TIME_OR_NULL}}),
       .kind = &command_task_progress, .prepare = progress_prepare, .answer = progress_answer },
     { .name = "tasks.complete", .summary = "Say that a task is done, with its result",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
@@ -956,9 +1074,9 @@ static const struct operation rows[] = {
     { .name = "tasks.cancel", .summary = "Cancel a task; with its lease: its agent has stopped",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/tasks/{task_id}/cancel", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["task_id"],"properties":{"task_id":TASK_ID,"lease_id":LEASE_ID}}),
+      .params = SCHEMA({"type":"object","required":["task_id"],"properties":{"task_id":TASK_ID,"lease_id":LEASE_ID,"reason":SHAPE_REASON}}),
       .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_cancel, .prepare = act_prepare, .answer = acted_answer },
+      .kind = &command_task_cancel, .prepare = cancel_prepare, .answer = acted_answer },
     { .name = "tasks.replay", .summary = "Submit a dead letter again, as a new task",
       .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/tasks/{task_id}/replay", 200, STYLE_COORDINATOR, false}},

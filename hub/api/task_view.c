@@ -1,6 +1,7 @@
 #include "hub/api/task_view.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/answer.h"
+#include "hub/tasks/pauses.h"
 
 /* ---- who may see what ---- */
 
@@ -156,6 +157,7 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
 {
     struct buf text = {0};
     const char *reason = NULL;
+    uint8_t paused = 0;
     enum store_rc rc = STORE_OK;
     struct survey s = {.call = call, .task = task};
     switch (task->state) {
@@ -176,7 +178,13 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
         buf_add_str(&text, "it was offered to an agent that has not answered");
         break;
     case TASK_QUEUED:
-        rc = survey(view, &s);
+        rc = pauses_of(view, task->app, &paused);
+        if (rc == STORE_OK && paused >> task->priority & 1) {
+            reason = "queue_paused";
+            buf_printf(&text, "the queue %s is paused", task_priority_name(task->priority));
+            break;
+        }
+        rc = rc == STORE_OK ? survey(view, &s) : rc;
         reason = rc == STORE_OK ? say_queued(&text, &s) : NULL;
         break;
     case TASK_NONE:

@@ -154,6 +154,8 @@ static const struct option run_options[] = {
     { 0, "metadata", OPTION_PAIR, OPTION_MANY, "KEY=VALUE", "what else is to be known of it", NULL },
     { 0, "interval", OPTION_SECONDS, 0, "TIME", "between beats, instead of what the hub says", NULL },
     { 0, "exec", OPTION_TEXT, 0, "COMMAND", "run by sh: for each task, its data on stdin, the result on stdout; and for every other event on its channel", NULL },
+    { 0, "vote", OPTION_TEXT, 0, "HOW", "in rounds of voting where it has a seat: first, random, or a command that gets the round on stdin and prints the option", NULL },
+    { 0, "signing-key", OPTION_FILE, 0, "FILE", "sign its ballots with the Ed25519 key in this file, which is made if it is not there", NULL },
     { 0, "grace", OPTION_SECONDS, 0, "TIME", "for work in hand when told to stop (10s)", NULL },
     { 0, "keep", OPTION_FLAG, 0, NULL, "stay registered when it ends", NULL },
     { 0 },
@@ -187,8 +189,9 @@ static const struct option discover_options[] = {
 const struct command agent_commands[] = {
     { "agent run", "be an agent: register, beat, do what comes",
       "Holds one WebSocket for as long as it runs, registers again after every lost connection, beats with the load of this machine, "
-      "and says on stderr what happens to it. SIGTERM and Ctrl-C let work in hand end, then deregister.",
-      NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .data'" },
+      "and says on stderr what happens to it. With --vote it casts a ballot in each round of voting where it has a seat: an option a line, "
+      "best first, or a score is what a command prints; nothing is an abstention, a code other than 0 no ballot. SIGTERM and Ctrl-C let work in hand end, then deregister.",
+      NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .items'" },
     { "agent ls", "the agents", NULL, NULL, ls_options, ls_run, "waggle agent ls --status active --watch" },
     { "agent discover", "the agents that fit, best health first", NULL, NULL, discover_options, discover_run,
       "waggle agent discover --capability resize --min-health 0.5 -o id" },
@@ -196,18 +199,30 @@ const struct command agent_commands[] = {
 };
 
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
-static const struct option change_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option change_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option status_options[] = {
     { 0, "cpu", OPTION_FRACTION, 0, "0..1", "its load", NULL },
     { 0, "memory", OPTION_FRACTION, 0, "0..1", "its memory", NULL },
     REQUEST_OPTIONS_SEND,
     { 0 },
 };
+static const struct option create_options[] = {
+    { 0, "id", OPTION_TEXT, 0, "ID", "its name; the hub makes one when it is left out", NULL },
+    { 0, "type", OPTION_CHOICE, 0, "TYPE", "what kind of agent (general)", types },
+    { 0, "capability", OPTION_TEXT, OPTION_MANY, "C", "what it can do", NULL },
+    { 0, "slots", OPTION_NUMBER, 0, "N", "how much it does at a time (1)", NULL },
+    { 0, "ttl", OPTION_SECONDS, 0, "TIME", "how long its token is valid (as long as the hub allows)", NULL },
+    REQUEST_OPTIONS_CREATE,
+    { 0 },
+};
+static const struct field create_fields[] = {
+    { "id", "agent_id", FIELD_TEXT }, { "type", "agent_type", FIELD_TEXT }, { "capability", "capabilities", FIELD_LIST },
+    { "slots", "slots", FIELD_NUMBER }, { "ttl", "ttl_s", FIELD_SECONDS }, { 0 } };
 static const struct operand agent_and_status[] = {
     { "ID", OPTION_REQUIRED, "the agent" }, { "STATUS", OPTION_REQUIRED, "active, busy, maintenance, error, draining or inactive" }, { 0 } };
-static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { 0 } };
-static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { 0 } };
+static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
+static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct field status_fields[] = {
     { "STATUS", "status", FIELD_TEXT },
     { "cpu", "load_metrics.cpu", FIELD_NUMBER },
@@ -216,6 +231,9 @@ static const struct field status_fields[] = {
 };
 
 const struct verb agent_verbs[] = {
+    { { "agent create", "make an agent before it comes, with its token", "For admins. The token is shown this once.", NULL, create_options, request_run,
+        "waggle agent create --id bee-1 --capability resize -o json" },
+      { .method = "POST", .path = "/v1/agents", .fields = create_fields, .id = "agent_id" } },
     { { "agent show", "one agent", NULL, one_agent, show_options, request_run, "waggle agent show bee-1 --watch" },
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
     { { "agent watch", "one agent, again whenever something changes", NULL, one_agent, NULL, request_watch, NULL },
@@ -227,7 +245,7 @@ const struct verb agent_verbs[] = {
     { { "agent status", "set an agent's status and load", NULL, agent_and_status, status_options, request_run, "waggle agent status bee-1 maintenance" },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = status_fields, .id = "agent_id" } },
     { { "agent rm", "deregister an agent", NULL, one_agent, destroy_options, request_run, "waggle agent rm bee-1 --yes" },
-      { .method = "DELETE", .path = "/api/v1/agents/{ID}", .id = "agent_id", .how = REQUEST_DESTROYS | REQUEST_QUIET } },
+      { .method = "DELETE", .path = "/api/v1/agents/{ID}", .fields = reason_fields, .id = "agent_id", .how = REQUEST_DESTROYS | REQUEST_QUIET } },
     { { "agent stats", "the registry in figures", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/registry/stats", .member = "stats", .channels = "agents" } },
     { { 0 }, { 0 } },

@@ -11,9 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "auth/base64url.h"
 #include "channels/json_out.h"
 #include "channels/name.h"
+#include "hub/cli/agent_key.h"
 #include "hub/cli/agent_tasks.h"
+#include "hub/cli/agent_votes.h"
 #include "hub/cli/http.h"
 #include "hub/cli/machine.h"
 #include "hub/cli/socket.h"
@@ -45,6 +48,8 @@ struct agent {
     struct machine machine;
     struct work *work; /* NULL: none */
     struct agent_tasks *tasks;
+    struct signing *keys;      /* NULL: its ballots are not signed */
+    struct agent_votes *votes; /* NULL: it does not vote */
     unsigned slots;
     int signals; /* descriptor */
     enum stage stage;
@@ -140,6 +145,15 @@ static void add_metadata(struct json_out *o, const struct args *a)
     json_end(o, '}');
 }
 
+static void add_public_key(struct json_out *o, const struct signing *keys)
+{
+    struct buf text = {0};
+    base64url_put(&text, slice_of(signing_public(keys), SIGNING_PUBLIC_BYTES));
+    json_key(o, "public_key");
+    json_text(o, buf_slice(&text));
+    buf_done(&text);
+}
+
 static void send_register(struct agent *agent)
 {
     const struct args *a = &agent->cli->args;
@@ -158,6 +172,9 @@ static void send_register(struct agent *agent)
         json_begin(&o, '{');
         add_pairs(&o, a, "endpoint");
         json_end(&o, '}');
+    }
+    if (agent->keys) {
+        add_public_key(&o, agent->keys);
     }
     add_metadata(&o, a);
     end_call(agent, &o, &text);
@@ -262,6 +279,9 @@ static void on_registered(struct agent *agent, struct slice result)
     send_beat(agent);
     agent_tasks_registered(agent->tasks,
                            lease > 0 && lease < 86400 ? (int64_t)(lease * 1000) : LEASE_MS);
+    if (agent->votes) {
+        agent_votes_registered(agent->votes);
+    }
 }
 
 static void on_result(struct agent *agent, const struct hub_frame *frame)
@@ -354,6 +374,9 @@ static void on_error(struct agent *agent, const struct hub_frame *frame)
 static void on_frame(void *ctx, const struct hub_frame *frame)
 {
     struct agent *agent = ctx;
+    if (agent->votes && agent_votes_frame(agent->votes, frame)) {
+        return;
+    }
     switch (frame->type) {
     case HUB_RESULT:
         on_result(agent, frame);
@@ -411,6 +434,9 @@ static void begin_stop(struct agent *agent)
     if (agent->work) {
         work_forget(agent->work);
     }
+    if (agent->votes) {
+        agent_votes_stop(agent->votes);
+    }
     say(agent, "stopping, %u at work", busy_with(agent));
 }
 
@@ -418,6 +444,9 @@ static void reap(struct agent *agent)
 {
     int status;
     agent_tasks_reap(agent->tasks);
+    if (agent->votes) {
+        agent_votes_reap(agent->votes);
+    }
     while (agent->work && work_reap(agent->work, &status)) {
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
             say(agent, "the command ended with %s %d", WIFEXITED(status) ? "code" : "signal",
@@ -446,15 +475,18 @@ static void take_signals(struct agent *agent)
 static void move_stage(struct agent *agent)
 {
     int64_t now = clock_steady_ms();
-    unsigned busy = busy_with(agent);
+    bool busy = busy_with(agent) || (agent->votes && agent_votes_busy(agent->votes));
     if (agent->stage == FINISHING && busy && now >= agent->stage_until_ms) {
         if (agent->work) {
             work_signal(agent->work, SIGTERM);
         }
         agent_tasks_signal(agent->tasks, SIGTERM);
-        busy = 0;
+        if (agent->votes) {
+            agent_votes_signal(agent->votes, SIGTERM);
+        }
+        busy = false;
     }
-    if (agent->stage == FINISHING && busy == 0) {
+    if (agent->stage == FINISHING && !busy) {
         agent->stage = LEAVING;
         agent->stage_until_ms = now + FAREWELL_MS;
         if (!agent->registered || args_has(&agent->cli->args, "keep")) {
@@ -468,17 +500,19 @@ static void move_stage(struct agent *agent)
     }
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t next_ms(const struct agent *agent)
 {
     int64_t then = INT64_MAX;
     if (agent->registered && agent->stage <= FINISHING) {
-        int64_t task = agent_tasks_next_ms(agent->tasks);
-        then = agent->next_beat_ms < task ? agent->next_beat_ms : task;
+        then = sooner(agent->next_beat_ms, agent_tasks_next_ms(agent->tasks));
+        then = agent->votes ? sooner(then, agent_votes_next_ms(agent->votes)) : then;
     }
-    if (agent->stage > WORKING && agent->stage_until_ms < then) {
-        then = agent->stage_until_ms;
-    }
-    return then;
+    return agent->stage > WORKING ? sooner(then, agent->stage_until_ms) : then;
 }
 
 static enum cli_exit live(struct agent *agent)
@@ -494,6 +528,9 @@ static enum cli_exit live(struct agent *agent)
         }
         if (agent->registered) {
             agent_tasks_turn(agent->tasks);
+        }
+        if (agent->registered && agent->votes) {
+            agent_votes_turn(agent->votes);
         }
         move_stage(agent);
     }
@@ -520,6 +557,30 @@ static void send_frame(void *ctx, struct slice frame)
 static void say_of_task(void *ctx, const char *what, const char *task_id)
 {
     say(ctx, "task %s %s", task_id, what);
+}
+
+static void say_of_round(void *ctx, const char *round_id, const char *what)
+{
+    say(ctx, "round %s: %s", round_id, what);
+}
+
+static enum cli_exit take_seats(struct agent *agent)
+{
+    const struct args *a = &agent->cli->args;
+    char why[512];
+    const char *key = args_text(a, "signing-key");
+    if (key && !agent_key_open(key, &agent->keys, why, sizeof why)) {
+        return cli_fail(CLI_USAGE, "%s", why);
+    }
+    if (args_has(a, "vote")) {
+        struct agent_votes_options votes = {
+            .voter = {.id = agent->id, .how = args_text(a, "vote"), .keys = agent->keys},
+            .send = send_frame,
+            .say = say_of_round,
+            .ctx = agent};
+        agent->votes = agent_votes_new(&votes);
+    }
+    return CLI_OK;
 }
 
 static bool read_arguments(struct agent *agent)
@@ -566,6 +627,8 @@ enum cli_exit agent_run_run(struct cli *cli)
         rc = cli_usage(cli);
     } else if (!cli_target(cli)) {
         rc = CLI_USAGE;
+    } else if ((rc = take_seats(&agent)) != CLI_OK) {
+        /* it has said why */
     } else if ((agent.signals = open_signals()) < 0) {
         rc = cli_fail(CLI_FAILED, "cannot listen to signals");
     } else {
@@ -576,8 +639,10 @@ enum cli_exit agent_run_run(struct cli *cli)
         socket_free(agent.socket);
         close(agent.signals);
     }
+    agent_votes_free(agent.votes);
     agent_tasks_free(agent.tasks);
     work_free(agent.work);
+    signing_unref(agent.keys);
     buf_done(&agent.epoch);
     free(agent.channel);
     return rc;

@@ -39,6 +39,7 @@ struct bench_connection {
     struct bench *bench;
     struct socket *socket;
     unsigned index, in_flight, setting_up;
+    bool ending; /* what it made is being taken away */
     uint64_t next;
     int64_t sent_ns[RING];
 };
@@ -151,6 +152,7 @@ static void agents_ask(struct bench_connection *c, struct buf *frame, uint64_t i
 
 static void agents_end(struct bench_connection *c)
 {
+    c->ending = true;
     send_text(
         c,
         "{\"type\":\"call\",\"id\":%llu,\"method\":\"agents.deregister\",\"params\":{\"agent_id\":"
@@ -348,6 +350,7 @@ static void on_frame(void *ctx, const struct hub_frame *frame)
 {
     struct bench_connection *c = ctx;
     uint64_t id = hub_frame_number(frame, HUB_ID);
+    c->ending = c->ending && id != END_ID;
     if (frame->type == HUB_EVENT && c->bench->load->event) {
         c->bench->load->event(c, frame);
     } else if (frame->type == HUB_ERROR) {
@@ -411,6 +414,26 @@ static unsigned in_flight(const struct bench *b)
         all += b->connections[i].in_flight;
     }
     return all;
+}
+
+/* Takes away what the load made, and waits until the hub has said so: a connection that closes
+ * first may be gone before its last request is read. */
+static void end_load(struct bench *b)
+{
+    int64_t until = clock_steady_ms() + LINGER_MS;
+    bool ending = false;
+    for (unsigned i = 0; i < b->n; i++) {
+        if (b->load->end && socket_is_open(b->connections[i].socket)) {
+            b->load->end(&b->connections[i]);
+        }
+    }
+    do {
+        ending = false;
+        for (unsigned i = 0; i < b->n; i++) {
+            ending =
+                ending || (b->connections[i].ending && socket_is_open(b->connections[i].socket));
+        }
+    } while (ending && clock_steady_ms() < until && turn(b) == CLI_OK);
 }
 
 static enum cli_exit run_load(struct bench *b, int64_t for_ms, double *out_seconds)
@@ -521,10 +544,8 @@ static enum cli_exit bench_run(struct cli *cli)
         c->socket = socket_new(cli, &events, false);
     }
     enum cli_exit rc = run_load(&b, args_ms(&cli->args, "for", 5000), &seconds);
+    end_load(&b);
     for (unsigned i = 0; i < b.n; i++) {
-        if (b.load->end && socket_is_open(b.connections[i].socket)) {
-            b.load->end(&b.connections[i]);
-        }
         socket_close(b.connections[i].socket, 1000);
         socket_free(b.connections[i].socket);
     }

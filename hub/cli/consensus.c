@@ -82,7 +82,7 @@ static const struct field list_fields[] = {
     { "limit", "limit", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option watch_options[] = { FOLLOW_OPTION_WITHIN, { 0 } };
-static const struct option cancel_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option cancel_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 static const struct follow follow_round = {
     .id = "round_id", .channel = "consensus.%s", .method = "consensus.get", .param = "round_id", .show_id = "winner" };
@@ -103,7 +103,7 @@ const struct verb consensus_verbs[] = {
         "waggle consensus certificate 018f2c1e -o json > certificate.json" },
       { .method = "GET", .path = "/api/v1/consensus/{ROUND}/certificate", .id = "kid" } },
     { { "consensus cancel", "cancel an open round", NULL, one_round, cancel_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/consensus/{ROUND}/cancel", .id = "round_id", .how = REQUEST_DESTROYS } },
+      { .method = "POST", .path = "/api/v1/consensus/{ROUND}/cancel", .fields = reason_fields, .id = "round_id", .how = REQUEST_DESTROYS } },
     { { 0 }, { 0 } },
 };
 // clang-format on

@@ -1,7 +1,6 @@
 /* Two questions decide the end: is the thing's status final (asked of the hub after every event),
  * and how far does its channel reach (asked once it is)? The change of state and its event are one
  * transaction, so a position asked for after a final status covers the last event. */
-#define _GNU_SOURCE
 #include "hub/cli/follow.h"
 
 #include <assert.h>
@@ -154,6 +153,15 @@ static void print_event(const struct following *f, const struct hub_frame *frame
     buf_done(&line);
 }
 
+static bool names_thing(const struct following *f, const struct hub_frame *frame)
+{
+    struct buf id = {0};
+    bool named = json_to_text(json_at(frame->field[HUB_DATA], f->follow->id), &id) &&
+                 slice_is(buf_slice(&id), f->id);
+    buf_done(&id);
+    return named;
+}
+
 static void on_event(struct following *f, const struct hub_frame *frame)
 {
     uint64_t offset = hub_frame_number(frame, HUB_OFFSET);
@@ -161,7 +169,7 @@ static void on_event(struct following *f, const struct hub_frame *frame)
         return; /* before the connection was lost */
     }
     f->seen = offset ? offset : f->seen;
-    if (f->owner && !memmem(frame->text.p, frame->text.n, f->id, strlen(f->id))) {
+    if (f->owner && !names_thing(f, frame)) {
         return; /* about something else of the same owner */
     }
     print_event(f, frame);

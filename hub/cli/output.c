@@ -390,11 +390,37 @@ void output_list(const struct output *out, struct slice answer, const char *memb
     }
 }
 
-/* Members of an object as rows of two columns, those of objects within it under dotted names. */
+/* Members of an object as rows of two columns, those of objects within it under dotted names; of a
+ * list of objects each has a row. */
 struct fields {
     struct buf *names, *values;
     size_t n;
 };
+
+/* Takes name. */
+static void fields_add_row(struct fields *f, struct buf name, struct slice value)
+{
+    f->names = xrealloc(f->names, (f->n + 1) * sizeof *f->names);
+    f->values = xrealloc(f->values, (f->n + 1) * sizeof *f->values);
+    f->names[f->n] = name;
+    f->values[f->n] = (struct buf){0};
+    json_add_human(&f->values[f->n++], value);
+}
+
+static bool fields_add_records(struct fields *f, struct buf name, struct slice list)
+{
+    struct slice key, item;
+    struct json_walk w = json_walk_of(list);
+    if (json_kind_of(list) != JSON_KIND_ARRAY || !json_walk_next(&w, &key, &item) ||
+        json_kind_of(item) != JSON_KIND_OBJECT) {
+        return false;
+    }
+    fields_add_row(f, name, item);
+    while (json_walk_next(&w, &key, &item)) {
+        fields_add_row(f, (struct buf){0}, item);
+    }
+    return true;
+}
 
 static void fields_add(struct fields *f, struct slice object, struct slice prefix)
 {
@@ -407,13 +433,9 @@ static void fields_add(struct fields *f, struct slice object, struct slice prefi
             buf_add_str(&name, ".");
             fields_add(f, item, buf_slice(&name));
             buf_done(&name);
-            continue;
+        } else if (!fields_add_records(f, name, item)) {
+            fields_add_row(f, name, item);
         }
-        f->names = xrealloc(f->names, (f->n + 1) * sizeof *f->names);
-        f->values = xrealloc(f->values, (f->n + 1) * sizeof *f->values);
-        f->names[f->n] = name;
-        f->values[f->n] = (struct buf){0};
-        json_add_human(&f->values[f->n++], item);
     }
 }
 

@@ -18,6 +18,7 @@
 enum { TYPED_BYTES_MAX = 16 << 20 };
 
 // clang-format off
+const struct field reason_fields[] = { { "reason", "reason", FIELD_TEXT }, { 0 } };
 const struct field page_fields[] = { { "limit", "limit", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { 0 } };
 // clang-format on
 

@@ -85,7 +85,14 @@ struct verb {
         'w', "watch", OPTION_FLAG, 0, NULL, "again whenever something changes", NULL               \
     }
 
-extern const struct field page_fields[]; /* of PAGE_OPTIONS */
+#define REQUEST_OPTION_REASON                                                                      \
+    {                                                                                              \
+        0, "reason", OPTION_TEXT, 0, "TEXT", "why, for the event that tells of it and the audit",  \
+            NULL                                                                                   \
+    }
+
+extern const struct field page_fields[];   /* of PAGE_OPTIONS */
+extern const struct field reason_fields[]; /* of REQUEST_OPTION_REASON alone */
 
 /* The run of a verb. */
 enum cli_exit request_run(struct cli *cli);

@@ -51,6 +51,7 @@ static const struct newest newest_network = { "/api/v1/agents/networks?limit=1",
 static const struct option page_options[] = { REQUEST_OPTION_WATCH, PAGE_OPTIONS, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option rm_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option create_options[] = {
     { 0, "name", OPTION_TEXT, OPTION_REQUIRED, "NAME", "what people call it", NULL },
     { 0, "agents", OPTION_TEXT, OPTION_MANY | OPTION_REQUIRED, "A,B", "its members", NULL },
@@ -101,8 +102,8 @@ static const struct follow follow_execution = {
       { .method = "POST", .path = NETWORK "/optimize", .fields = optimize_fields, .id = "network_id", .newest = &newest_network } }, \
     { { noun " status", "how a network does", NULL, a_network, status_options, request_run, NULL }, \
       { .method = "GET", .path = NETWORK "/status", .fields = status_fields, .id = "network_id", .channels = "network.>", .newest = &newest_network } }, \
-    { { noun " rm", "dissolve a network", NULL, one_network, destroy_options, request_run, NULL }, \
-      { .method = "DELETE", .path = NETWORK, .id = "id", .how = REQUEST_DESTROYS | REQUEST_QUIET } }
+    { { noun " rm", "dissolve a network", NULL, one_network, rm_options, request_run, NULL }, \
+      { .method = "DELETE", .path = NETWORK, .fields = reason_fields, .id = "id", .how = REQUEST_DESTROYS | REQUEST_QUIET } }
 
 static const struct option join_options[] = {
     { 'r', "role", OPTION_CHOICE, OPTION_REQUIRED, "ROLE", "what the member is for", roles },
@@ -117,13 +118,16 @@ static const struct option join_options[] = {
 static const struct field join_fields[] = {
     { "role", "role", FIELD_TEXT }, { "capability", "capability", FIELD_TEXT }, { "region", "region", FIELD_TEXT },
     { "priority", "priority", FIELD_TEXT }, { "swarm-id", "swarm_id", FIELD_TEXT }, { "agent-id", "agent_id", FIELD_TEXT }, { 0 } };
+static const char *const leases[] = { "finish", "return", NULL };
 static const struct option leave_options[] = {
     { 0, "swarm-id", OPTION_TEXT, OPTION_REQUIRED, "ID", "the swarm", NULL },
     { 0, "member-id", OPTION_TEXT, 0, "ID", "one member; all of yours when left out", NULL },
+    { 0, "leases", OPTION_CHOICE, 0, "HOW", "finish what it holds, or return it to the others (finish)", leases },
+    REQUEST_OPTION_REASON,
     REQUEST_OPTIONS_DESTROY,
     { 0 },
 };
-static const struct field leave_fields[] = { { "swarm-id", "swarm_id", FIELD_TEXT }, { "member-id", "member_id", FIELD_TEXT }, { 0 } };
+static const struct field leave_fields[] = { { "swarm-id", "swarm_id", FIELD_TEXT }, { "member-id", "member_id", FIELD_TEXT }, { "leases", "leases", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct option swarm_list_options[] = {
     { 0, "swarm-id", OPTION_TEXT, 0, "ID", "only this one", NULL },
     { 0, "status", OPTION_TEXT, 0, "STATUS", "only those in this state", NULL },

@@ -78,7 +78,7 @@ static const struct field dead_fields[] = {
     { "limit", "limit", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option watch_options[] = { FOLLOW_OPTION_WITHIN, { 0 } };
-static const struct option cancel_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option cancel_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option replay_options[] = { FOLLOW_OPTIONS, REQUEST_OPTIONS_CREATE, { 0 } };
 static const struct option extend_options[] = {
     { 0, "lease", OPTION_TEXT, OPTION_REQUIRED, "ID", "the lease, as the agent was told it", NULL }, REQUEST_OPTIONS_SEND, { 0 } };
@@ -103,7 +103,9 @@ static const struct option replay_many_options[] = {
 static const struct field replay_many_fields[] = {
     { "priority", "priority", FIELD_TEXT }, { "stop-reason", "stop_reason", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { 0 } };
 
-static const struct option clear_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct operand pause_queue[] = { { "PRIORITY", OPTION_REQUIRED, "urgent, critical, high, normal, low or all" }, { 0 } };
+static const struct option pause_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option clear_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option strategy_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct field strategy_fields[] = { { "STRATEGY", "strategy", FIELD_TEXT }, { 0 } };
 
@@ -121,7 +123,7 @@ const struct verb task_verbs[] = {
     { { "task watch", "follow a task to its end", NULL, one_task, watch_options, request_run, "waggle task watch task_0123456789abcdef --within 1h" },
       { .follow = &follow_task } },
     { { "task cancel", "cancel a task", NULL, one_task, cancel_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/tasks/{TASK}/cancel", .id = "task_id", .how = REQUEST_DESTROYS } },
+      { .method = "POST", .path = "/api/v1/tasks/{TASK}/cancel", .fields = reason_fields, .id = "task_id", .how = REQUEST_DESTROYS } },
     { { "task retry", "submit a task that failed again, as a new one", NULL, one_task, replay_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/tasks/{TASK}/replay", .id = "task_id", .follow = &follow_task } },
     { { "task extend", "renew a lease", NULL, one_task, extend_options, request_run, NULL },
@@ -139,10 +141,16 @@ const struct verb task_verbs[] = {
       { .method = "GET", .path = "/api/v1/tasks/queues", .member = "queue_sizes", .channels = "tasks" } },
     { { "queue stats", "the queues and what left them", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/queues/stats", .channels = "tasks" } },
+    { { "queue pause", "offer what waits at a priority to nobody; what is being done goes on", "It outlives a restart of the hub.", pause_queue, pause_options, request_run, "waggle queue pause low --reason 'disk full'" },
+      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/pause", .fields = reason_fields, .id = "priority" } },
+    { { "queue resume", "offer it again", NULL, pause_queue, pause_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/resume", .fields = reason_fields, .id = "priority" } },
     { { "queue clear", "cancel all that waits at a priority", NULL, one_queue, clear_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/clear", .id = "cleared_count", .how = REQUEST_DESTROYS } },
+      { .method = "POST", .path = "/api/v1/tasks/queues/{PRIORITY}/clear", .fields = reason_fields, .id = "cleared_count", .how = REQUEST_DESTROYS } },
     { { "lb stats", "how tasks are spread over agents", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/load-balancer/stats", .member = "stats", .channels = "tasks" } },
+    { { "lb bottlenecks", "what the agents are short of, and what would help", NULL, NULL, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/load-balancer/bottlenecks", .channels = "tasks" } },
     { { "lb strategy", "spread tasks in another way, from now on", NULL, one_strategy, strategy_options, request_run, "waggle lb strategy resource_based" },
       { .method = "PUT", .path = "/api/v1/load-balancer/strategy", .fields = strategy_fields, .id = "strategy", .how = REQUEST_QUERY } },
     { { 0 }, { 0 } },

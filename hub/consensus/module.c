@@ -131,7 +131,7 @@ static enum hub_rc tell_opened(struct apply *a, const struct round *r)
 }
 
 static enum hub_rc tell_closed(struct apply *a, const struct paper *paper, const struct round *r,
-                               const struct tally_result *result)
+                               const struct tally_result *result, struct slice reason)
 {
     struct telling t;
     telling_begin(&t, r);
@@ -143,6 +143,9 @@ static enum hub_rc tell_closed(struct apply *a, const struct paper *paper, const
     }
     if (r->runoff.n) {
         put_text(&t.o, "runoff", r->runoff);
+    }
+    if (reason.n) {
+        put_text(&t.o, "reason", reason);
     }
     return telling_end(a, &t, r, "closed", true);
 }
@@ -574,9 +577,10 @@ static enum round_status status_of(enum tally_verdict verdict)
     return ROUND_NO_DECISION;
 }
 
-/* Writes the end down and tells of it. result: NULL when the round was cancelled. */
+/* Writes the end down and tells of it. result: NULL when the round was cancelled; reason: why, in
+ * the words of who cancelled it. */
 static enum hub_rc finish(struct apply *a, struct round *r, struct paper *paper,
-                          const struct tally_result *result)
+                          const struct tally_result *result, struct slice reason)
 {
     struct timer_ref timer = {.due_ms = r->deadline_ms, .id = r->timer_id};
     enum store_rc rc = timer_cancel(a->txn, timer); /* gone already when it is what closes us */
@@ -588,7 +592,7 @@ static enum hub_rc finish(struct apply *a, struct round *r, struct paper *paper,
     }
     paper->status = slice_str(round_status_name(r->status));
     paper->stop = slice_str(round_stop_name(r->stop));
-    enum hub_rc told = tell_closed(a, paper, r, result);
+    enum hub_rc told = tell_closed(a, paper, r, result, reason);
     return told == HUB_OK ? tell_watchers(a, r) : told;
 }
 
@@ -614,7 +618,7 @@ static enum hub_rc close_round(struct apply *a, struct round *r, enum round_stop
         out = open_runoff(a, &paper, &result, r, runoff);
     }
     if (out == HUB_OK) {
-        out = finish(a, r, &paper, &result);
+        out = finish(a, r, &paper, &result, slice_of(NULL, 0));
     }
     r->runoff = slice_of(NULL, 0); /* the id was ours */
     tally_result_done(&result);
@@ -644,14 +648,14 @@ static const struct command_kind command_consensus_deadline = {
 
 /* ---- cancelling ---- */
 
-static enum hub_rc cancel_round(struct apply *a, struct round *r)
+static enum hub_rc cancel_round(struct apply *a, struct round *r, struct slice reason)
 {
     struct paper paper;
     r->status = ROUND_CANCELLED;
     r->stop = ROUND_STOP_CANCELLED;
     r->closed_ms = a->now_ms;
     round_paper_frozen(r, &paper);
-    enum hub_rc rc = finish(a, r, &paper, NULL);
+    enum hub_rc rc = finish(a, r, &paper, NULL, reason);
     paper_done(&paper);
     return rc;
 }
@@ -665,7 +669,7 @@ enum hub_rc consensus_cancel_inside(struct apply *a, uint32_t number)
         return hub_rc_of_store(rc);
     }
     round_copy(&row, &bytes, &round);
-    enum hub_rc out = cancel_round(a, &round);
+    enum hub_rc out = cancel_round(a, &round, slice_of(NULL, 0));
     buf_done(&bytes);
     return out;
 }
@@ -674,6 +678,7 @@ void consensus_cancel_put(struct buf *b, const struct consensus_cancel *cancel)
 {
     asker_put(b, &cancel->asker);
     pack_slice(b, cancel->round_id);
+    pack_slice(b, cancel->reason);
 }
 
 /* A copy of the round that the asker may see; HUB_NOT_FOUND with its sentence. */
@@ -695,7 +700,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
 {
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
-    struct slice id = unpack_slice(&u);
+    struct slice id = unpack_slice(&u), reason = unpack_slice(&u);
     struct round round = {0};
     struct buf bytes = {0};
     uint8_t number[4];
@@ -710,7 +715,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
                     "the round is closed: ", slice_str(round_status_name(round.status)), "");
     }
     if (rc == HUB_OK) {
-        rc = cancel_round(a, &round);
+        rc = cancel_round(a, &round, reason);
     }
     if (rc == HUB_OK) {
         be32_put(number, round.number);

@@ -110,7 +110,7 @@ enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *
 
 struct consensus_cancel {
     struct asker asker;
-    struct slice round_id;
+    struct slice round_id, reason; /* reason empty: none was given */
 };
 void consensus_cancel_put(struct buf *b, const struct consensus_cancel *cancel);
 extern const struct command_kind command_consensus_cancel; /* reply: the round's number */

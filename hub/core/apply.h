@@ -84,6 +84,9 @@ void apply_reply(struct apply *a, struct command *command, struct slice bytes);
  * escapes; data is raw JSON. */
 enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
                        struct slice data);
+/* The same, but live whatever the namespace says: for what is stored only now and then. */
+void apply_stream(struct apply *a, uint32_t app, struct slice channel, const char *name,
+                  struct slice data);
 /* For channels' functions that take a sink; ctx is the apply. */
 void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset, uint64_t seq);
 

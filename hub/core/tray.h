@@ -34,6 +34,8 @@ enum command_flags {
     COMMAND_EXPECT = 2,   /* publish: refuse unless the channel stands at `offset` */
     COMMAND_REPLAYED = 4, /* out: the first answer to the same key */
     COMMAND_SILENT = 8,   /* nobody waits for the answer */
+    COMMAND_ANSWERED =
+        16, /* the origin's own, when the tray is back: it looks at no answer twice */
 };
 
 struct command {

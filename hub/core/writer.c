@@ -711,13 +711,26 @@ void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t off
     event_frame_finish(a->tray->out.p, &out->frame, offset);
 }
 
-enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
-                       struct slice data)
+static struct event own_event(const struct apply *a, struct slice channel, const char *name,
+                              struct slice data)
 {
-    struct event event = {.kind = EVENT_MESSAGE,
+    return (struct event){.kind = EVENT_MESSAGE,
                           .channel = channel,
                           .name = slice_str(name),
                           .data = data,
                           .time_ms = a->now_ms};
+}
+
+void apply_stream(struct apply *a, uint32_t app, struct slice channel, const char *name,
+                  struct slice data)
+{
+    struct event event = own_event(a, channel, name, data);
+    apply_emit(a, app, &event, 0, 0);
+}
+
+enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
+                       struct slice data)
+{
+    struct event event = own_event(a, channel, name, data);
     return hub_rc_of_store(book_tell(a->book, app, &event, apply_emit, a));
 }

@@ -188,7 +188,7 @@ static void put_tally(struct json_out *o, const struct message_tally *t)
 
 enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
                          const struct mailbox *box, const struct message_delivery *d,
-                         const char *reason)
+                         struct slice reason)
 {
     struct message m;
     struct message_tally t;
@@ -210,9 +210,9 @@ enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
         json_u64(&o, d->deliveries);
     }
     put_tally(&o, &t);
-    if (reason) {
+    if (reason.n) {
         json_key(&o, "reason");
-        json_str(&o, reason);
+        json_text(&o, reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -304,7 +304,7 @@ static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message
 
 /* Row, mailbox, tally and channels follow one event. A row that is as it was stays so. */
 static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
-                        enum message_event event, const char *reason)
+                        enum message_event event, struct slice reason)
 {
     struct message_delivery d;
     enum message_state next = MESSAGE_NONE;
@@ -344,15 +344,15 @@ static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_i
         return hub_rc_of_store(src);
     }
     if (d.expires_ms <= a->now_ms) {
-        return move(a, box, number, MESSAGE_EXPIRE, "ttl");
+        return move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl"));
     }
     cursor_hand(&box->cursor, item, HOLDER, rules, a->now_ms);
-    enum hub_rc rc = move(a, box, number, MESSAGE_DELIVER, NULL);
+    enum hub_rc rc = move(a, box, number, MESSAGE_DELIVER, slice_of(NULL, 0));
     if (rc == HUB_OK) {
         rc = tell_recipient(a, box, delivery_message(number), item, &ack_none);
     }
     if (rc == HUB_OK && ack_none) {
-        rc = move(a, box, number, MESSAGE_LET_GO, NULL);
+        rc = move(a, box, number, MESSAGE_LET_GO, slice_of(NULL, 0));
     }
     return rc;
 }
@@ -377,7 +377,7 @@ static enum hub_rc come_back(struct apply *a, struct mailbox *box, struct cursor
     struct cursor_rules rules = rules_of(a, box->app);
     bool again = cursor_return(&box->cursor, item, &rules, a->now_ms, delay_ms);
     return move(a, box, item->number, again ? event : MESSAGE_EXHAUST,
-                again ? reason : "max_deliver");
+                slice_str(again ? reason : "max_deliver"));
 }
 
 /* ---- time ---- */
@@ -436,7 +436,7 @@ static enum hub_rc expire_one(struct apply *a, uint64_t number)
     }
     struct mailbox *box =
         message_is_settled(d.state) ? NULL : mailbox_find(&m->boxes, d.app, d.recipient);
-    enum hub_rc rc = box ? move(a, box, number, MESSAGE_EXPIRE, "ttl") : HUB_OK;
+    enum hub_rc rc = box ? move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl")) : HUB_OK;
     return box && rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
 
@@ -474,7 +474,8 @@ static enum hub_rc become_known(struct apply *a, struct mailbox *box, const stru
                 src = message_index_put(a->txn, MESSAGES_OWNER, box->app, agent->owner,
                                         delivery_message(it->number), 0);
             }
-            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, NULL) : HUB_OK;
+            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, slice_of(NULL, 0))
+                                 : HUB_OK;
         }
         rc = src == STORE_OK ? rc : hub_rc_of_store(src);
     }
@@ -523,6 +524,7 @@ void message_answer_put(struct buf *b, const struct message_answer *answer)
     pack_slice(b, answer->agent);
     pack_u8(b, (uint8_t)answer->verdict);
     pack_i64(b, answer->delay_ms);
+    pack_slice(b, answer->reason);
 }
 
 static bool answer_get(struct slice body, struct message_answer *out)
@@ -534,6 +536,7 @@ static bool answer_get(struct slice body, struct message_answer *out)
     uint8_t verdict = unpack_u8(&u);
     out->verdict = (enum message_event)verdict;
     out->delay_ms = unpack_i64(&u);
+    out->reason = unpack_slice(&u);
     return unpack_done(&u) && verdict >= MESSAGE_ACK && verdict <= MESSAGE_TERM;
 }
 
@@ -566,10 +569,12 @@ static enum hub_rc answer_open(struct apply *a, struct mailbox *box, struct curs
         return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, "nack");
     case MESSAGE_PROGRESS:
         cursor_touch(&box->cursor, item, &rules, a->now_ms);
-        return move(a, box, item->number, MESSAGE_PROGRESS, NULL);
+        return move(a, box, item->number, MESSAGE_PROGRESS, slice_of(NULL, 0));
+    case MESSAGE_TERM:
+        return move(a, box, item->number, MESSAGE_TERM,
+                    answer->reason.n ? answer->reason : slice_str("term"));
     default:
-        return move(a, box, item->number, answer->verdict,
-                    answer->verdict == MESSAGE_TERM ? "term" : NULL);
+        return move(a, box, item->number, answer->verdict, slice_of(NULL, 0));
     }
 }
 

@@ -53,6 +53,7 @@ struct message_answer {
     struct slice id, agent;
     enum message_event verdict; /* MESSAGE_ACK, _NACK, _PROGRESS, _TERM */
     int64_t delay_ms;           /* nack; < 0: as the count of deliveries says */
+    struct slice reason;        /* term */
 };
 void message_answer_put(struct buf *b, const struct message_answer *answer);
 struct message_answered {

@@ -76,7 +76,7 @@ struct conn *conn_new(struct net_thread *t, int fd, bool tls, const uint8_t *add
     c->tls = tls;
     memcpy(c->address, address, address_n);
     c->address_n = address_n;
-    c->last_in_ms = t->io.now_ms;
+    c->came_ms = c->last_in_ms = t->io.now_ms;
     c->id = io_connection_id(&t->io);
     c->wire = CONN_HTTP;
     http1_init(&c->in.http, &t->http_limits);

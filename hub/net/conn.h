@@ -51,7 +51,7 @@ struct conn {
     int fd;
     uint32_t slot, generation;
     uint64_t id;
-    int64_t last_in_ms;
+    int64_t came_ms, last_in_ms;
     struct principal *who; /* NULL: not known yet */
     int64_t who_ends_ms;   /* its credential, by the hub's own time; 0: never */
 
@@ -62,6 +62,7 @@ struct conn {
     bool paused;        /* input waits: `stash` */
     bool resuming;      /* in the thread's list of those to be resumed */
     bool rx_off;        /* not read */
+    bool talks;         /* in conversation: read ahead of the others (talkers.h) */
     bool behind;        /* in the thread's list of those that read on from the log */
     bool closing;       /* nothing more is taken; ends when everything is sent */
     bool shut;          /* our end is closed */

@@ -7,6 +7,7 @@
 #include "hub/net/conn.h"
 #include "hub/net/http.h"
 #include "hub/net/native.h"
+#include "hub/net/talkers.h"
 #include "auth/digest.h"
 #include "hub/api/metrics.h"
 #include "store/hash.h"
@@ -27,20 +28,24 @@
 #include <uv.h>
 
 enum {
-    TICK_US_MAX = 1000, /* of draining the inbox before sockets are looked at again */
+    TICK_US_MAX = 500, /* of draining the inbox before sockets are looked at again */
     /* Of a turn for each thing that a crowd may ask at once: to be let in, to be ended, to read on
      * from the log. */
-    CROWD_US_MAX = 1000,
-    BREATH_US = 2000,    /* of reading sockets before what was read and answered goes on its way */
-    FLUSH_US_MAX = 2000, /* of sending at a stretch */
+    CROWD_US_MAX = 500,
+    BREATH_US = 500,    /* of reading sockets before what was read and answered goes on its way */
+    FLUSH_US_MAX = 500, /* of sending at a stretch */
     TRAYS_A_TURN = 256,
-    HELD_MAX = 24, /* trays that wait for what is left to be sent */
+    ROUND_MAX = 20, /* trays that are sent together */
+    HELD_MAX = 40,  /* trays that wait for what is left to be sent */
     DRAIN_STEP_MS = 50,
     EXPIRY_EVERY_MS = 1000,
     STARVED_NAP_US = 200,
-    DESCRIPTORS_KEPT = 48, /* of all, for what is no connection */
-    CROWDED_MAX = 16,      /* connections past the bound */
-    CROWDED_MS = 1000,     /* for them to say what they want */
+    INPUT_BYTES = 16384,     /* of one connection in conversation, at a time */
+    TALKS_AFTER_MS = 1000,   /* of having come; a crowd that comes is none yet */
+    TALKS_WITHIN_MS = 10000, /* of having been heard; a pong each heartbeat is no conversation */
+    DESCRIPTORS_KEPT = 48,   /* of all, for what is no connection */
+    CROWDED_MAX = 16,        /* connections past the bound */
+    CROWDED_MS = 1000,       /* for them to say what they want */
 };
 
 struct loop {
@@ -53,14 +58,18 @@ struct loop {
     bool is_busy;
     struct lws_context *context;
     struct lws_vhost *plain, *tls;
+    int talkers;
+    uv_poll_t talking;
+    uint8_t input[INPUT_BYTES];
     uv_poll_t listeners[SERVER_LISTEN_MAX];
     int fds[SERVER_LISTEN_MAX];
     bool listener_tls[SERVER_LISTEN_MAX];
     size_t listeners_n;
     int spare_fd; /* given up to accept and refuse when descriptors are out */
     struct conn *adopting;
-    struct tray *held[TRAYS_A_TURN];
-    unsigned held_n;
+    struct tray *held[TRAYS_A_TURN]; /* delivered; then, up to held_n, those that wait for it */
+    unsigned delivered_n, held_n;
+    bool sending; /* a round: what was delivered leaves before more is */
     pthread_t thread;
     uint64_t breath_us; /* when commands and answers last went on their way */
     bool started, finished;
@@ -125,7 +134,11 @@ void net_want_writable(struct conn *c)
 
 void net_read_flow(struct conn *c, bool on)
 {
-    lws_rx_flow_control(c->wsi, on);
+    if (c->talks) {
+        talkers_flow(c->thread->loop->talkers, c, on);
+    } else {
+        lws_rx_flow_control(c->wsi, on);
+    }
 }
 
 void net_shut(struct conn *c)
@@ -316,6 +329,74 @@ static void on_listener(uv_poll_t *poll, int status, int events)
 
 static void breathe(struct loop *loop);
 
+/* The library no longer reads it. Over TLS it must: what comes is for its ears first. */
+static void start_talking(struct conn *c)
+{
+    if (!c->rx_off && talkers_add(c->thread->loop->talkers, c)) {
+        lws_rx_flow_control(c->wsi, 0);
+        c->talks = true;
+    }
+}
+
+/* Also for those whose end has come: the library finds that out, and closes. */
+static void stop_talking(struct conn *c)
+{
+    talkers_drop(c->thread->loop->talkers, c);
+    c->talks = false;
+    if (!c->rx_off) {
+        lws_rx_flow_control(c->wsi, 1);
+    }
+}
+
+static bool in_conversation(const struct conn *c, int64_t heard_ms)
+{
+    int64_t now_ms = c->thread->io.now_ms;
+    return c->wire == CONN_NATIVE && !c->tls && !c->closing && !c->dead &&
+           now_ms - c->came_ms >= TALKS_AFTER_MS && now_ms - heard_ms < TALKS_WITHIN_MS;
+}
+
+static void take_input(struct conn *c, void *in, size_t n)
+{
+    int64_t heard_ms = c->last_in_ms;
+    conn_input(c, in, n);
+    if (!c->talks && in_conversation(c, heard_ms)) {
+        start_talking(c);
+    }
+}
+
+static void read_talker(struct loop *loop, struct conn *c)
+{
+    if (c->dead || !c->talks) {
+        return;
+    }
+    ssize_t n = c->rx_off ? 0 : recv(c->fd, loop->input, sizeof loop->input, MSG_DONTWAIT);
+    if (n > 0) {
+        conn_input(c, loop->input, (size_t)n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        stop_talking(c);
+    }
+}
+
+static void read_talkers(struct loop *loop)
+{
+    struct conn *found[TALKERS_A_LOOK];
+    uint64_t began_us = monotonic_us();
+    unsigned n;
+    do {
+        n = talkers_look(loop->talkers, found);
+        for (unsigned i = 0; i < n; i++) {
+            read_talker(loop, found[i]);
+        }
+    } while (n == TALKERS_A_LOOK && !is_spent(began_us));
+}
+
+static void on_talking(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    read_talkers(poll->data);
+}
+
 static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
 {
     struct conn *c = lws_get_opaque_user_data(wsi);
@@ -324,20 +405,28 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_RAW_RX:
         if (c && n) {
             breathe(c->thread->loop);
-            conn_input(c, in, n);
+            take_input(c, in, n);
         }
         return 0;
     case LWS_CALLBACK_RAW_WRITEABLE:
         if (c) {
+            breathe(c->thread->loop);
             conn_writable(c);
         }
         return 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (c) {
             lws_set_opaque_user_data(wsi, NULL);
+            if (c->talks) {
+                talkers_drop(c->thread->loop->talkers, c);
+                c->talks = false;
+            }
             conn_gone(c); /* first: nothing may be done to a socket that is closing */
             breathe(c->thread->loop);
         }
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY: /* later than the close, of all that closed in one go */
+        breathe(lws_context_user(lws_get_context(wsi)));
         return 0;
     default:
         return 0;
@@ -405,18 +494,35 @@ static void on_behind(void *ctx, struct subscriber *who)
     }
 }
 
-static void answers(struct net_thread *t, const struct tray *tray)
+static void answer(struct net_thread *t, const struct tray *tray, struct command *command)
 {
-    for (uint32_t i = 0; i < tray->commands_n; i++) {
-        const struct command *command = &tray->commands[i];
-        struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
-        if (!c) {
-            continue;
-        }
-        if (c->wire == CONN_HTTP) {
-            http_answer(c, tray, command);
-        } else {
-            native_answer(c, tray, command);
+    struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
+    command->flags |= COMMAND_ANSWERED;
+    if (!c) {
+        return;
+    }
+    if (c->wire == CONN_HTTP) {
+        http_answer(c, tray, command);
+    } else {
+        native_answer(c, tray, command);
+    }
+}
+
+static bool has_listeners(const struct net_thread *t, const struct command *command)
+{
+    return command->kind == &command_publish &&
+           interest_of(t->hub->interest, command->channel_hash) & UINT64_C(1) << t->index;
+}
+
+/* Who publishes to many is answered when it is their turn to be told, so that a publisher goes no
+ * faster than they are told; nobody else waits for them. */
+static void answers(struct net_thread *t, const struct tray *tray, bool all)
+{
+    bool ours = tray->answered && tray->origin == t->index;
+    for (uint32_t i = 0; ours && i < tray->commands_n; i++) {
+        struct command *command = &tray->commands[i];
+        if (!(command->flags & COMMAND_ANSWERED) && (all || !has_listeners(t, command))) {
+            answer(t, tray, command);
         }
     }
 }
@@ -447,6 +553,41 @@ static void handouts(struct net_thread *t, const struct tray *tray)
     }
 }
 
+static bool is_late(const struct net_thread *t)
+{
+    return monotonic_us() - t->io.now_us > TICK_US_MAX;
+}
+
+static void deliver_next(struct loop *loop)
+{
+    struct net_thread *t = loop->t;
+    const struct tray *tray = loop->held[loop->delivered_n++];
+    answers(t, tray, true);
+    deliver_tray(t, tray);
+    handouts(t, tray);
+    kicks(t, tray);
+}
+
+static bool is_gathering(const struct loop *loop)
+{
+    return !loop->sending && loop->delivered_n < loop->held_n && loop->delivered_n < ROUND_MAX;
+}
+
+/* All that was delivered must have left before its bytes may go, and under a stream of events for
+ * thousands that moment would never come: somebody always has something new to be sent. So events
+ * leave in rounds. What comes while one is being sent waits for the next, and is then sent
+ * with more of its kind. */
+static void deliver_some(struct loop *loop)
+{
+    while (is_gathering(loop)) {
+        deliver_next(loop);
+        if (is_late(loop->t)) {
+            io_count(&loop->t->io.counters.ticks_long, 1);
+            return;
+        }
+    }
+}
+
 static void hold(struct loop *loop, struct tray *tray)
 {
     loop->held[loop->held_n++] = tray;
@@ -455,8 +596,8 @@ static void hold(struct loop *loop, struct tray *tray)
 static void local_live(void *ctx, const struct tray *tray)
 {
     struct loop *loop = ctx;
-    deliver_tray(loop->t, tray);
     hold(loop, (struct tray *)(uintptr_t)tray);
+    deliver_some(loop);
 }
 
 static void drain_inbox(struct loop *loop)
@@ -465,20 +606,15 @@ static void drain_inbox(struct loop *loop)
     while (loop->held_n < TRAYS_A_TURN - 2) { /* room for two trays of live events */
         struct tray *tray = ring_pop(t->io.inbox);
         if (!tray) {
-            return;
+            break;
         }
-        if (tray->answered && tray->origin == t->index) {
-            answers(t, tray);
-        }
-        deliver_tray(t, tray);
-        handouts(t, tray);
-        kicks(t, tray);
+        answers(t, tray, false);
         hold(loop, tray);
-        if (monotonic_us() - t->io.now_us > TICK_US_MAX) {
-            io_count(&t->io.counters.ticks_long, 1);
-            return;
+        if (is_late(t)) {
+            break;
         }
     }
+    deliver_some(loop);
 }
 
 static bool is_dirty(const struct net_thread *t)
@@ -495,19 +631,26 @@ static void flush_one(struct net_thread *t)
     conn_flush(c);
 }
 
-/* Everything has left or was copied: the bytes of the turn are no longer needed. */
+/* Everything delivered has left or was copied: the bytes of the round are no longer needed. */
 static void settle(struct loop *loop)
 {
     struct net_thread *t = loop->t;
-    for (unsigned i = 0; i < loop->held_n; i++) {
+    unsigned n = loop->delivered_n;
+    for (unsigned i = 0; i < n; i++) {
         io_let_go(&t->io, loop->held[i]);
     }
-    loop->held_n = 0;
+    loop->held_n -= n;
+    memmove(loop->held, loop->held + n, loop->held_n * sizeof *loop->held);
+    loop->delivered_n = 0;
+    loop->sending = false;
     turn_end(&t->turn);
 }
 
 static void flush_all(struct loop *loop)
 {
+    while (loop->delivered_n < loop->held_n) {
+        deliver_next(loop);
+    }
     while (is_dirty(loop->t)) {
         flush_one(loop->t);
     }
@@ -520,12 +663,17 @@ static void flush_some(struct loop *loop)
 {
     struct net_thread *t = loop->t;
     uint64_t began_us = monotonic_us();
-    while (is_dirty(t) && monotonic_us() - began_us < FLUSH_US_MAX) {
+    bool gathering = is_gathering(loop);
+    while ((gathering ? t->answers.first != NULL : is_dirty(t)) &&
+           monotonic_us() - began_us < FLUSH_US_MAX) {
         flush_one(t);
     }
-    if (!is_dirty(t)) {
+    if (!is_dirty(t) && !gathering) {
         settle(loop);
-    } else if (loop->held_n > HELD_MAX) {
+        return;
+    }
+    loop->sending = !gathering;
+    if (loop->held_n > HELD_MAX) {
         flush_all(loop);
     }
 }
@@ -743,11 +891,12 @@ static void breathe(struct loop *loop)
 {
     struct net_thread *t = loop->t;
     uint64_t now_us = monotonic_us();
-    if (now_us - loop->breath_us < BREATH_US) {
+    if (now_us - loop->breath_us < BREATH_US || loop->finished) {
         return;
     }
     t->io.now_us = now_us;
     tray_pool_collect(&t->io.pool);
+    read_talkers(loop);
     io_hand_over(&t->io, local_live, loop);
     drain_inbox(loop);
     flush_some(loop);
@@ -791,7 +940,8 @@ static void on_turn(uv_prepare_t *prepare)
         drain_some(loop);
     }
     loop->breath_us = monotonic_us();
-    set_busy(loop, !on_time || is_dirty(t) || t->behind || t->resume || !ring_empty(t->io.inbox));
+    set_busy(loop, !on_time || is_dirty(t) || loop->held_n || t->behind || t->resume ||
+                       !ring_empty(t->io.inbox));
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -837,6 +987,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
+        .user = loop,
         .gid = -1,
         .uid = -1,
         .foreign_loops = foreign,
@@ -882,6 +1033,11 @@ static void handles_make(struct loop *loop)
     loop->prepare.data = loop->wake.data = loop->clock.data = loop->busy.data = loop;
     uv_prepare_start(&loop->prepare, on_turn);
     uv_timer_start(&loop->clock, on_clock, WHEEL_MS, WHEEL_MS);
+    if (loop->talkers >= 0) {
+        uv_poll_init(&loop->uv, &loop->talking, loop->talkers);
+        loop->talking.data = loop;
+        uv_poll_start(&loop->talking, UV_READABLE, on_talking);
+    }
     for (size_t i = 0; i < loop->listeners_n; i++) {
         uv_poll_init(&loop->uv, &loop->listeners[i], loop->fds[i]);
         loop->listeners[i].data = loop;
@@ -897,6 +1053,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     struct loop *loop = xcalloc(1, sizeof *loop);
     t->loop = loop;
     loop->t = t;
+    loop->talkers = -1;
     t->hub = options->hub;
     t->api = options->api;
     t->options = options;
@@ -922,6 +1079,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     }
     loop->listeners_n = listeners_n;
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    loop->talkers = talkers_new();
     struct writer_port port = {
         .inbox = t->io.inbox, .home = t->io.pool.home, .wake = wake_loop, .wake_ctx = loop};
     if (!vhosts_make(loop, out_text, text_n)) {
@@ -943,6 +1101,9 @@ static void handles_close(struct loop *loop)
     uv_close((uv_handle_t *)&loop->wake, on_close);
     uv_close((uv_handle_t *)&loop->clock, on_close);
     uv_close((uv_handle_t *)&loop->busy, on_close);
+    if (loop->talkers >= 0) {
+        uv_close((uv_handle_t *)&loop->talking, on_close);
+    }
     for (size_t i = 0; i < loop->listeners_n; i++) {
         uv_close((uv_handle_t *)&loop->listeners[i], on_close);
     }
@@ -1006,6 +1167,9 @@ void net_thread_free(struct net_thread *t)
         lws_context_destroy(loop->context);
     }
     (void)uv_loop_close(&loop->uv);
+    if (loop->talkers >= 0) {
+        close(loop->talkers);
+    }
     if (loop->spare_fd >= 0) {
         close(loop->spare_fd);
     }

@@ -20,7 +20,8 @@ static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc 
     return rc;
 }
 
-static enum hub_rc tell(struct apply *a, const struct network *n, const char *event)
+static enum hub_rc tell(struct apply *a, const struct network *n, const char *event,
+                        struct slice reason)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -33,6 +34,10 @@ static enum hub_rc tell(struct apply *a, const struct network *n, const char *ev
     json_text(&o, n->strategy);
     json_key(&o, "agent_count");
     json_u64(&o, n->agents.n);
+    if (reason.n) {
+        json_key(&o, "reason");
+        json_text(&o, reason);
+    }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -143,7 +148,7 @@ static enum hub_rc create_apply(struct apply *a, struct command *command, struct
                               .changed_ms = a->now_ms};
     rc = hub_rc_of_store(network_put(a->txn, &network, true));
     if (rc == HUB_OK) {
-        rc = tell(a, &network, "created");
+        rc = tell(a, &network, "created", slice_of(NULL, 0));
     }
     return rc == HUB_OK ? reply_done(a, command, number) : rc;
 }
@@ -173,13 +178,14 @@ void network_named_put(struct buf *b, const struct network_named *n)
 {
     asker_put(b, &n->asker);
     pack_slice(b, n->id);
+    pack_slice(b, n->reason);
 }
 
 static enum hub_rc delete_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct unpack u = unpack_of(body);
     struct asker asker = asker_get(&u);
-    struct slice id = unpack_slice(&u);
+    struct slice id = unpack_slice(&u), reason = unpack_slice(&u);
     struct buf bytes = {0};
     struct network network;
     enum hub_rc rc =
@@ -193,7 +199,7 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
         rc = works_cancel_team(a, TEAM_NETWORK, network.number);
     }
     if (rc == HUB_OK) {
-        rc = tell(a, &network, "deleted");
+        rc = tell(a, &network, "deleted", reason);
     }
     if (rc == HUB_OK) {
         rc = reply_done(a, command, network.number);

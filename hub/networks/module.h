@@ -25,7 +25,7 @@ bool network_done_get(struct slice reply, uint32_t *out_number, int64_t *out_at_
 
 struct network_named {
     struct asker asker;
-    struct slice id;
+    struct slice id, reason; /* reason empty: none was given */
 };
 void network_named_put(struct buf *b, const struct network_named *named);
 

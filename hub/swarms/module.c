@@ -48,7 +48,7 @@ static struct words words_unpack(struct unpack *u)
 }
 
 static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const struct member *m,
-                               const char *event, enum member_state before)
+                               const char *event, enum member_state before, struct slice reason)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -73,6 +73,10 @@ static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const
     }
     json_key(&o, "member_count");
     json_u64(&o, swarm->members_n);
+    if (reason.n) {
+        json_key(&o, "reason");
+        json_text(&o, reason);
+    }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -85,7 +89,7 @@ static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const
 
 /* Writes a member and the count of its swarm, and tells it. */
 static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct member *m,
-                              enum member_state before, const char *event)
+                              enum member_state before, const char *event, struct slice reason)
 {
     bool new = before == MEMBER_NONE;
     swarm->members_n += (uint32_t)member_is_there(m->state) - (uint32_t)member_is_there(before);
@@ -94,7 +98,7 @@ static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(member_put(a->txn, m, new));
     }
-    return rc == HUB_OK ? tell_member(a, swarm, m, event, before) : rc;
+    return rc == HUB_OK ? tell_member(a, swarm, m, event, before, reason) : rc;
 }
 
 /* ---- join ---- */
@@ -233,14 +237,25 @@ static enum member_event event_of(enum agent_status status)
     return MEMBER_AGENT_STALE;
 }
 
+/* Whether the caller may bring this agent along: itself, or one that it sees. */
+static bool may_bring(const struct swarm_join *join, const struct agent *agent)
+{
+    return agent->status == AGENT_DEREGISTERED || slice_equal(agent->id, join->asker.subject) ||
+           asker_sees(&join->asker, agent->owner);
+}
+
 /* How a member begins: with its agent, waiting for it, or, when the caller is no agent, as it is.
  */
-static enum hub_rc begin_state(struct apply *a, const struct swarm_join *join, struct member *m)
+static enum hub_rc begin_state(struct apply *a, struct command *command,
+                               const struct swarm_join *join, struct member *m)
 {
     struct agent agent;
     enum store_rc rc = agent_find(a->view, a->app, join->agent, &agent);
     if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
         return hub_rc_of_store(rc);
+    }
+    if (rc == STORE_OK && !may_bring(join, &agent)) {
+        return refuse(a, command, HUB_NOT_FOUND, "Agent ", join->agent, " not found");
     }
     enum member_event event = rc == STORE_OK ? event_of(agent.status) : MEMBER_AGENT_GONE;
     m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
@@ -270,13 +285,13 @@ static enum hub_rc add_member(struct apply *a, struct command *command,
     m.number++;
     m.id = mint(a, "member", m.number, id);
     if (rc == HUB_OK) {
-        rc = begin_state(a, join, &m);
+        rc = begin_state(a, command, join, &m);
     }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(swarm_hold(a->view, swarm_number, &bytes, &swarm));
     }
     if (rc == HUB_OK) {
-        rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined");
+        rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined", slice_of(NULL, 0));
     }
     buf_done(&bytes);
     return rc == HUB_OK ? reply_joined(a, command, m.number, false) : rc;
@@ -318,12 +333,15 @@ void swarm_leave_put(struct buf *b, const struct swarm_leave *l)
     asker_put(b, &l->asker);
     pack_slice(b, l->swarm_id);
     pack_slice(b, l->member_id);
+    pack_slice(b, l->reason);
+    pack_u8(b, l->hands_back);
 }
 
 struct leaving {
     const struct swarm_leave *leave;
     bool swarm_is_own;
-    struct buf numbers; /* of members, packed */
+    uint32_t swarm;
+    struct buf numbers; /* of members and their agents, packed */
     uint32_t n;
 };
 
@@ -337,13 +355,14 @@ static bool leaves(void *ctx, const struct member *m)
                                    : slice_equal(m->owner, leave->asker.subject);
     if (goes) {
         pack_u32(&l->numbers, m->number);
+        pack_u32(&l->numbers, m->agent_number);
         l->n++;
     }
     return true;
 }
 
 static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_event event,
-                                 const struct agent *agent, struct buf *out_id)
+                                 const struct agent *agent, struct slice reason, struct buf *out_id)
 {
     struct buf bytes[2] = {{0}, {0}};
     struct swarm swarm;
@@ -363,7 +382,7 @@ static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_e
     m.state = after != MEMBER_NONE ? after : before;
     m.agent_number = agent ? agent->number : m.agent_number;
     m.left_ms = member_is_there(m.state) ? 0 : a->now_ms;
-    rc = after != MEMBER_NONE ? put_member(a, &swarm, &m, before, member_state_name(after))
+    rc = after != MEMBER_NONE ? put_member(a, &swarm, &m, before, member_state_name(after), reason)
                               : hub_rc_of_store(member_put(a->txn, &m, false));
     if (out_id) {
         pack_slice(out_id, m.id);
@@ -380,7 +399,11 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
     struct buf ids = {0}, reply = {0};
     enum hub_rc rc = HUB_OK;
     for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
-        rc = change_member(a, unpack_u32(&u), MEMBER_LEAVES, NULL, &ids);
+        uint32_t number = unpack_u32(&u), agent = unpack_u32(&u);
+        rc = change_member(a, number, MEMBER_LEAVES, NULL, l->leave->reason, &ids);
+        if (rc == HUB_OK && l->leave->hands_back) {
+            rc = works_hand_back(a, l->swarm, agent);
+        }
     }
     if (rc == HUB_OK) {
         pack_i64(&reply, a->now_ms);
@@ -410,6 +433,8 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
     struct swarm_leave leave = {.asker = asker_get(&u)};
     leave.swarm_id = unpack_slice(&u);
     leave.member_id = unpack_slice(&u);
+    leave.reason = unpack_slice(&u);
+    leave.hands_back = unpack_u8(&u) != 0;
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
@@ -420,6 +445,7 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
         return refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id, " not found");
     }
     struct leaving l = {.leave = &leave,
+                        .swarm = found == STORE_OK ? swarm.number : 0,
                         .swarm_is_own = found == STORE_OK && asker_sees(&leave.asker, swarm.owner)};
     enum hub_rc rc = hub_rc_of_store(found);
     if (rc == HUB_OK) {
@@ -459,7 +485,7 @@ enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
         if (rc != HUB_OK || !number) {
             break;
         }
-        rc = change_member(a, number, event, agent, NULL);
+        rc = change_member(a, number, event, agent, slice_of(NULL, 0), NULL);
         from = number + 1;
     }
     return rc == HUB_OK && event == MEMBER_AGENT_GONE ? works_agent_gone(a, agent) : rc;

@@ -42,6 +42,8 @@ extern const struct command_kind command_swarm_join;
 struct swarm_leave {
     struct asker asker;
     struct slice swarm_id, member_id; /* member_id empty: all of the caller's in that swarm */
+    struct slice reason;
+    bool hands_back; /* what its agent holds for the swarm; else that is finished */
 };
 void swarm_leave_put(struct buf *b, const struct swarm_leave *leave);
 struct swarm_left {

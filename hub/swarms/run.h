@@ -56,6 +56,10 @@ enum hub_rc works_task_changed(struct apply *a, const struct task *task, enum ta
 /* An agent is gone: parts that only it may do end. */
 enum hub_rc works_agent_gone(struct apply *a, const struct agent *agent);
 
+/* A member leaves its swarm and hands back what its agent holds for it: others do it, or, where
+ * only that member may, the part ends. */
+enum hub_rc works_hand_back(struct apply *a, uint32_t swarm, uint32_t agent);
+
 extern const struct command_kind command_work_deadline, command_work_straggler; /* of timers */
 
 #endif

@@ -80,7 +80,7 @@ static void put_ends(struct json_out *o, const struct task *k)
 }
 
 static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state before,
-                        const char *event, struct slice document)
+                        const char *event, const struct task_told *told)
 {
     struct tasks *t = tasks_of(a);
     struct buf data = {0}, channel = {0};
@@ -94,9 +94,13 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     json_key(&o, "redeliveries");
     json_u64(&o, k->redeliveries);
     put_ends(&o, k);
-    if (document.n && document.n <= DOCUMENT_TOLD_MAX) {
+    if (told->document.n && told->document.n <= DOCUMENT_TOLD_MAX) {
         json_key(&o, "result");
-        json_raw(&o, document);
+        json_raw(&o, told->document);
+    }
+    if (told->reason.n) {
+        json_key(&o, "reason");
+        json_text(&o, told->reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -148,9 +152,10 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     return rc;
 }
 
-enum hub_rc task_tell_progress(struct apply *a, const struct task *k)
+enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
 {
     struct buf data = {0}, channel = {0};
+    enum hub_rc rc = HUB_OK;
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
     put_state(&o, k, k->state);
@@ -167,7 +172,11 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k)
     json_time(&o, a->now_ms);
     json_end(&o, '}');
     agent_channel(&channel, "task.", k->id);
-    enum hub_rc rc = apply_tell(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    if (stored) {
+        rc = apply_tell(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    } else {
+        apply_stream(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+    }
     buf_done(&data);
     buf_done(&channel);
     return rc;
@@ -212,6 +221,12 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
                         const char *event, struct slice document)
 {
+    return task_change_told(a, before, after, event, &(struct task_told){.document = document});
+}
+
+enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
+                             const char *event, const struct task_told *told)
+{
     struct tasks *t = tasks_of(a);
     enum task_state was = before ? before->state : TASK_NONE;
     after->changed_ms = a->now_ms;
@@ -225,7 +240,7 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
     if (rc == HUB_OK) {
         count(a, t, after, before);
-        rc = tell(a, after, was, event, document);
+        rc = tell(a, after, was, event, told);
     }
     if (rc == HUB_OK) {
         live_set(t, after, a->now_ms);
@@ -333,7 +348,8 @@ enum hub_rc task_lost(struct apply *a, const struct task *before, const char *ev
                                         : HUB_CONFLICT;
 }
 
-enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop)
+enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
+                             struct slice reason)
 {
     struct task after = *before;
     if (!task_move(&after, TASK_CANCEL)) {
@@ -346,7 +362,8 @@ enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum ta
         rc = task_tell_agent(a, before, "task_cancel", a->now_ms + grace);
     }
     const char *event = after.state == TASK_CANCELLING ? "cancelling" : "cancelled";
-    return rc == HUB_OK ? task_change(a, before, &after, event, slice_of(NULL, 0)) : rc;
+    struct task_told told = {.reason = reason};
+    return rc == HUB_OK ? task_change_told(a, before, &after, event, &told) : rc;
 }
 
 enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop stop)
@@ -361,7 +378,7 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
         rc = task_hold(&held, &found);
     }
     if (rc == HUB_OK) {
-        rc = task_cancel_with(a, &held.task, stop);
+        rc = task_cancel_with(a, &held.task, stop, slice_of(NULL, 0));
     }
     buf_done(&held.bytes);
     return rc;

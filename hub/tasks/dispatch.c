@@ -311,7 +311,8 @@ static bool candidates_for(struct tasks *t, struct tasks_app *app, const struct 
 static bool fits_somebody(void *ctx, uint32_t kind)
 {
     const struct tasks *t = ctx;
-    return !t->kinds[kind]->blocked;
+    const struct kind *k = t->kinds[kind];
+    return !k->blocked && !(t->apps[k->app]->paused >> k->priority & 1);
 }
 
 static struct live *next_waiting(struct tasks *t, struct tasks_app *app, int64_t now_ms)

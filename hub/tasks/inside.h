@@ -10,6 +10,7 @@
 
 #include "hub/tasks/balance.h"
 #include "hub/tasks/module.h"
+#include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
@@ -19,10 +20,11 @@ enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
 struct kind {
     uint32_t id, app;
     uint64_t hash;
-    struct buf packed; /* needs, prefer, region */
+    struct buf packed; /* needs, prefer, region, priority */
     struct task_needs needs;
     struct words prefer;
     struct slice region;
+    uint8_t priority;  /* so that a paused queue is passed over at one look too */
     uint32_t tasks;    /* that are not over */
     bool blocked;      /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;    /* a bit an agent's number */
@@ -38,6 +40,7 @@ struct live {
     int64_t fixed_ms;     /* the earliest deadline that its row tells */
     int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
     int64_t lease_ms;     /* span */
+    uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* what the heap goes by */
     uint32_t heap_at;
@@ -54,6 +57,7 @@ struct worker {
     struct agent agent;
     bool by_stream; /* it registered over a connection: without one it gets nothing new */
     uint32_t held_n, picked_n;
+    bool busy; /* counted as such */
     struct live *held;
     uint32_t ready_at;              /* place among its app's ready ones; NOT_READY */
     double success, success_stored; /* moving average */
@@ -77,6 +81,7 @@ struct tasks_app {
     uint32_t ready_n, ready_cap;
     uint32_t ready_from; /* candidates are looked for from here: all get their chance */
     bool wanted;         /* there may be somebody for somebody */
+    uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
     bool totals_moved; /* within this batch: their row is written at its end */
@@ -99,6 +104,7 @@ struct tasks {
     struct kind *kind_buckets[KIND_BUCKETS];
     struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
+    _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
@@ -119,6 +125,8 @@ struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. */
 void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+/* After its needs changed, while it does not wait. */
+void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
 void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
 void tasks_wanted(struct tasks *tasks, uint32_t app);
@@ -155,6 +163,13 @@ enum hub_rc task_hold(struct held_task *out, const struct task *found);
  * document: goes with the event when it is small. */
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
                         const char *event, struct slice document);
+/* … what goes with the event beside the task's own: */
+struct task_told {
+    struct slice document; /* as above */
+    struct slice reason;   /* in the words of who asked for it; empty: none */
+};
+enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
+                             const char *event, const struct task_told *told);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
@@ -163,12 +178,14 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *task, const char
 enum hub_rc task_failed(struct apply *a, const struct task *before, struct slice error,
                         enum task_stop final, int64_t after_ms, const char *event);
 enum hub_rc task_lost(struct apply *a, const struct task *before, const char *event);
-enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop);
+enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
+                             struct slice reason);
 enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t request_hash,
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);
 
-enum hub_rc task_tell_progress(struct apply *a, const struct task *task);
+/* stored: as an event of the channel's history, else live alone. */
+enum hub_rc task_tell_progress(struct apply *a, const struct task *task, bool stored);
 
 /* lease.c */
 /* Only the newest lease of a task, given in this life of the store, is one. */

@@ -340,27 +340,29 @@ const struct command_kind command_task_ask = {
 
 /* ---- progress ---- */
 
-/* Four a second are kept and told; of what comes between, the newest is all that is missed. It
- * renews the lease each time. */
+/* Four a second are kept; what comes between is told live. It renews the lease each time. What was
+ * told last is in memory alone: after a start or an aborted batch the row's number counts. */
 static enum hub_rc progress(struct apply *a, const struct task_act *act, const struct task *task,
                             bool *out_stored)
 {
     struct tasks *t = tasks_of(a);
     struct live *live = live_find(t, task->number);
-    uint64_t seq = act->seq ? act->seq : task->progress_seq + 1;
+    uint64_t told = live->told_seq > task->progress_seq ? live->told_seq : task->progress_seq;
+    uint64_t seq = act->seq ? act->seq : told + 1;
     live->lease_due_ms = a->now_ms + live->lease_ms;
     live_due(t, live);
-    *out_stored = seq > task->progress_seq && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
-    if (!*out_stored) {
+    *out_stored = seq > told && a->now_ms - task->progress_ms >= PROGRESS_EVERY_MS;
+    if (seq <= told) {
         return HUB_OK;
     }
+    live->told_seq = seq;
     struct task after = *task;
     after.progress_seq = seq;
     after.progress_ms = a->now_ms;
     after.percent = act->has_percent ? act->percent : after.percent;
     after.note = act->text.n ? act->text : after.note;
-    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, &after, task));
-    return rc == HUB_OK ? task_tell_progress(a, &after) : rc;
+    enum hub_rc rc = *out_stored ? hub_rc_of_store(task_put(a->txn, &after, task)) : HUB_OK;
+    return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
 }
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
@@ -388,6 +390,43 @@ static enum hub_rc progress_apply(struct apply *a, struct command *command, stru
 
 const struct command_kind command_task_progress = {
     .name = "tasks.progress", .apply = progress_apply, .module = MODULE_TASKS};
+
+/* ---- given back ---- */
+
+static enum hub_rc give_back(struct apply *a, const struct task *task)
+{
+    struct task after = *task;
+    struct buf avoid = {0};
+    const struct worker *w = worker_of(tasks_of(a), task->agent);
+    if (!w || !task_move(&after, task->state == TASK_LEASED ? TASK_REJECT : TASK_LOSE)) {
+        return HUB_CONFLICT;
+    }
+    after.started_ms = 0;
+    buf_add_slice(&avoid, task->needs.avoid.packed);
+    pack_slice(&avoid, w->agent.id);
+    after.needs.avoid = (struct words){.n = task->needs.avoid.n + 1, .packed = buf_slice(&avoid)};
+    enum hub_rc rc = task_tell_agent(a, task, "task_cancel", a->now_ms);
+    if (rc == HUB_OK) {
+        live_rekind(tasks_of(a), &after);
+        rc = task_change(a, task, &after, "returned", slice_of(NULL, 0));
+    }
+    buf_done(&avoid);
+    return rc;
+}
+
+enum hub_rc task_return_inside(struct apply *a, uint64_t number)
+{
+    struct task found;
+    struct held_task held = {0};
+    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
+    if (rc != HUB_OK || (found.state != TASK_LEASED && found.state != TASK_RUNNING)) {
+        return rc;
+    }
+    rc = task_hold(&held, &found);
+    rc = rc == HUB_OK ? give_back(a, &held.task) : rc;
+    buf_done(&held.bytes);
+    return rc;
+}
 
 /* ---- renew: moves clocks in memory, writes nothing ---- */
 

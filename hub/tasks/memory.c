@@ -265,6 +265,17 @@ static struct live *live_new(struct tasks *t, const struct task *k)
     return live;
 }
 
+void live_rekind(struct tasks *t, const struct task *k)
+{
+    struct live *live = live_find(t, k->number);
+    if (live) {
+        struct kind *before = live->kind;
+        live->kind = kind_of(t, k);
+        live->item.kind = live->kind->id;
+        kind_unref(t, before);
+    }
+}
+
 static void live_free(struct live *live)
 {
     free(live->sticky);
@@ -323,6 +334,7 @@ void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
         return;
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
+    live->told_seq = runs_on ? live->told_seq : 0;
     live->picked = false;
     live->state = k->state;
     live->lease = k->lease;
@@ -491,6 +503,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     }
     if (rc == HUB_OK) {
         rc = balance_load(t->balance, view);
+    }
+    if (rc == HUB_OK) {
+        rc = pauses_load(t, view);
     }
     if (rc == HUB_OK) {
         rc = load_workers(t, view, start);

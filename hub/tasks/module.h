@@ -32,7 +32,7 @@ struct task_watcher {
 };
 
 struct tasks_options {
-    const struct pulses *pulses;
+    struct pulses *pulses;
     _Atomic(const struct hub_settings *) *settings;
     const struct task_watcher *watchers; /* kept, not copied */
     unsigned watchers_n;
@@ -65,10 +65,18 @@ enum hub_rc task_submit_inside(struct apply *a, const struct task_spec *spec, ui
 /* What is over stays as it is: HUB_OK. */
 enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop stop);
 
+/* Its agent goes on without it: it is told to stop, others get the task, and it never comes back to
+ * that agent. Neither is blamed. What is not held stays as it is: HUB_OK. */
+enum hub_rc task_return_inside(struct apply *a, uint64_t number);
+
 /* The strategies and what they learned, for who changes and shows them; the writer's. */
 struct balance *tasks_balance(void *module_state);
 /* Tasks that an agent holds now, by its number; the writer's. */
 uint32_t tasks_held_by(const void *module_state, uint32_t agent);
+/* Their numbers, appended with pack_u64. */
+void tasks_held_put(const void *module_state, uint32_t agent, struct buf *out);
+/* Active agents that hold as many tasks as they have slots: shown as busy; any thread. */
+uint64_t tasks_busy_agents(const void *module_state);
 
 /* ---- commands ---- */
 
@@ -97,7 +105,7 @@ struct task_act {
     uint8_t percent;
     uint64_t seq;          /* of progress; 0: the next */
     int64_t after_ms;      /* a retry waits so long; -1: as the hub does */
-    struct slice text;     /* note, error, question */
+    struct slice text;     /* note, error, question, reason */
     struct slice document; /* result, input: JSON */
 };
 void task_act_put(struct buf *b, const struct task_act *act);
@@ -144,6 +152,7 @@ struct task_many {
     enum task_priority priority; /* TASK_PRIORITIES: any */
     enum task_stop stop;         /* STOP_NONE: any */
     uint32_t n_max;
+    struct slice reason; /* of clearing */
 };
 void task_many_put(struct buf *b, const struct task_many *many);
 struct task_did_many {

@@ -253,6 +253,7 @@ void task_many_put(struct buf *b, const struct task_many *many)
     pack_u8(b, (uint8_t)many->priority);
     pack_u8(b, (uint8_t)many->stop);
     pack_u32(b, many->n_max);
+    pack_slice(b, many->reason);
 }
 
 static bool task_many_get(struct slice body, struct task_many *out)
@@ -263,6 +264,7 @@ static bool task_many_get(struct slice body, struct task_many *out)
     out->priority = (enum task_priority)unpack_u8(&u);
     out->stop = (enum task_stop)unpack_u8(&u);
     out->n_max = unpack_u32(&u);
+    out->reason = unpack_slice(&u);
     out->n_max = out->n_max && out->n_max < MANY_MAX ? out->n_max : MANY_MAX;
     return unpack_done(&u);
 }
@@ -306,7 +308,8 @@ static bool is_queued(const struct task *task)
 
 static enum hub_rc do_many(struct apply *a, struct command *command, struct slice body,
                            enum task_status status, bool (*wanted)(const struct task *),
-                           enum hub_rc (*one)(struct apply *, const struct task *, uint32_t nth))
+                           enum hub_rc (*one)(struct apply *, const struct task *,
+                                              const struct task_many *, uint32_t nth))
 {
     struct task_many many;
     if (!task_many_get(body, &many)) {
@@ -323,7 +326,7 @@ static enum hub_rc do_many(struct apply *a, struct command *command, struct slic
         struct held_task held = {0};
         rc = hub_rc_of_store(task_get(a->view, f.numbers[i], &found));
         rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-        rc = rc == HUB_OK ? one(a, &held.task, i) : rc;
+        rc = rc == HUB_OK ? one(a, &held.task, &many, i) : rc;
         buf_done(&held.bytes);
     }
     if (rc == HUB_OK) {
@@ -339,10 +342,11 @@ static enum hub_rc do_many(struct apply *a, struct command *command, struct slic
     return rc;
 }
 
-static enum hub_rc clear_one(struct apply *a, const struct task *task, uint32_t nth)
+static enum hub_rc clear_one(struct apply *a, const struct task *task, const struct task_many *many,
+                             uint32_t nth)
 {
     (void)nth;
-    return task_cancel_with(a, task, STOP_CLEARED);
+    return task_cancel_with(a, task, STOP_CLEARED, many->reason);
 }
 
 static enum hub_rc clear_apply(struct apply *a, struct command *command, struct slice body)
@@ -353,8 +357,10 @@ static enum hub_rc clear_apply(struct apply *a, struct command *command, struct 
 const struct command_kind command_tasks_clear = {
     .name = "tasks.clear", .apply = clear_apply, .module = MODULE_TASKS};
 
-static enum hub_rc replay_one(struct apply *a, const struct task *task, uint32_t nth)
+static enum hub_rc replay_one(struct apply *a, const struct task *task,
+                              const struct task_many *many, uint32_t nth)
 {
+    (void)many;
     struct held_task made = {0};
     enum hub_rc rc = replay(a, task, nth, &made);
     buf_done(&made.bytes);
@@ -398,7 +404,7 @@ static enum hub_rc cancel_one(struct apply *a, struct command *command, const st
     }
     return task_is_over(task->state)
                ? task_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already")
-               : task_cancel_with(a, task, STOP_CANCELLED);
+               : task_cancel_with(a, task, STOP_CANCELLED, act->text);
 }
 
 static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct slice body)

@@ -57,6 +57,7 @@ static void pack_kind(struct buf *b, const struct task *task)
     pack_u32(b, task->prefer.n);
     pack_slice(b, task->prefer.packed);
     pack_slice(b, task->region);
+    pack_u8(b, (uint8_t)task->priority);
 }
 
 static uint32_t kind_place(struct tasks *t)
@@ -84,6 +85,7 @@ static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struc
     kind->prefer.n = unpack_u32(&u);
     kind->prefer.packed = unpack_slice(&u);
     kind->region = unpack_slice(&u);
+    kind->priority = unpack_u8(&u);
     kind->id = kind_place(t);
     t->kinds[kind->id] = kind;
     kind->next = t->kind_buckets[hash % KIND_BUCKETS];
@@ -187,8 +189,27 @@ static bool is_ready(const struct worker *w)
     return worker_is_there(w) && w->held_n + w->picked_n < w->agent.slots;
 }
 
+/* What others see of it: nothing is written, as it may change with every task. */
+static void show(struct tasks *t, struct worker *w)
+{
+    bool busy = agent_status_with(w->agent.status, w->held_n, w->agent.slots) == AGENT_BUSY &&
+                w->agent.status == AGENT_ACTIVE;
+    if (busy != w->busy) {
+        w->busy = busy;
+        atomic_fetch_add_explicit(&t->busy, busy ? 1 : UINT64_MAX, memory_order_relaxed);
+    }
+    pulse_held_put(t->options.pulses, w->agent.number, w->held_n);
+}
+
+uint64_t tasks_busy_agents(const void *module_state)
+{
+    const struct tasks *t = module_state;
+    return atomic_load_explicit(&t->busy, memory_order_relaxed);
+}
+
 void worker_judge(struct tasks *t, struct worker *w)
 {
+    show(t, w);
     bool ready = is_ready(w), was = w->ready_at != NOT_READY;
     if (ready && !was) {
         ready_add(t, w);
@@ -312,4 +333,13 @@ uint32_t tasks_held_by(const void *module_state, uint32_t agent)
 {
     const struct tasks *t = module_state;
     return agent <= t->workers_n && agent ? t->workers[agent].held_n : 0;
+}
+
+void tasks_held_put(const void *module_state, uint32_t agent, struct buf *out)
+{
+    const struct tasks *t = module_state;
+    const struct live *live = agent && agent <= t->workers_n ? t->workers[agent].held : NULL;
+    for (; live; live = live->held_next) {
+        pack_u64(out, live->item.number);
+    }
 }

@@ -27,13 +27,26 @@ struct asker {
     struct crowd *crowd;
     struct conn_asks *conns;
     uint64_t *moments; /* ASKER_WAITING_MAX for each connection */
+    uint64_t *before;  /* likewise: what had been imposed by then */
+    uint64_t imposed;  /* when the client last went to sleep: it may wake late for a question */
     uint64_t asked, answered;
     uint64_t count_from; /* a question of this moment or later counts in the spread */
     bool refill;         /* closed, and running */
     char answer[48], error[24];
-    struct spread *waited;
+    struct spread *waited, *own;
     struct buf text, frames;
 };
+
+static uint64_t imposed(const struct asker *a)
+{
+    return a->plan.imposed != NULL ? a->plan.imposed(a->plan.ctx) : 0;
+}
+
+static void count_wait(struct asker *a, uint64_t waited, uint64_t by_machine)
+{
+    spread_add(a->waited, waited);
+    spread_add(a->own, waited > by_machine ? waited - by_machine : 0);
+}
 
 /* ---- questions ---- */
 
@@ -43,7 +56,9 @@ static void add_question(struct asker *a, uint32_t index, uint64_t moment)
     if (c->asked - c->answered == ASKER_WAITING_MAX)
         meter_fail("%s: %d questions unanswered on one connection", a->target.name,
                    ASKER_WAITING_MAX);
-    a->moments[(size_t)index * ASKER_WAITING_MAX + c->asked % ASKER_WAITING_MAX] = moment;
+    size_t at = (size_t)index * ASKER_WAITING_MAX + c->asked % ASKER_WAITING_MAX;
+    a->moments[at] = moment;
+    a->before[at] = a->imposed;
     c->asked++;
     a->asked++;
     buf_clear(&a->text);
@@ -93,13 +108,12 @@ static void on_text(void *ctx, uint32_t index, const char *text, size_t len)
     if (c->answered == c->asked || (id != 0 && id != c->answered + 1))
         meter_fail("%s: answer %" PRIu64 " where %" PRIu64 " was next", a->target.name, id,
                    c->answered + 1);
-    uint64_t moment =
-        a->moments[(size_t)index * ASKER_WAITING_MAX + c->answered % ASKER_WAITING_MAX];
+    size_t at = (size_t)index * ASKER_WAITING_MAX + c->answered % ASKER_WAITING_MAX;
     c->answered++;
     c->again++;
     a->answered++;
-    if (a->waited != NULL && moment >= a->count_from)
-        spread_add(a->waited, meter_now() - moment);
+    if (a->waited != NULL && a->moments[at] >= a->count_from)
+        count_wait(a, meter_now() - a->moments[at], imposed(a) - a->before[at]);
 }
 
 static void on_drained(void *ctx, uint32_t index)
@@ -120,6 +134,7 @@ struct asker *asker_open(const struct target *t, const struct asker_plan *plan)
     a->plan = *plan;
     a->conns = xcalloc(plan->conns, sizeof *a->conns);
     a->moments = xcalloc((size_t)plan->conns * ASKER_WAITING_MAX, sizeof *a->moments);
+    a->before = xcalloc((size_t)plan->conns * ASKER_WAITING_MAX, sizeof *a->before);
     (void)snprintf(a->answer, sizeof a->answer, "{\"type\":\"%s\"", plan->answer);
     (void)snprintf(a->error, sizeof a->error, "{\"type\":\"error\"");
     struct crowd_events events = {.ctx = a, .text = on_text, .drained = on_drained};
@@ -143,6 +158,7 @@ void asker_free(struct asker *a)
     crowd_free(a->crowd);
     free(a->conns);
     free(a->moments);
+    free(a->before);
     buf_done(&a->text);
     buf_done(&a->frames);
     free(a);
@@ -168,6 +184,7 @@ static void run_paced_until(struct asker *a, uint64_t start, uint64_t *sent, uin
             uint64_t moment = start + (uint64_t)((double)*sent * 1e9 / a->plan.rate);
             ask(a, (uint32_t)(*sent % a->plan.conns), 1, moment);
         }
+        a->imposed = imposed(a);
         crowd_turn(a->crowd, *sent < due ? 0 : pace_step);
     }
 }
@@ -226,6 +243,7 @@ void asker_run(struct asker *a, uint64_t warm_ns, uint64_t ns, const char *sync_
     uint64_t answered = a->answered;
     a->count_from = from;
     a->waited = &out->waited;
+    a->own = &out->own;
     run_until(a, start, &sent, from + ns);
     double took = (double)(meter_now() - from), answers = (double)(a->answered - answered);
     out->cpu_us = answers > 0 ? (double)(meter_cpu(a->target.pid) - cpu) / answers / 1e3 : 0;

@@ -25,6 +25,9 @@ struct asker_plan {
     const char *answer;   /* the type of frame that answers: "published" */
     /* Writes the text of question id (1, 2, ...) of a connection. */
     void (*ask)(void *ctx, struct buf *out, uint32_t conn, uint64_t id);
+    /* Paced only: time so far for which the machine kept those waiting who take part; NULL: it is
+     * not known. What of it lies between a question and its answer is taken off in `own`. */
+    uint64_t (*imposed)(void *ctx);
     void *ctx;
 };
 
@@ -34,6 +37,7 @@ struct asker_result {
     double client_share;  /* of one core, that asking took: near 1 the client was the limit */
     double per_sync;      /* answers for each sync of the server; 0: it does not say */
     struct spread waited; /* from question to answer */
+    struct spread own;    /* the same, less what the machine imposed */
 };
 
 struct asker;

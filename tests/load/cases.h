@@ -1,11 +1,9 @@
 /* tests/load/cases.h: what is done to the hub, one case a row.
  *
  * Limits   anon_mib: what the hub's own memory may grow by at most while the case lasts, from the
- *          bounds that its configuration states. p99_ms: what passes whatever the quiet value was.
- *          It is 10 where the load leaves the hub alone; where five thousand ask, come or go at one
- *          moment, the loop needs 20 to 40 us for each, and somebody stands at the end of that
- *          line. Those are the cases in which twice the quiet value is not reached on one I/O
- *          thread, and the output says so.
+ *          bounds that its configuration states. p99_ms: what the p99 of the well-behaved, without
+ *          their waiting for a core, must keep when it is more than twice its quiet value; the
+ *          output says "not reached" then.
  */
 #ifndef WAGGLE_LOAD_CASES_H
 #define WAGGLE_LOAD_CASES_H

@@ -92,6 +92,7 @@ static void register_seen(struct world *w, struct unpack *u, const struct tray *
     (void)unpack_u8(u);
     (void)unpack_u64(u);
     (void)unpack_u8(u);
+    (void)unpack_slice(u);
     SIM_CHECK(w, agent_unpack(slice_of(u->p, (size_t)(u->end - u->p)), &agent), "no registration");
     struct model_agent *a = agent_named(w, agent.id);
     if (command->rc != HUB_OK) {

@@ -328,6 +328,47 @@ static void an_agent_is_bound_to_the_socket_it_registers_over(void **state)
     assert_string_equal(text(t.f, "agent/status"), "stale");
 }
 
+static void an_admin_makes_an_agent_that_comes_with_its_own_token(void **state)
+{
+    (void)state;
+    struct principal *maker = person(ROLE_ADMIN, "maker"), *made = person(ROLE_AGENT, "m1");
+    static const char body[] = "{\"agent_id\":\"m1\",\"capabilities\":[\"fly\"],\"ttl_s\":60}";
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/v1/agents", body), HUB_FORBIDDEN);
+    assert_int_equal(request_keyed(t.f, maker, METHOD_POST, "/v1/agents", body, "k1"), HUB_OK);
+    assert_string_equal(text(t.f, "agent_id"), "m1");
+    char token[TOKEN_BYTES_MAX];
+    (void)snprintf(token, sizeof token, "%s", text(t.f, "token"));
+    assert_int_equal(strncmp(token, "eyJ", 3), 0);
+    /* An answer that was lost is the same token again; nobody else is shown it. */
+    assert_int_equal(request_keyed(t.f, maker, METHOD_POST, "/v1/agents", body, "k1"), HUB_OK);
+    assert_string_equal(text(t.f, "token"), token);
+    assert_int_equal(request(t.f, maker, METHOD_POST, "/v1/agents", body), HUB_CONFLICT);
+    /* It is there, does nothing yet, and belongs to itself. */
+    assert_int_equal(request(t.f, made, METHOD_GET, "/agents/m1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), "inactive");
+    assert_string_equal(text(t.f, "agent/owner"), "m1");
+    assert_string_equal(text(t.f, "agent/agent_type"), "general");
+    assert_int_equal(request(t.f, t.other, METHOD_GET, "/agents/m1", NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, made, METHOD_POST, "/agents/register",
+                             "{\"agent_id\":\"m1\",\"agent_type\":\"worker\"}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "session")), 2);
+    principal_unref(maker);
+    principal_unref(made);
+}
+
+static void a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bound(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/v1/agents", "{}"), HUB_OK);
+    assert_int_equal(strlen(text(t.f, "agent_id")), UUID_CHARS);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/v1/agents", "{\"ttl_s\":86401}"),
+                     HUB_INVALID);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/v1/agents", "{\"agent_type\":\"drone\"}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -346,6 +387,8 @@ int main(void)
         TEST(pages_of_the_list_meet_each_agent_once),
         TEST(the_same_key_registers_once),
         TEST(an_agent_is_bound_to_the_socket_it_registers_over),
+        TEST(an_admin_makes_an_agent_that_comes_with_its_own_token),
+        TEST(a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

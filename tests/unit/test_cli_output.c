@@ -147,6 +147,22 @@ static void an_object_is_a_line_a_member(void **state)
     free(got);
 }
 
+static void show_records(const struct output *out)
+{
+    static const char text[] =
+        "{\"tags\":[\"a\",\"b\"],\"parts\":[{\"n\":0},{\"n\":1},null],\"z\":[]}";
+    output_object(out, slice_str(text), NULL, "tags");
+}
+
+static void objects_in_a_list_are_a_line_each(void **state)
+{
+    (void)state;
+    char *got = shown((struct output){.format = OUT_TABLE}, show_records);
+    assert_string_equal(got,
+                        "tags   a,b\nparts  {\"n\":0}\n       {\"n\":1}\n       -\nz      -\n");
+    free(got);
+}
+
 static void expect_clean(const char *raw, size_t n, const char *clean)
 {
     struct buf b = {0};
@@ -225,6 +241,7 @@ int main(void)
         cmocka_unit_test(ndjson_and_id_are_a_line_an_item),
         cmocka_unit_test(yaml_keeps_strings_strings_and_digits_digits),
         cmocka_unit_test(an_object_is_a_line_a_member),
+        cmocka_unit_test(objects_in_a_list_are_a_line_each),
         cmocka_unit_test(control_characters_and_broken_text_come_out_harmless),
         cmocka_unit_test(columns_are_counted_as_a_terminal_counts),
         cmocka_unit_test(what_is_cut_is_never_wider_than_it_may_be),

@@ -356,6 +356,73 @@ static void map_reduce_keeps_the_order_of_the_input(void **state)
                      HUB_CONFLICT);
 }
 
+static unsigned held_by(const char *agent)
+{
+    unsigned n = 0;
+    json_t *task;
+    size_t i;
+    for (unsigned turn = 0; turn < 4; turn++) {
+        fixture_turn(t.f);
+    }
+    ok(call(t.boss, "tasks.list", "{\"status\":\"running\"}"));
+    json_array_foreach(member(t.f, "tasks"), i, task)
+    {
+        n += strcmp(json_string_value(json_object_get(task, "agent_id")), agent) == 0;
+        assert_int_equal(json_integer_value(json_object_get(task, "redeliveries")), 0);
+        assert_int_equal(json_integer_value(json_object_get(task, "attempts")), 0);
+    }
+    return n;
+}
+
+/* a0 and a1 of one swarm, its id, and the id of a0's member. */
+static void two_share(char swarm[64], char first[64])
+{
+    char second[64];
+    agent_comes(t.boss, "a0", 10);
+    agent_comes(t.boss, "a1", 10);
+    joins(t.boss, "a0", swarm, first);
+    joins(t.boss, "a1", swarm, second);
+}
+
+static void who_leaves_hands_back_what_it_holds_or_finishes_it(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    two_share(swarm, first);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"h1\",\"strategy\":\"map-reduce\",\"parameters\":{\"items\":[1,2,3,4]}}"));
+    assert_int_equal(held_by("a0"), 1);
+    assert_int_equal(held_by("a1"), 1);
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, first));
+    assert_int_equal(held_by("a0"), 1); /* it finishes */
+    joins(t.boss, "a0", swarm, first);
+    ok(call(t.boss, "swarm.leave",
+            "{\"swarm_id\":\"%s\",\"member_id\":\"%s\",\"leases\":\"return\"}", swarm, first));
+    assert_int_equal(held_by("a0"), 0);
+    assert_int_equal(held_by("a1"), 2);
+    assert_true(work_off(doubles, NULL));
+    status_of("h1");
+    result_is("[2,4,6,8]");
+}
+
+static void a_part_that_only_the_leaver_may_do_ends(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    two_share(swarm, first);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h2\",\"strategy\":\"broadcast\",\"parameters\":{\"q\":1}}"));
+    assert_int_equal(held_by("a0"), 1);
+    ok(call(t.boss, "swarm.leave",
+            "{\"swarm_id\":\"%s\",\"member_id\":\"%s\",\"leases\":\"return\"}", swarm, first));
+    assert_true(work_off(says_own_name, "a0"));
+    t.f->now_ms += 20000; /* the grace of the cancel */
+    assert_int_equal(held_by("a0"), 0);
+    status_of("h2");
+    assert_string_equal(text(t.f, "state"), "partial");
+}
+
 static void reducers_and_shards_are_the_caller_s_to_choose(void **state)
 {
     (void)state;
@@ -854,6 +921,8 @@ int main(void)
         with_hub(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
         with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
         with_hub(others_do_not_see_a_swarm),
+        with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
+        with_hub(a_part_that_only_the_leaver_may_do_ends),
         with_hub(a_member_follows_its_agent),
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),

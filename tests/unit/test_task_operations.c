@@ -474,6 +474,41 @@ static void why_waiting_names_what_is_missing(void **state)
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
 }
 
+static void expect_agent(const char *status, int64_t held)
+{
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), status);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), held);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/registry/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/status_counts/busy")),
+                     strcmp(status, "busy") == 0);
+    assert_int_equal(tasks_busy_agents(writer_module(t.f->hub.writer, MODULE_TASKS)),
+                     strcmp(status, "busy") == 0);
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover", body), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+}
+
+static void an_agent_is_busy_while_its_slots_are_taken(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    /* Its own word goes first. */
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"draining\"}"), HUB_OK);
+    expect_agent("draining", 2);
+}
+
 /* ---- cancel, input, clear ---- */
 
 static void cancelling_waits_for_the_agent_or_its_grace(void **state)
@@ -535,6 +570,70 @@ static void clearing_a_queue_cancels_what_waits_in_it(void **state)
     assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 0);
     assert_int_equal(json_integer_value(member(t.f, "queue_sizes/normal")), 1);
     assert_int_equal(json_integer_value(member(t.f, "distribution_stats/states/cancelled")), 3);
+}
+
+static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
+{
+    (void)state;
+    assert_int_equal(post(t.bee, "/tasks/queues/low/pause"), HUB_FORBIDDEN);
+    assert_int_equal(post(t.boss, "/tasks/queues/odd/pause"), HUB_BAD_REQUEST);
+    assert_int_equal(post(t.boss, "/tasks/queues/low/pause {\"reason\":\"disk\"}"), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    submit(",\"priority\":\"low\"");
+    char low[sizeof t.task];
+    (void)snprintf(low, sizeof low, "%s", t.task);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "queue_paused");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "leased"); /* the others go on */
+    /* However long it waits, and over a start of the hub. */
+    wait_ms(240000);
+    assert_string_equal(state_of(t.boss, low), "queued");
+    writer_free(t.f->hub.writer);
+    fixture_writer(t.f);
+    struct writer_port port = {
+        .inbox = t.f->io.inbox, .home = t.f->io.pool.home, .wake = fixture_wake};
+    writer_port_set(t.f->hub.writer, 0, &port);
+    settle();
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "paused/0"), "low");
+    assert_int_equal(json_integer_value(member(t.f, "queue_sizes/low")), 1);
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    assert_string_equal(state_of(t.boss, low), "queued");
+    assert_int_equal(post(t.boss, "/tasks/queues/all/resume"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "paused")), 0);
+    assert_string_equal(state_of(t.boss, low), "leased");
+}
+
+static void bottlenecks_are_what_agents_report_and_hold(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 0);
+    assert_true(json_is_null(member(t.f, "measured/cpu"))); /* nobody says */
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0.98,\"memory\":80}");
+    agent_comes(t.bee, "b2", ",\"load_metrics\":{\"cpu\":0.7}");
+    agent_comes(t.bee, "b3", "");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 3);
+    assert_float_equal(json_number_value(member(t.f, "measured/memory")), 0.8, 1e-9);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 1); /* 80 % is not above 80 % */
+    assert_string_equal(text(t.f, "bottlenecks/0/type"), "cpu");
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/value")), 0.84, 1e-9);
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/severity")), 0.2, 1e-9);
+    assert_int_equal(json_integer_value(member(t.f, "bottlenecks/0/agents_above")), 1);
+    /* All slots taken is one too; others' agents are not counted. */
+    for (int i = 0; i < 3; i++) {
+        submit("");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "bottlenecks/1/type"), "slots");
+    struct principal *stranger = person(ROLE_AGENT, "stranger");
+    assert_int_equal(request(t.f, stranger, METHOD_GET, "/load-balancer/bottlenecks", NULL),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 0);
+    principal_unref(stranger);
 }
 
 static void lists_page_and_filter(void **state)
@@ -713,9 +812,12 @@ int main(void)
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
+        CLAIM(an_agent_is_busy_while_its_slots_are_taken),
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),
+        CLAIM(a_paused_queue_stands_still_until_it_is_resumed),
+        CLAIM(bottlenecks_are_what_agents_report_and_hold),
         CLAIM(lists_page_and_filter),
         CLAIM(an_agent_gets_no_more_than_its_slots),
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),

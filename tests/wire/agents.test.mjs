@@ -207,3 +207,17 @@ story('after a restart known agents have their full grace before they are stale'
     await own.stop();
   }
 });
+
+story('an agent that an admin made comes with the token it was made with', async () => {
+  const id = fresh('made');
+  const made = await hub.post('/v1/agents', { agent_id: id, capabilities: ['forage'] });
+  assert.equal(made.status, 201, made.text);
+  assert.equal(made.body.agent_id, id);
+  assert.equal(await statusOf(id), 'inactive');
+  const bee = await hub.connect({ token: made.body.token });
+  await bee.call('agents.register', { agent_id: id, agent_type: 'worker' });
+  assert.equal(await statusOf(id), 'active');
+  assert.equal((await hub.post('/v1/agents', { agent_id: id }, { token: made.body.token })).status, 403);
+  assert.equal((await hub.post('/v1/agents', { agent_id: id })).status, 409);
+  await bee.close();
+});

@@ -1,6 +1,9 @@
 // Rounds of voting from the command line.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { startHub, until } from './lib/hub.mjs';
 import { Cli } from './lib/cli.mjs';
@@ -51,4 +54,49 @@ story('bench measures rounds', async () => {
     const { p50, p99, max } = end.latency_ms;
     assert.ok(p50 > 0 && p50 <= p99 && p99 <= max, JSON.stringify(end));
   }
+});
+
+story('agents vote by themselves, with ballots that their own keys sign', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  const early = await cli.ask("consensus open 'Who was here first?' --electorate ant-1,ant-2 --option yes --for 5m");
+  const agent = (id, how) => cli.start(['agent', 'run', '--id', id, '--signing-key', join(dir, id), '--vote', how]);
+  const agents = [agent('ant-1', 'first'), agent('ant-2', 'random'), agent('ant-3', 'grep -q Which && echo blue')];
+  try {
+    await until(() => agents.every(({ err }) => /beating/.test(err)), { what: 'the first beats', timeout: 15_000 });
+    const before = (await cli.run(`consensus watch ${early.round_id} --within 30 -o ndjson`)).lines.at(-1);
+    assert.equal(JSON.parse(before).status, 'decided', 'a round that was open before is voted in');
+    assert.ok(JSON.parse(before).ballots.every(({ signature }) => !signature), 'and not signed for: it froze no keys');
+
+    const end = await cli.run("consensus open 'Which?' --electorate ant-1,ant-2,ant-3 --option red,blue --rule plurality --signed --follow --within 30 -o ndjson");
+    assert.equal(end.code, 0, end.err);
+    const { round_id, ballots } = JSON.parse(end.lines.at(-1));
+    assert.equal(ballots.find(({ voter }) => voter === 'ant-1').choice, 'red');
+    assert.equal(ballots.find(({ voter }) => voter === 'ant-3').choice, 'blue');
+    const paper = join(dir, 'certificate.json');
+    writeFileSync(paper, (await cli.run(`consensus certificate ${round_id} -o json`)).out);
+    const { verdict, signed_ballots } = await cli.ask(`verify ${paper}`);
+    assert.deepEqual([verdict, signed_ballots], ['valid', 3]);
+  } finally {
+    for (const { child } of agents) child.kill('SIGTERM');
+    await Promise.all(agents.map(({ end }) => end));
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+story('a command that fails, or prints no option, is no ballot', async () => {
+  const agents = [['wasp-1', 'exit 3'], ['wasp-2', 'echo perhaps']].map(([id, how]) => cli.start(['agent', 'run', '--id', id, '--vote', how]));
+  const { round_id } = await cli.ask('consensus open Which? --electorate wasp-1,wasp-2');
+  await until(() => /no ballot: the command failed/.test(agents[0].err) && /is no ballot: perhaps/.test(agents[1].err), { what: 'two that do not vote', timeout: 15_000 });
+  assert.equal((await cli.ask(`consensus show ${round_id}`)).voted, 0);
+  for (const { child } of agents) child.kill('SIGTERM');
+  for (const { end } of agents) assert.equal((await end).code, 0);
+});
+
+story('an agent does not start with a key that others may read', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  writeFileSync(join(dir, 'key'), `${Buffer.alloc(32, 1).toString('base64url')}\n`, { mode: 0o644 });
+  const end = await cli.run(['agent', 'run', '--id', 'ant-9', '--signing-key', join(dir, 'key')]);
+  assert.equal(end.code, 2);
+  assert.match(end.err, /may be read by others/);
+  rmSync(dir, { recursive: true, force: true });
 });

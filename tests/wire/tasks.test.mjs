@@ -93,6 +93,32 @@ story('an agent works over REST alone', async () => {
   assert.equal(stale.body.status, 'error');
 });
 
+story('progress past four a second is told live, and not stored', async () => {
+  const { bee, id, take, do: act } = await agent();
+  const taskId = await submit(id);
+  const watcher = await hub.connect();
+  await watcher.subscribe(`task.${taskId}`);
+  const offered = await take();
+  for (const percent of numbers(20)) await act('progress', offered, { percent, seq: percent + 1 });
+  assert.equal((await act('progress', offered, { percent: 1, seq: 2 })).stored, false); // an older one says nothing
+  const told = [];
+  while (told.length < 20) told.push(await watcher.next((frame) => frame.event === 'progress'));
+  assert.deepEqual(told.map((frame) => frame.data.seq), numbers(20).map((n) => n + 1));
+  assert.equal(told[0].offset > 0, true);
+  const kept = told.filter((frame) => frame.offset);
+  assert.ok(kept.length < 20, `${kept.length} stored`);
+  const late = await hub.connect();
+  await late.subscribe({ channel: `task.${taskId}`, rewind: 100 });
+  const history = await late.events(3 + kept.length, `task.${taskId}`);
+  assert.deepEqual(history.slice(3).map((event) => event.offset), kept.map((frame) => frame.offset));
+  await late.close();
+  await act('complete', offered, { result: 1 });
+  await watcher.next((frame) => frame.event === 'completed'); // nothing is missing between
+  assert.deepEqual(watcher.drain((frame) => frame.event === 'progress'), []);
+  await bee.close();
+  await watcher.close();
+});
+
 story('the second form answers with a UUID', async () => {
   const made = await hub.post('/v1/tasks', { name: 'x', requirements: { capabilities: ['nobody'] } });
   assert.equal(made.status, 201);

@@ -62,8 +62,3 @@ export class Cli {
     return end.json;
   }
 }
-
-/** Whether this hub has an operation: a story about one that is not built in says so and is left out. */
-export async function offers(hub, path) {
-  return path in (await hub.get('/openapi.json')).body.paths;
-}

@@ -1,0 +1,38 @@
+/* hub/cli/agent_ballot.h: the ballot that an agent casts in a round, and its signature.
+ *
+ * How it votes, `how`:
+ *   first      the first option
+ *   random     one option by chance, which the round's digest and the agent's id decide: asked
+ *              again, it is the same
+ *   else       by a command, whose words are given: an option; several, a line each, best first; or
+ *              a score. No words at all abstain.
+ * `first` and `random` abstain under the score rules, which have no options.
+ *
+ * Threads  any: pure.
+ * Errors   false; out_why gets a sentence.
+ * Rules    docs/certificates.md: what is signed.
+ */
+#ifndef WAGGLE_CLI_AGENT_BALLOT_H
+#define WAGGLE_CLI_AGENT_BALLOT_H
+
+#include "auth/signing.h"
+#include "channels/json_out.h"
+
+struct agent_voter {
+    const char *id;
+    const char *how;
+    const struct signing *keys; /* NULL: ballots are not signed */
+};
+
+bool agent_voter_asks_command(const struct agent_voter *voter);
+
+/* Whether the round, as the hub shows it, is open and has a seat for the agent that has not voted.
+ */
+bool agent_ballot_wanted(const struct agent_voter *voter, struct slice round);
+
+/* Puts the members of consensus.vote into an object: round_id, voter, the vote, and the signature
+ * when the round knows the agent's key. words: what the command printed. */
+bool agent_ballot_put(struct json_out *o, const struct agent_voter *voter, struct slice round,
+                      struct slice words, char *out_why, size_t why_n);
+
+#endif

@@ -1,0 +1,83 @@
+// Why somebody did away with something stands in the event that tells of it, and so in the audit trail.
+
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { startHub } from './lib/hub.mjs';
+import { fresh, story } from './lib/story.mjs';
+
+const reason = 'it was "old" \u2014 weg damit';
+
+let hub;
+before(async () => {
+  hub = await startHub();
+});
+after(() => hub?.stop());
+
+async function agent() {
+  const agent_id = fresh('bee');
+  await hub.post('/agents/register', { agent_id, agent_type: 'worker' });
+  return agent_id;
+}
+
+async function task(more = {}) {
+  return (await hub.post('/tasks/submit', { task_data: { n: 1 }, requirements: { capabilities: ['nobody'] }, ...more })).body.task_id;
+}
+
+/** Each makes something, and names the channel, the event and the request that does away with it. */
+const ends = {
+  'agents.deregister': async () => {
+    const id = await agent();
+    return ['agents', 'deregistered', 'agent_id', id, () => hub.delete(`/agents/${id}?reason=${encodeURIComponent(reason)}`)];
+  },
+  'agents.status': async () => {
+    const id = await agent();
+    return ['agents', 'status_changed', 'agent_id', id, () => hub.put(`/agents/${id}/status`, { status: 'draining', reason })];
+  },
+  'tasks.cancel': async () => {
+    const id = await task();
+    return ['tasks', 'cancelled', 'task_id', id, () => hub.post(`/tasks/${id}/cancel`, { reason })];
+  },
+  'tasks.clear': async () => {
+    const id = await task({ priority: 'low' });
+    return ['tasks', 'cancelled', 'task_id', id, () => hub.post('/tasks/queues/low/clear', { reason })];
+  },
+  'tasks.queue_pause': async () => ['tasks', 'queue_paused', 'queue', 'low', () => hub.post('/tasks/queues/low/pause', { reason })],
+  'networks.delete': async () => {
+    const { id } = (await hub.post('/api/v1/agents/networks', { name: fresh('net'), agents: [await agent()] })).body;
+    return [`network.${id}`, 'deleted', 'network_id', id, () => hub.delete(`/api/v1/agents/networks/${id}?reason=${encodeURIComponent(reason)}`)];
+  },
+  'swarm.leave': async () => {
+    const joined = (await hub.post('/swarm/join', { role: 'worker', capability: fresh('c') })).body;
+    return [`swarm.${joined.swarm_id}`, 'left', 'member_id', joined.member_id, () => hub.post('/swarm/leave', { swarm_id: joined.swarm_id, reason })];
+  },
+  'consensus.cancel': async () => {
+    const { round_id } = (await hub.post('/api/v1/consensus', { question: 'Ship it?', electorate: ['a', 'b'], options: ['yes', 'no'] })).body;
+    return ['consensus', 'closed', 'round_id', round_id, () => hub.post(`/api/v1/consensus/${round_id}/cancel`, { reason })];
+  },
+  'messages.term': async () => {
+    const id = await agent();
+    const { message_id } = (await hub.post('/messages/send', { receiver_id: id, payload: {}, message_type: 'direct' })).body;
+    return ['messages', 'dead', 'message_id', message_id, () => hub.post(`/messages/${message_id}/term`, { agent_id: id, reason })];
+  },
+};
+
+for (const [operation, make] of Object.entries(ends)) {
+  story(`the reason given to ${operation} is told`, async () => {
+    const watcher = await hub.connect();
+    const [channel, event, key, id, end] = await make();
+    await watcher.subscribe({ channel });
+    const answer = await end();
+    assert.equal(answer.status, 200, answer.text);
+    const told = await watcher.next((frame) => frame.event === event && frame.data?.[key] === id);
+    assert.equal(told.data.reason, reason);
+    await watcher.close();
+  });
+}
+
+story('a reason past 256 bytes is refused and named', async () => {
+  const id = await task();
+  const answer = await hub.post(`/tasks/${id}/cancel`, { reason: '\u00e9'.repeat(200) });
+  assert.equal(answer.status, 422);
+  assert.match(answer.text, /reason/);
+  assert.equal((await hub.post(`/tasks/${id}/cancel`, { reason: 'x'.repeat(256) })).status, 200);
+});
