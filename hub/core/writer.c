@@ -650,7 +650,9 @@ static bool step(struct writer *w, int64_t now_ms)
     if (w->batch_n == 0 && !due && !tend) {
         return false;
     }
-    struct tray *own = due ? tray_take(&w->pool) : NULL; /* NULL: when one comes home */
+    /* With commands too: what they make due, as a task that can be offered, is done in their
+     * commit. NULL: when one comes home. */
+    struct tray *own = due || (!w->full && needs_store(w)) ? tray_take(&w->pool) : NULL;
     if (own) {
         own->now_ms = w->now_ms;
         w->batch[w->batch_n++] = own;
