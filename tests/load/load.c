@@ -31,8 +31,7 @@
 
 enum { WELL_BEHAVED = 20, ASKED_PER_S = 400, CPU_MAX = 20, SETTLE_S = 20, ROUNDS = 3 };
 
-/* Trays keep what they once held: a pool for each thread, 40 MiB at most in these cases. */
-static const double ratio_max = 2, kept_share = 0.25, kept_mib = 40;
+static const double ratio_max = 2, kept_share = 0.25;
 
 struct options {
     const char *hub, *only;
@@ -94,21 +93,21 @@ static void at_peak(struct figures *f, const struct hub_process *hub)
     f->peak_mib = now > f->peak_mib ? now : f->peak_mib;
 }
 
-static bool comes_back(const struct figures *f)
+static bool comes_back(const struct load_case *c, const struct figures *f)
 {
     double kept = f->after_mib - f->start_mib;
-    return kept <= kept_mib || kept <= kept_share * (f->peak_mib - f->start_mib);
+    return kept <= c->kept_mib || kept <= kept_share * (f->peak_mib - f->start_mib);
 }
 
 /* Waits until what the load held is let go, for as long as that may take. */
-static void settle(struct figures *f, const struct hub_process *hub)
+static void settle(const struct load_case *c, struct figures *f, const struct hub_process *hub)
 {
     for (unsigned s = 0; s < SETTLE_S; s++) {
         f->cpu_after = hub_cpu(hub, NS_PER_S);
         f->descriptors_after = hub_descriptors(hub);
         f->after_mib = mib(hub);
         if (f->descriptors_after == f->descriptors_before && f->cpu_after < CPU_MAX &&
-            comes_back(f))
+            comes_back(c, f))
             break;
     }
 }
@@ -144,7 +143,7 @@ static void run_case(const struct load_case *c, const struct options *o, struct 
     at_peak(f, &hub);
     asker_free(asker);
     delay_done(&delay);
-    settle(f, &hub);
+    settle(c, f, &hub);
     f->exit_code = hub_stop(&hub);
 }
 
@@ -174,7 +173,7 @@ static bool judge(const struct load_case *c, const struct figures *f)
     bool ok = judge_one(f->kept, "what the load was promised");
     ok &= judge_one(is_calm(c, f), "p99 of the well-behaved");
     ok &= judge_one(grown <= c->anon_mib, "memory under its bound");
-    ok &= judge_one(comes_back(f), "memory comes back");
+    ok &= judge_one(comes_back(c, f), "memory comes back");
     ok &= judge_one(f->cpu_standing < CPU_MAX, "no spin while the load stands still");
     ok &= judge_one(f->cpu_after < CPU_MAX, "no spin afterwards");
     ok &= judge_one(f->descriptors_after == f->descriptors_before, "no descriptor lost");
