@@ -96,6 +96,7 @@ static const struct key keys[] = {
     { "log", "format", TEXT, AT(log_format), "logfmt", "log-format", 0, 0, "logfmt or json, one line an event, to stderr" },
     { "log", "level", TEXT, AT(log_level), "info", "log-level", 0, 0, "error, warn or info" },
     { "process", "user", TEXT, AT(user), "", "user", 0, 0, "started as root: go on as this user once the listeners are open" },
+    { "process", "inspectable", TEXT, AT(inspectable), "no", NULL, 0, 0, "yes: what runs as the same user may look inside, debuggers too; for measuring" },
 };
 /* clang-format on */
 
@@ -501,6 +502,9 @@ static bool judge(struct config *c, char *out_text, size_t text_n)
         snprintf(out_text, text_n, "auth.anonymous_role: \"%s\" is no role", c->anonymous_role);
     } else if (strcmp(c->log_format, "logfmt") != 0 && strcmp(c->log_format, "json") != 0) {
         snprintf(out_text, text_n, "log.format: \"%s\" is neither logfmt nor json", c->log_format);
+    } else if (strcmp(c->inspectable, "yes") != 0 && strcmp(c->inspectable, "no") != 0) {
+        snprintf(out_text, text_n, "process.inspectable: \"%s\" is neither yes nor no",
+                 c->inspectable);
     } else if (strcmp(c->log_level, "error") != 0 && strcmp(c->log_level, "warn") != 0 &&
                strcmp(c->log_level, "info") != 0) {
         snprintf(out_text, text_n, "log.level: \"%s\" is none of error, warn, info", c->log_level);

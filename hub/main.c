@@ -486,10 +486,10 @@ static int restore(const struct config *c)
 
 /* Keys stay out of core dumps and away from debuggers of the same user, and nothing that is started
  * from here could gain rights. */
-static void guard_process(void)
+static void guard_process(bool inspectable)
 {
     const struct rlimit none = {0};
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)prctl(PR_SET_DUMPABLE, inspectable);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
@@ -543,7 +543,7 @@ int main(int argc, char **argv, char **environment)
     }
     log_manner.json = strcmp(p.config.log_format, "json") == 0;
     log_manner.least = (char)toupper((unsigned char)p.config.log_level[0]);
-    guard_process();
+    guard_process(strcmp(p.config.inspectable, "yes") == 0);
     if (!auth_init()) {
         fprintf(stderr, "waggled: libsodium cannot be made ready\n");
         return EXIT_OPEN;

@@ -126,7 +126,7 @@ start_both() {
     pids=$pid
     [ -x "$hub" ] || return 0
     rm -rf $work/data
-    start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin $hub_tls \
+    start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin --process-inspectable yes $hub_tls \
         ${WAGGLED_FLAGS:-} || return 0
     targets="$targets --target hub=$scheme$address/$pid"
     pids="$pids $pid"
@@ -269,7 +269,7 @@ fi
 # ---- tasks and coordination: there is no floor for what they mean, so the hub alone ----
 start_hub() { # on an empty directory
     rm -rf $work/data
-    start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin ${WAGGLED_FLAGS:-}
+    start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin --process-inspectable yes ${WAGGLED_FLAGS:-}
 }
 if wanted tasks && [ -x "$hub" ]; then
     pin=
@@ -295,7 +295,7 @@ if wanted back && [ -x "$hub" ]; then
     pin=1
     printf '[namespace bench]\nhistory_events = 20000000\nhistory_age = 24h\nhistory_bytes = 16GiB\n' \
         >$work/keep.conf
-    start hub "$hub" --listen 127.0.0.1:0 --data $work/back --anonymous-role admin \
+    start hub "$hub" --listen 127.0.0.1:0 --data $work/back --anonymous-role admin --process-inspectable yes \
         --config $work/keep.conf ${WAGGLED_FLAGS:-} &&
         client bench_back --target hub="$address/$pid" --events $replayed --clients $agents --rounds $few
     stop "$pid"

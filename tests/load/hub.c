@@ -25,10 +25,13 @@ static void run_hub(const struct hub_process *hub, const char *program, const ch
     char data[80], log[80];
     (void)snprintf(data, sizeof data, "%s/data", hub->dir);
     (void)snprintf(log, sizeof log, "%s/log", hub->dir);
-    const char *argv[ARGUMENTS_MAX] = {program,  "--listen",    "127.0.0.1:0",
-                                       "--data", data,          "--anonymous-role",
-                                       "admin",  "--log-level", "warn"};
-    size_t n = 9;
+    const char *argv[ARGUMENTS_MAX] = {program,       "--listen",
+                                       "127.0.0.1:0", "--data",
+                                       data,          "--anonymous-role",
+                                       "admin",       "--log-level",
+                                       "warn",        "--process-inspectable",
+                                       "yes"};
+    size_t n = 11;
     while (*flags != NULL && n < ARGUMENTS_MAX - 1)
         argv[n++] = *flags++;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -155,6 +155,8 @@ class Hub {
       argv.push('--config', this.configFile);
     }
     if (config?.hub?.drain === undefined) argv.push('--hub-drain', '200ms'); // stories end often
+    // Only root may look into a hub that does not allow it, and stories count descriptors and memory.
+    if (process.getuid() !== 0) argv.push('--process-inspectable', 'yes');
     // A round of all stories with several I/O threads, whatever the machine has (deploy/test.sh).
     const threads = process.env.WAGGLE_IO_THREADS;
     if (threads && config?.hub?.threads === undefined) argv.push('--threads', threads);
