@@ -328,19 +328,6 @@ static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *
 
 /* ---- asking ---- */
 
-/* A refusal's sentence is its reply. */
-static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                          const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 /* A row of its own, as a write moves what the view lent. */
 struct held_agent {
     struct buf bytes;
@@ -456,7 +443,7 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     bool there = known && before.agent.status != AGENT_DEREGISTERED;
     if (there && (created || !asker_sees(&asker, before.agent.owner))) {
         buf_done(&before.bytes);
-        return refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
+        return apply_refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
     }
     agent.app = a->app;
     agent.number = known ? before.agent.number : agents->n + 1;
@@ -600,7 +587,8 @@ static enum hub_rc find_visible(struct apply *a, struct command *command,
                          out->agent.status == AGENT_DEREGISTERED)) {
         rc = HUB_NOT_FOUND;
     }
-    return rc == HUB_NOT_FOUND ? refuse(a, command, rc, "Agent ", change->id, " not found") : rc;
+    return rc == HUB_NOT_FOUND ? apply_refuse(a, command, rc, "Agent ", change->id, " not found")
+                               : rc;
 }
 
 static enum hub_rc change_apply(struct apply *a, struct command *command, struct slice body)
@@ -613,8 +601,8 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
     if (rc == HUB_OK && !beat(agents, held.agent.number, &change.metrics, a->now_ms)) {
-        rc = refuse(a, command, HUB_INVALID, "load_metrics: more than 16 names", slice_of(NULL, 0),
-                    "");
+        rc = apply_refuse(a, command, HUB_INVALID, "load_metrics: more than 16 names",
+                          slice_of(NULL, 0), "");
     }
     enum agent_status status = change.has_status ? change.status : held.agent.status;
     if (rc == HUB_OK && change.has_status &&

@@ -42,20 +42,6 @@ bool round_visible(const struct round *round, const struct asker *asker)
     return false;
 }
 
-static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                          const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    if (command) { /* a vote from inside has nobody to be told */
-        apply_reply(a, command, buf_slice(&text));
-    }
-    buf_done(&text);
-    return rc;
-}
-
 /* ---- what the channels are told ---- */
 
 struct telling {
@@ -506,7 +492,7 @@ static enum hub_rc open_apply(struct apply *a, struct command *command, struct s
     if (rc == HUB_OK) {
         reply_opened(a, command, &opened);
     } else if (refusal.field) {
-        rc = refuse(a, command, rc, refusal.field, slice_str(": "), refusal.text);
+        rc = apply_refuse(a, command, rc, refusal.field, slice_str(": "), refusal.text);
     }
     free(read.members);
     return rc;
@@ -688,7 +674,7 @@ static enum hub_rc find_visible(struct apply *a, struct command *command, struct
     struct round row;
     enum store_rc rc = round_find(a->view, a->app, id, &row);
     if (rc == STORE_NOT_FOUND || (rc == STORE_OK && !round_visible(&row, asker))) {
-        return refuse(a, command, HUB_NOT_FOUND, "Round ", id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Round ", id, " not found");
     }
     if (rc == STORE_OK) {
         round_copy(&row, bytes, out);
@@ -709,10 +695,11 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     }
     enum hub_rc rc = find_visible(a, command, id, &asker, &bytes, &round);
     if (rc == HUB_OK && !asker_sees(&asker, round.owner)) {
-        rc = refuse(a, command, HUB_FORBIDDEN, "round ", id, " is cancelled by who opened it");
+        rc =
+            apply_refuse(a, command, HUB_FORBIDDEN, "round ", id, " is cancelled by who opened it");
     } else if (rc == HUB_OK && round.status != ROUND_OPEN) {
-        rc = refuse(a, command, HUB_CONFLICT,
-                    "the round is closed: ", slice_str(round_status_name(round.status)), "");
+        rc = apply_refuse(a, command, HUB_CONFLICT,
+                          "the round is closed: ", slice_str(round_status_name(round.status)), "");
     }
     if (rc == HUB_OK) {
         rc = cancel_round(a, &round, reason);
@@ -797,10 +784,10 @@ static enum hub_rc not_seated(struct voting *v)
     bool own =
         rc == STORE_OK && agent.status != AGENT_DEREGISTERED && asker_sees(asker, agent.owner);
     if (own || round_visible(&v->round, asker)) {
-        return refuse(v->a, v->command, HUB_NOT_ELIGIBLE, "", v->vote.voter,
-                      " is not in the electorate of the round");
+        return apply_refuse(v->a, v->command, HUB_NOT_ELIGIBLE, "", v->vote.voter,
+                            " is not in the electorate of the round");
     }
-    return refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id, " not found");
+    return apply_refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id, " not found");
 }
 
 static enum hub_rc find_seat(struct voting *v)
@@ -809,7 +796,8 @@ static enum hub_rc find_seat(struct voting *v)
     struct round row;
     enum store_rc rc = round_find(v->a->view, v->a->app, v->vote.round_id, &row);
     if (rc == STORE_NOT_FOUND) {
-        return refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id, " not found");
+        return apply_refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id,
+                            " not found");
     }
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
@@ -824,9 +812,10 @@ static enum hub_rc find_seat(struct voting *v)
         return HUB_OK;
     }
     if (round_visible(&v->round, asker)) {
-        return refuse(v->a, v->command, HUB_FORBIDDEN, "", v->vote.voter, " votes for itself");
+        return apply_refuse(v->a, v->command, HUB_FORBIDDEN, "", v->vote.voter,
+                            " votes for itself");
     }
-    return refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id, " not found");
+    return apply_refuse(v->a, v->command, HUB_NOT_FOUND, "Round ", v->vote.round_id, " not found");
 }
 
 static enum hub_rc find_before(struct voting *v)
@@ -870,10 +859,9 @@ static enum hub_rc late(struct voting *v)
     if (v->round.status != ROUND_CANCELLED && !(v->known && v->before.fate == BALLOT_LATE)) {
         rc = keep(v, BALLOT_LATE, "late_ballot");
     }
-    return rc == HUB_OK
-               ? refuse(v->a, v->command, HUB_ROUND_CLOSED,
-                        "the round is closed: ", slice_str(round_status_name(v->round.status)), "")
-               : rc;
+    return rc == HUB_OK ? apply_refuse(v->a, v->command, HUB_ROUND_CLOSED, "the round is closed: ",
+                                       slice_str(round_status_name(v->round.status)), "")
+                        : rc;
 }
 
 static bool settled(struct voting *v, enum hub_rc *out_rc)
@@ -913,8 +901,8 @@ static enum hub_rc first_ballot(struct voting *v)
 static enum hub_rc replace_ballot(struct voting *v)
 {
     if (v->before.version >= VERSIONS_MAX) {
-        return refuse(v->a, v->command, HUB_LIMIT, "", v->vote.voter,
-                      " has changed its vote too often");
+        return apply_refuse(v->a, v->command, HUB_LIMIT, "", v->vote.voter,
+                            " has changed its vote too often");
     }
     enum hub_rc rc = mark_before(v, BALLOT_REPLACED);
     return rc == HUB_OK ? keep(v, BALLOT_COUNTS, "ballot") : rc;
@@ -958,8 +946,8 @@ static enum hub_rc take(struct voting *v)
         what = VOTE_REPLACED;
         rc = replace_ballot(v);
     } else {
-        return refuse(v->a, v->command, HUB_ALREADY_VOTED, "", v->vote.voter,
-                      " has voted otherwise already");
+        return apply_refuse(v->a, v->command, HUB_ALREADY_VOTED, "", v->vote.voter,
+                            " has voted otherwise already");
     }
     return rc == HUB_OK ? answer(v, what, v->vote.ballot.version) : rc;
 }

@@ -79,6 +79,11 @@ struct timer_ref apply_timer_ref(const struct command *command);
 /* Appends to the reply of `command`. Calls for one command follow one another. */
 void apply_reply(struct apply *a, struct command *command, struct slice bytes);
 
+/* A refusal: returns rc, and before, id and after together are the sentence that the caller is
+ * told. Without a command nobody is. */
+enum hub_rc apply_refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                         const char *before, struct slice id, const char *after);
+
 /* Publishes an event of the hub's own on a channel of the app: durable or live as the namespace
  * says; in the same transaction as the change. name is an event name without characters that JSON
  * escapes; data is raw JSON. */

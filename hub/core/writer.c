@@ -698,6 +698,20 @@ void apply_reply(struct apply *a, struct command *command, struct slice bytes)
     reply_put(a->tray, command, bytes);
 }
 
+enum hub_rc apply_refuse(struct apply *a, struct command *command, enum hub_rc rc,
+                         const char *before, struct slice id, const char *after)
+{
+    struct buf text = {0};
+    buf_add_str(&text, before);
+    buf_add_slice(&text, id);
+    buf_add_str(&text, after);
+    if (command) {
+        apply_reply(a, command, buf_slice(&text));
+    }
+    buf_done(&text);
+    return rc;
+}
+
 void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset, uint64_t seq)
 {
     struct apply *a = ctx;

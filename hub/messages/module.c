@@ -9,18 +9,6 @@
 
 enum { HOLDER = 1, AGEING_MS = 60000 };
 
-enum hub_rc message_refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                           const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 static struct cursor_rules rules_of(const struct apply *a, uint32_t app)
 {
     const struct namespace_options *o = book_options(a->book, app, slice_str("messages"));
@@ -584,7 +572,7 @@ static enum hub_rc refuse_answer(struct apply *a, struct command *command, enum 
     struct buf after = {0};
     buf_printf(&after, " is %s", message_state_name(state));
     buf_add(&after, "", 1);
-    rc = message_refuse(a, command, rc, "Message ", id, (const char *)after.p);
+    rc = apply_refuse(a, command, rc, "Message ", id, (const char *)after.p);
     buf_done(&after);
     return rc;
 }
@@ -617,7 +605,7 @@ static enum hub_rc answer_apply(struct apply *a, struct command *command, struct
         src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
     }
     if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {
-        return message_refuse(a, command, HUB_NOT_FOUND, "Message ", answer.id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Message ", answer.id, " not found");
     }
     if (src == STORE_OK) {
         src = delivery_get(a->view, number, &d);

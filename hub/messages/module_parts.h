@@ -12,9 +12,6 @@ struct messages {
     uint64_t newest; /* number of a message */
 };
 
-/* A refusal's sentence is its reply. */
-enum hub_rc message_refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                           const char *before, struct slice id, const char *after);
 /* The mailbox of that name, made when there is none; whether its agent is there is looked up. */
 struct mailbox *mailbox_for(struct apply *a, struct slice name);
 /* Delivers what may go now; box may be gone afterwards. */

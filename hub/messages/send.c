@@ -184,11 +184,11 @@ static enum hub_rc choose_receiver(struct sending *s)
 {
     struct slice to = s->send->message.receiver;
     if (!may_reach(s)) {
-        return message_refuse(s->a, s->command, HUB_NOT_PEERS, "the sender has no such link to ",
-                              to, "");
+        return apply_refuse(s->a, s->command, HUB_NOT_PEERS, "the sender has no such link to ", to,
+                            "");
     }
     if (mailbox_is_full(s, to)) {
-        return message_refuse(s->a, s->command, HUB_LIMIT, "the mailbox of ", to, " is full");
+        return apply_refuse(s->a, s->command, HUB_LIMIT, "the mailbox of ", to, " is full");
     }
     recipient_add(s, to);
     return cascade(s);
@@ -199,8 +199,8 @@ static enum hub_rc choose(struct sending *s)
     const struct message *m = &s->send->message;
     enum hub_rc rc = m->receiver.n ? choose_receiver(s) : choose_broadcast(s);
     if (rc == HUB_OK && s->count * (uint64_t)m->payload.n > MESSAGE_COPIES_BYTES_MAX) {
-        rc = message_refuse(s->a, s->command, HUB_TOO_LARGE,
-                            "payload: too large for so many recipients", slice_of(NULL, 0), "");
+        rc = apply_refuse(s->a, s->command, HUB_TOO_LARGE,
+                          "payload: too large for so many recipients", slice_of(NULL, 0), "");
     }
     return rc;
 }
@@ -216,7 +216,7 @@ static enum hub_rc check_sender(struct sending *s)
     }
     enum store_rc rc = agent_find(s->a->view, s->a->app, sender, &agent);
     if (rc == STORE_NOT_FOUND || (rc == STORE_OK && !asker_sees(&send->asker, agent.owner))) {
-        return message_refuse(s->a, s->command, HUB_NOT_FOUND, "Agent ", sender, " not found");
+        return apply_refuse(s->a, s->command, HUB_NOT_FOUND, "Agent ", sender, " not found");
     }
     return hub_rc_of_store(rc);
 }
@@ -294,8 +294,7 @@ static enum hub_rc check_id(struct sending *s)
     }
     if (!slice_equal(before.owner, s->send->asker.subject) ||
         !slice_equal(before.sender, m->sender)) {
-        return message_refuse(s->a, s->command, HUB_CONFLICT, "the message id ", m->id,
-                              " is taken");
+        return apply_refuse(s->a, s->command, HUB_CONFLICT, "the message id ", m->id, " is taken");
     }
     enum hub_rc answered = reply_duplicate(s, &before);
     return answered == HUB_OK ? HUB_ANSWERED : answered;
@@ -612,12 +611,12 @@ static enum hub_rc link_apply(struct apply *a, struct command *command, struct s
         return HUB_BAD_REQUEST;
     }
     if (!c.may_any && !(owns(a, &c.asker, c.from) && owns(a, &c.asker, c.to))) {
-        return message_refuse(a, command, HUB_FORBIDDEN,
-                              "agents of different owners are linked by an operator: ", c.from, "");
+        return apply_refuse(a, command, HUB_FORBIDDEN,
+                            "agents of different owners are linked by an operator: ", c.from, "");
     }
     if (c.add && c.kind == LINK_SUB && link_is_above(a->view, a->app, c.from, c.to)) {
-        return message_refuse(a, command, HUB_CONFLICT, "", c.to,
-                              " is its own master already, or would become so");
+        return apply_refuse(a, command, HUB_CONFLICT, "", c.to,
+                            " is its own master already, or would become so");
     }
     enum store_rc src = link_write(a, &c);
     enum hub_rc rc = HUB_OK;

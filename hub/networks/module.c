@@ -7,19 +7,6 @@
 
 static const uint64_t ID_SEED = UINT64_C(0x6e6574776f726b);
 
-/* A refusal's sentence is its reply. */
-static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                          const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 static enum hub_rc tell(struct apply *a, const struct network *n, const char *event,
                         struct slice reason)
 {
@@ -100,7 +87,7 @@ static enum hub_rc check_agents(struct apply *a, struct command *command,
         enum store_rc rc = agent_find(a->view, a->app, id, &agent);
         if (rc == STORE_NOT_FOUND || (rc == STORE_OK && (agent.status == AGENT_DEREGISTERED ||
                                                          !asker_sees(&c->asker, agent.owner)))) {
-            return refuse(a, command, HUB_NOT_FOUND, "Agent ", id, " not found");
+            return apply_refuse(a, command, HUB_NOT_FOUND, "Agent ", id, " not found");
         }
         if (rc != STORE_OK) {
             return hub_rc_of_store(rc);
@@ -165,7 +152,7 @@ static enum hub_rc hold(struct apply *a, struct command *command, const struct a
     struct network found;
     enum store_rc rc = network_find(a->view, a->app, id, &found);
     if (rc == STORE_NOT_FOUND || (rc == STORE_OK && !asker_sees(asker, found.owner))) {
-        return refuse(a, command, HUB_NOT_FOUND, "Agent network ", id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Agent network ", id, " not found");
     }
     if (rc == STORE_OK) {
         network_pack(bytes, &found);
@@ -283,7 +270,7 @@ static enum hub_rc execute_apply(struct apply *a, struct command *command, struc
     }
     enum hub_rc rc = hold(a, command, &ask.asker, ask.id, &bytes, &network);
     if (rc == HUB_OK && network.agents.n == 0) {
-        rc = refuse(a, command, HUB_CONFLICT, "Agent network ", ask.id, " has no agents");
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Agent network ", ask.id, " has no agents");
     }
     if (rc == HUB_OK) {
         rc = execute(a, command, &ask, &network);

@@ -10,19 +10,6 @@ static const uint64_t ID_SEED = UINT64_C(0x6d656d626572);
 
 /* ---- small helpers ---- */
 
-/* A refusal's sentence is its reply. */
-static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                          const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 /* swarm_<hex16> and member_<hex16>: the number in front keeps them apart, what follows keeps them
  * from being guessed. */
 static struct slice mint(struct apply *a, const char *prefix, uint32_t number, char out[ID_BYTES])
@@ -192,10 +179,10 @@ static enum hub_rc find_swarm(struct apply *a, struct command *command,
         enum store_rc rc = swarm_find(a->view, a->app, join->swarm_id, &swarm);
         *out = rc == STORE_OK ? swarm.number : 0;
         if (rc == STORE_OK && swarm.members_n >= SWARM_MEMBERS_MAX) {
-            return refuse(a, command, HUB_LIMIT, "swarm ", join->swarm_id, " is full");
+            return apply_refuse(a, command, HUB_LIMIT, "swarm ", join->swarm_id, " is full");
         }
         return rc == STORE_NOT_FOUND
-                   ? refuse(a, command, HUB_NOT_FOUND, "Swarm ", join->swarm_id, " not found")
+                   ? apply_refuse(a, command, HUB_NOT_FOUND, "Swarm ", join->swarm_id, " not found")
                    : hub_rc_of_store(rc);
     }
     struct swarm_search s = {.a = a, .join = join};
@@ -255,7 +242,7 @@ static enum hub_rc begin_state(struct apply *a, struct command *command,
         return hub_rc_of_store(rc);
     }
     if (rc == STORE_OK && !may_bring(join, &agent)) {
-        return refuse(a, command, HUB_NOT_FOUND, "Agent ", join->agent, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Agent ", join->agent, " not found");
     }
     enum member_event event = rc == STORE_OK ? event_of(agent.status) : MEMBER_AGENT_GONE;
     m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
@@ -442,7 +429,7 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
     enum store_rc found = swarm_find(a->view, a->app, leave.swarm_id, &swarm);
     if (found == STORE_NOT_FOUND ||
         (found == STORE_OK && !swarm_visible(a->view, &swarm, &leave.asker))) {
-        return refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id, " not found");
     }
     struct leaving l = {.leave = &leave,
                         .swarm = found == STORE_OK ? swarm.number : 0,
@@ -452,8 +439,8 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
         rc = hub_rc_of_store(members_each(a->view, swarm.number, leaves, &l));
     }
     if (rc == HUB_OK && l.n == 0) {
-        rc = refuse(a, command, HUB_NOT_FOUND, "Swarm member ", leave.member_id,
-                    leave.member_id.n ? " not found" : "not found");
+        rc = apply_refuse(a, command, HUB_NOT_FOUND, "Swarm member ", leave.member_id,
+                          leave.member_id.n ? " not found" : "not found");
     } else if (rc == HUB_OK) {
         rc = leave_all(a, command, &l);
     }
@@ -604,7 +591,7 @@ static enum hub_rc choose_swarm(struct apply *a, struct command *command,
         enum store_rc rc = swarm_find(a->view, a->app, ask->swarm_id, &swarm);
         if (rc == STORE_NOT_FOUND ||
             (rc == STORE_OK && !swarm_visible(a->view, &swarm, &ask->asker))) {
-            return refuse(a, command, HUB_NOT_FOUND, "Swarm ", ask->swarm_id, " not found");
+            return apply_refuse(a, command, HUB_NOT_FOUND, "Swarm ", ask->swarm_id, " not found");
         }
         *out = swarm.number;
         return hub_rc_of_store(rc);
@@ -614,8 +601,8 @@ static enum hub_rc choose_swarm(struct apply *a, struct command *command,
     free(best.candidates.list);
     *out = best.number;
     return rc == STORE_OK && !best.number
-               ? refuse(a, command, HUB_NOT_FOUND, "No active swarm members found",
-                        slice_of(NULL, 0), "")
+               ? apply_refuse(a, command, HUB_NOT_FOUND, "No active swarm members found",
+                              slice_of(NULL, 0), "")
                : hub_rc_of_store(rc);
 }
 
@@ -628,8 +615,8 @@ static enum hub_rc choose_members(struct apply *a, struct command *command,
     uint32_t max = ask->members_max && ask->members_max < WORK_MEMBERS_MAX ? ask->members_max
                                                                            : WORK_MEMBERS_MAX;
     if (rc == HUB_OK && c.n == 0) {
-        rc = refuse(a, command, HUB_NOT_FOUND, "No active swarm members found", slice_of(NULL, 0),
-                    "");
+        rc = apply_refuse(a, command, HUB_NOT_FOUND, "No active swarm members found",
+                          slice_of(NULL, 0), "");
     }
     if (c.n) {
         qsort(c.list, c.n, sizeof *c.list, by_fitness);
@@ -703,7 +690,8 @@ static enum hub_rc coordinate_apply(struct apply *a, struct command *command, st
     }
     enum store_rc known = work_find(a->view, a->app, ask.spec.id, &other);
     if (known == STORE_OK) {
-        return refuse(a, command, HUB_CONFLICT, "Task ", ask.spec.id, " is coordinated already");
+        return apply_refuse(a, command, HUB_CONFLICT, "Task ", ask.spec.id,
+                            " is coordinated already");
     }
     if (known != STORE_NOT_FOUND) {
         return hub_rc_of_store(known);
@@ -742,7 +730,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     struct work work;
     enum store_rc found = work_find(a->view, a->app, cancel.id, &work);
     if (found == STORE_NOT_FOUND || (found == STORE_OK && !asker_sees(&cancel.asker, work.owner))) {
-        return refuse(a, command, HUB_NOT_FOUND, "Task ", cancel.id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Task ", cancel.id, " not found");
     }
     if (found != STORE_OK) {
         return hub_rc_of_store(found);
@@ -750,7 +738,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     if (work_is_over(work.state)) {
         return work.state == WORK_CANCELLED
                    ? reply_work(a, command, work.number)
-                   : refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
+                   : apply_refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
     }
     uint64_t number = work.number;
     enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED);

@@ -2,19 +2,6 @@
 
 #include <stdlib.h>
 
-/* A refusal's sentence is its reply. */
-static enum hub_rc refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                          const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 void swarm_consensus_put(struct buf *b, const struct swarm_consensus *c)
 {
     asker_put(b, &c->asker);
@@ -271,7 +258,7 @@ static enum hub_rc ask_members(struct apply *a, struct command *command,
     gather_members(&o);
     enum hub_rc rc = open_round(&o, &opened, &refusal);
     if (rc == HUB_INVALID) {
-        rc = refuse(a, command, rc, refusal.text, slice_of(NULL, 0), "");
+        rc = apply_refuse(a, command, rc, refusal.text, slice_of(NULL, 0), "");
     }
     if (rc == HUB_OK) {
         w->round = opened.number;
@@ -297,7 +284,7 @@ static enum hub_rc consensus_apply(struct apply *a, struct command *command, str
     enum store_rc is = work_find(a->view, a->app, ask.task_id, &found);
     if (is == STORE_NOT_FOUND || (is == STORE_OK && (found.team_kind != TEAM_SWARM ||
                                                      !work_visible(a->view, &found, &ask.asker)))) {
-        return refuse(a, command, HUB_NOT_FOUND, "Task ", ask.task_id, " not found");
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Task ", ask.task_id, " not found");
     }
     enum hub_rc rc =
         hub_rc_of_store(is == STORE_OK ? work_hold(a->view, found.number, &bytes, &w) : is);

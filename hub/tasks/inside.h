@@ -198,10 +198,6 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
 
-/* submit.c */
-enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                        const char *before, struct slice id, const char *after);
-
 /* dispatch.c */
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);

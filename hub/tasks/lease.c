@@ -137,15 +137,15 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
         rc = HUB_NOT_FOUND;
     }
     if (rc == HUB_NOT_FOUND) {
-        return task_refuse(a, command, rc, "Task ", act->id, " not found");
+        return apply_refuse(a, command, rc, "Task ", act->id, " not found");
     }
     return rc == HUB_OK ? task_hold(out, &found) : rc;
 }
 
 static enum hub_rc lease_lost(struct apply *a, struct command *command, const struct task_act *act)
 {
-    return task_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
-                       " is not held any more");
+    return apply_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
+                        " is not held any more");
 }
 
 bool task_same_lease(const struct tasks *t, const struct task_lease *lease, const struct task *task)
@@ -195,8 +195,8 @@ static enum hub_rc report(struct apply *a, struct command *command, struct slice
 
 static enum hub_rc not_now(struct apply *a, struct command *command, const struct task *task)
 {
-    return task_refuse(a, command, HUB_CONFLICT, "not for a task that is ",
-                       slice_str(task_state_name(task->state)), "");
+    return apply_refuse(a, command, HUB_CONFLICT, "not for a task that is ",
+                        slice_str(task_state_name(task->state)), "");
 }
 
 /* ---- accept, reject ---- */

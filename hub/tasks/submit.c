@@ -98,18 +98,6 @@ bool task_submitted_get(struct slice reply, struct task_submitted *out)
 
 /* ---- submit ---- */
 
-enum hub_rc task_refuse(struct apply *a, struct command *command, enum hub_rc rc,
-                        const char *before, struct slice id, const char *after)
-{
-    struct buf text = {0};
-    buf_add_str(&text, before);
-    buf_add_slice(&text, id);
-    buf_add_str(&text, after);
-    apply_reply(a, command, buf_slice(&text));
-    buf_done(&text);
-    return rc;
-}
-
 /* The caller gave the id of a task that is there. The same body again asks for the same task, be it
  * over or not: the answer may have been lost on its way. HUB_NOT_FOUND: the id is free again. */
 static enum hub_rc submit_again(struct apply *a, struct command *command,
@@ -119,15 +107,15 @@ static enum hub_rc submit_again(struct apply *a, struct command *command,
     enum { WINDOW_MS = 24 * 3600 * 1000 };
     bool over = task_is_over(known->state), late = a->now_ms - known->submitted_ms > WINDOW_MS;
     if (!asker_sees(&s->asker, known->owner)) {
-        return task_refuse(a, command, HUB_CONFLICT, "the task id ", s->spec.id, " is taken");
+        return apply_refuse(a, command, HUB_CONFLICT, "the task id ", s->spec.id, " is taken");
     }
     if (known->request_hash == request_hash && !(over && late)) {
         reply_submitted(a, command, known, s->said, true);
         return HUB_OK;
     }
     return over ? HUB_NOT_FOUND
-                : task_refuse(a, command, HUB_CONFLICT, "Task ", s->spec.id,
-                              " is there already, with another body");
+                : apply_refuse(a, command, HUB_CONFLICT, "Task ", s->spec.id,
+                               " is there already, with another body");
 }
 
 static enum hub_rc submit_apply(struct apply *a, struct command *command, struct slice body)
@@ -226,8 +214,8 @@ static enum hub_rc replay_apply(struct apply *a, struct command *command, struct
     }
     enum hub_rc rc = task_see(a, command, &act, &old);
     if (rc == HUB_OK && !may_replay(&old.task)) {
-        rc = task_refuse(a, command, HUB_CONFLICT, "Task ", act.id,
-                         old.task.replayed_as ? " was replayed already" : " is no dead letter");
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id,
+                          old.task.replayed_as ? " was replayed already" : " is no dead letter");
     }
     if (rc == HUB_OK) {
         rc = replay(a, &old.task, 0, &made);
@@ -387,8 +375,8 @@ static enum hub_rc stopped(struct apply *a, struct command *command, const struc
         return HUB_OK;
     }
     if (!same || !task_move(&after, TASK_CONFIRM)) {
-        return task_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
-                           " is not held any more");
+        return apply_refuse(a, command, HUB_LEASE_LOST, "the lease of task ", act->id,
+                            " is not held any more");
     }
     return task_change(a, task, &after, "cancelled", slice_of(NULL, 0));
 }
@@ -403,7 +391,7 @@ static enum hub_rc cancel_one(struct apply *a, struct command *command, const st
         return HUB_OK;
     }
     return task_is_over(task->state)
-               ? task_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already")
+               ? apply_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already")
                : task_cancel_with(a, task, STOP_CANCELLED, act->text);
 }
 
@@ -438,7 +426,7 @@ static enum hub_rc input_apply(struct apply *a, struct command *command, struct 
     enum hub_rc rc = task_see(a, command, &act, &held);
     struct task after = held.task;
     if (rc == HUB_OK && !task_move(&after, TASK_INPUT)) {
-        rc = task_refuse(a, command, HUB_CONFLICT, "Task ", act.id, " asks for no input");
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, " asks for no input");
     }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
