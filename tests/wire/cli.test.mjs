@@ -984,7 +984,7 @@ story('the first five minutes work against the real hub', async () => {
     assert.deepEqual((await run(['agent', 'ls', '-o', 'id'])).lines, ['bee-1']);
     await hub.kill9();
     await hub.restart();
-    await until(() => (agent.err.match(/registered/g) ?? []).length >= 2, 'the second registration');
+    await until(() => (agent.err.match(/registered, a beat/g) ?? []).length >= 2, 'the second registration');
     agent.child.kill('SIGTERM');
     assert.equal((await agent.end).code, 0, agent.err);
     assert.equal((await run(['agent', 'show', 'bee-1'])).code, 3);
