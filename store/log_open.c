@@ -6,6 +6,7 @@
  * the sequence of the channel's record before it. Two of them that agree with what is known of the
  * channel make the record known, and so does the last of them alone. */
 #define _GNU_SOURCE
+#include "store/env.h"
 #include "store/log_parts.h"
 
 #include <stdio.h>
@@ -19,6 +20,7 @@ struct scan {
     uint64_t rows_damaged;                         /* channels without a readable row */
     uint64_t searches;                             /* for whose a damaged record is */
     struct buf mend;                               /* numbers of channels to be mended */
+    const char *bad_key_of;                        /* table with a key that none of its rows has */
 };
 
 static struct head *scan_head(struct scan *scan, uint64_t channel)
@@ -134,6 +136,7 @@ static enum store_rc scan_journal(struct scan *scan)
     for (; rc == STORE_OK; rc = store_cursor_next(cursor, &key, &value)) {
         uint64_t seq = journal_seq(key);
         if (seq < totals->next_seq) {
+            scan->bad_key_of = "journal";
             rc = STORE_DAMAGED;
             break;
         }
@@ -146,11 +149,11 @@ static enum store_rc scan_journal(struct scan *scan)
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
-static enum store_rc find_next_channel(struct store_view *view, uint64_t *out_next)
+static enum store_rc find_next_channel(struct scan *scan, uint64_t *out_next)
 {
     struct store_cursor *cursor;
     struct slice key;
-    enum store_rc rc = store_cursor_open(view, TABLE_CHANNEL, &cursor);
+    enum store_rc rc = store_cursor_open(scan->view, TABLE_CHANNEL, &cursor);
     if (rc != STORE_OK)
         return rc;
     rc = store_cursor_last(cursor, &key, NULL);
@@ -162,8 +165,10 @@ static enum store_rc find_next_channel(struct store_view *view, uint64_t *out_ne
     if (rc != STORE_OK)
         return rc;
     uint64_t last = channel_of_key(key);
-    if (last == 0 || last >= CHANNELS_MAX)
+    if (last == 0 || last >= CHANNELS_MAX) {
+        scan->bad_key_of = "channel";
         return STORE_DAMAGED;
+    }
     *out_next = last + 1;
     return STORE_OK;
 }
@@ -257,7 +262,7 @@ static enum store_rc scan_in(struct log *log, struct store_view *view, struct sc
         return rc;
     log->keys = keys_new(seed, log->options.key_window_ms, log->options.keys_max);
     *scan = (struct scan){.log = log, .view = view};
-    rc = find_next_channel(view, &log->totals.next_channel);
+    rc = find_next_channel(scan, &log->totals.next_channel);
     if (rc == STORE_OK)
         rc = scan_journal(scan);
     keys_loaded(log->keys);
@@ -275,6 +280,9 @@ static enum store_rc open_in(struct log *log, char *out_text, size_t text_n)
         return rc;
     rc = scan_in(log, store_txn_view(txn), &scan);
     store_abort(txn);
+    if (scan.bad_key_of && out_text)
+        (void)snprintf(out_text, text_n, "%s/data.mdb is damaged: table %s: a key is none",
+                       log->store->path, scan.bad_key_of);
     if (rc == STORE_OK) {
         mend(log, &scan.mend);
         tell(&scan, out_text, text_n);
@@ -289,10 +297,13 @@ enum store_rc log_open(struct store *store, const struct log_options *options, s
 {
     uint64_t begun_ms = clock_ms();
     struct log *log = log_new(store, options);
+    if (out_text && text_n)
+        *out_text = '\0';
     enum store_rc rc = open_in(log, out_text, text_n);
     if (rc != STORE_OK) {
-        if (out_text)
-            (void)snprintf(out_text, text_n, "cannot read the log: %s", store_rc_name(rc));
+        if (out_text && !*out_text)
+            (void)snprintf(out_text, text_n, "cannot read the log of %s/data.mdb: %s", store->path,
+                           store_rc_name(rc));
         log_close(log);
         return rc;
     }

@@ -296,9 +296,9 @@ static void a_log_that_cannot_be_opened_says_why(void **state)
     struct log *log;
     fixture_open(&f);
     row_set(&f, TABLE_CHANNEL, channel_key(bytes, UINT64_MAX), slice_str("x"));
-    char text[64] = "";
+    char text[4200] = "";
     assert_int_equal(log_open(f.store, &f.options, &log, text, sizeof text), STORE_DAMAGED);
-    assert_string_equal(text, "cannot read the log: damaged");
+    assert_non_null(strstr(text, "/data.mdb is damaged: table channel: a key is none"));
     fixture_close(&f);
 }
 
