@@ -10,8 +10,9 @@ cd "$(dirname "$0")" || exit 1
 namespace=waggle-hub-$$
 status=0
 
+# A file that hangs must not hang the run.
 judge() {
-    node --test --test-reporter=spec "$@" || status=1
+    timeout -k 10 900 node --test --test-reporter=spec "$@" || status=1
 }
 
 finish() {

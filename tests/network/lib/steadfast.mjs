@@ -24,6 +24,7 @@ async function open(url, token) {
 }
 
 export class Steadfast {
+  #said = false; // nothing more is published
   #stopped = false;
   connections = 0;
   seen = []; // offsets in the order they came
@@ -35,13 +36,14 @@ export class Steadfast {
   }
 
   start() {
-    this.running = Promise.all([this.#publish(), this.#subscribe()]);
+    this.publishing = this.#publish();
+    this.subscribing = this.#subscribe();
     return this;
   }
 
   async #publish() {
     let client = null;
-    for (let n = 0; !this.#stopped; ) {
+    for (let n = 0; !this.#said; ) {
       try {
         client ??= await open(this.url, this.token);
         const answer = await client.request(
@@ -92,13 +94,15 @@ export class Steadfast {
 
   /** Stops, and judges. Returns a sentence of what was. */
   async whole() {
+    this.#said = true;
+    await this.publishing; // an answer may come before the event that it is about
     const last = this.acknowledged.at(-1)[1], deadline = Date.now() + 20_000;
     while ((this.seen.at(-1) ?? 0) < last) {
       assert.ok(Date.now() < deadline, `the subscriber stands at ${this.seen.at(-1)} of ${last}`);
       await sleep(20);
     }
     this.#stopped = true;
-    await this.running;
+    await this.subscribing;
     assert.deepEqual(this.seen, this.seen.map((_, i) => i + 1), 'each event once, in order');
     assert.deepEqual(this.data, this.data.map((_, i) => i), 'a publish that was repeated stands once');
     for (const [data, offset] of this.acknowledged) assert.equal(this.data[offset - 1], data, 'what was acknowledged is there');
