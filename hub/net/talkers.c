@@ -1,7 +1,8 @@
 #define _GNU_SOURCE
 #include "hub/net/talkers.h"
-#include "hub/net/conn.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 
 int talkers_new(void)
@@ -9,25 +10,25 @@ int talkers_new(void)
     return epoll_create1(EPOLL_CLOEXEC);
 }
 
-static bool watch(int talkers, int operation, struct conn *c, uint32_t events)
+static bool watch(int talkers, int operation, int fd, struct conn *c, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = c};
-    return epoll_ctl(talkers, operation, c->fd, &event) == 0;
+    return epoll_ctl(talkers, operation, fd, &event) == 0;
 }
 
-bool talkers_add(int talkers, struct conn *c)
+bool talkers_add(int talkers, int fd, struct conn *c)
 {
-    return talkers >= 0 && watch(talkers, EPOLL_CTL_ADD, c, EPOLLIN);
+    return talkers >= 0 && watch(talkers, EPOLL_CTL_ADD, fd, c, EPOLLIN);
 }
 
-void talkers_drop(int talkers, const struct conn *c)
+void talkers_drop(int talkers, int fd)
 {
-    (void)epoll_ctl(talkers, EPOLL_CTL_DEL, c->fd, NULL);
+    (void)epoll_ctl(talkers, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void talkers_flow(int talkers, struct conn *c, bool on)
+void talkers_flow(int talkers, int fd, struct conn *c, bool on)
 {
-    (void)watch(talkers, EPOLL_CTL_MOD, c, on ? EPOLLIN : 0);
+    (void)watch(talkers, EPOLL_CTL_MOD, fd, c, on ? EPOLLIN : 0);
 }
 
 unsigned talkers_look(int talkers, struct conn *out[TALKERS_A_LOOK])

@@ -19,9 +19,10 @@ struct conn;
 
 /* -1: no descriptor is left; nobody is read ahead then. */
 int talkers_new(void);
-bool talkers_add(int talkers, struct conn *c); /* false: it stays with the others */
-void talkers_drop(int talkers, const struct conn *c);
-void talkers_flow(int talkers, struct conn *c, bool on);
+/* fd is the connection's socket. */
+bool talkers_add(int talkers, int fd, struct conn *c); /* false: it stays with the others */
+void talkers_drop(int talkers, int fd);
+void talkers_flow(int talkers, int fd, struct conn *c, bool on);
 /* Those with news, at most TALKERS_A_LOOK; who was not reached is among the first next time. */
 unsigned talkers_look(int talkers, struct conn *out[TALKERS_A_LOOK]);
 

@@ -135,7 +135,7 @@ void net_want_writable(struct conn *c)
 void net_read_flow(struct conn *c, bool on)
 {
     if (c->talks) {
-        talkers_flow(c->thread->loop->talkers, c, on);
+        talkers_flow(c->thread->loop->talkers, c->fd, c, on);
     } else {
         lws_rx_flow_control(c->wsi, on);
     }
@@ -332,7 +332,7 @@ static void breathe(struct loop *loop);
 /* The library no longer reads it. Over TLS it must: what comes is for its ears first. */
 static void start_talking(struct conn *c)
 {
-    if (!c->rx_off && talkers_add(c->thread->loop->talkers, c)) {
+    if (!c->rx_off && talkers_add(c->thread->loop->talkers, c->fd, c)) {
         lws_rx_flow_control(c->wsi, 0);
         c->talks = true;
     }
@@ -341,7 +341,7 @@ static void start_talking(struct conn *c)
 /* Also for those whose end has come: the library finds that out, and closes. */
 static void stop_talking(struct conn *c)
 {
-    talkers_drop(c->thread->loop->talkers, c);
+    talkers_drop(c->thread->loop->talkers, c->fd);
     c->talks = false;
     if (!c->rx_off) {
         lws_rx_flow_control(c->wsi, 1);
@@ -418,7 +418,7 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         if (c) {
             lws_set_opaque_user_data(wsi, NULL);
             if (c->talks) {
-                talkers_drop(c->thread->loop->talkers, c);
+                talkers_drop(c->thread->loop->talkers, c->fd);
                 c->talks = false;
             }
             conn_gone(c); /* first: nothing may be done to a socket that is closing */
