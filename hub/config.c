@@ -390,7 +390,9 @@ static void flag_name(const struct key *key, char *out, size_t n)
     }
     snprintf(out, n, "--%s-%s", key->section, key->name);
     for (char *p = out; *p; p++) {
-        *p = *p == '_' ? '-' : *p;
+        if (*p == '_') {
+            *p = '-';
+        }
     }
 }
 
