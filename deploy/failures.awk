@@ -18,6 +18,10 @@ function block_end() {
     title = ""
 }
 
+{
+    tail[NR % 15] = substr($0, 1, 300)
+}
+
 /^✖ failing tests:/ || /^test at / || /^(✔|ℹ|﹣|▶) / || /^== / {
     block_end()
     next
@@ -49,10 +53,6 @@ title != "" {
     if (!said[$0]++) {
         others[++others_n] = substr($0, 1, 300)
     }
-}
-
-{
-    tail[NR % 15] = substr($0, 1, 300)
 }
 
 function out(line) {
