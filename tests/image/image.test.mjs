@@ -75,7 +75,7 @@ mount --rbind /dev "$root/dev"
 mount --bind "$volume" "$root/data"
 mount -o remount,bind,ro "$root"
 ip link set lo up
-within() { exec setpriv --no-new-privs --bounding-set=-all chroot --userspec="$user" "$root" "$@"; }
+within() { exec setpriv --no-new-privs chroot --userspec="$user" "$root" "$@"; }
 ! (within touch /file /usr/file /tmp/file) 2>/dev/null || echo writes=yes
 (within /usr/bin/env $environment $entrypoint) >&2 &
 pid=$!
