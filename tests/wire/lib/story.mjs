@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { open } from './hub.mjs';
+import { open, patient } from './hub.mjs';
 import { HubError } from './native.mjs';
 
 export const LONG = process.env.WAGGLE_LONG === '1';
@@ -10,7 +10,8 @@ export const LONG = process.env.WAGGLE_LONG === '1';
 /** A test with a deadline of its own; its name is a claim. A hub that it started and did not stop,
  * because it failed, ends with it. */
 export function story(claim, fn, options = {}) {
-  test(claim, { timeout: 60_000, ...options }, async (t) => {
+  const { timeout = 60_000, ...more } = options;
+  test(claim, { timeout: patient(timeout), ...more }, async (t) => {
     const others = new Set(open);
     try {
       await fn(t);
