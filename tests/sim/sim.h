@@ -292,6 +292,26 @@ void agents_check(struct world *w);
 void agents_check_silence(struct world *w);
 void agents_restarted(struct world *w);
 
+/* scene.c: a run of its own, of a part of the domain, on one I/O thread */
+struct scene {
+    struct world *w;
+    struct io *io;
+    void *ctx; /* of what follows */
+    void (*answered)(void *ctx, const struct tray *tray, const struct command *command);
+    void (*heard)(void *ctx, const struct tray *tray); /* events and handouts; NULL: not wanted */
+    void (*restarted)(void *ctx); /* after a start, before anything is judged; NULL: nothing */
+    void (*check)(void *ctx);     /* what must hold, after each step and each start */
+    bool stepped;                 /* check() is called after a step */
+    int64_t full_until_ms;        /* the writer may still refuse because of a full disk */
+};
+void scene_start(struct scene *scene);
+/* Takes the body. */
+struct command *scene_ask(struct scene *scene, const struct command_kind *kind, uint64_t ticket,
+                          struct buf *body);
+void scene_step(struct scene *scene); /* perhaps with a fault, perhaps into a crash */
+void scene_cut(struct scene *scene);  /* power goes between two steps */
+void scene_calm(struct scene *scene); /* nothing fails any more */
+
 /* rounds.c: a run of its own, of rounds of voting */
 void rounds_run(struct world *w);
 

@@ -29,27 +29,12 @@ struct work_seen {
 };
 struct run {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct work_seen works[WORKS_MAX + 1]; /* by number */
     uint64_t newest, told;
-    bool calm;
 };
 
 /* ---- asking ---- */
-
-static void ask(struct run *r, const struct command_kind *kind, enum asked asked, struct buf *body)
-{
-    struct command *command =
-        io_command(r->io, kind, APP, (struct return_address){0}, (uint64_t)asked);
-    SIM_CHECK(r->w, command, "no tray");
-    struct buf *arena = io_arena(r->io);
-    command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(arena, buf_slice(body));
-    r->io->draw(command->seed, sizeof command->seed);
-    r->w->counts.commands++;
-    buf_done(body);
-}
 
 static struct asker boss(void)
 {
@@ -67,7 +52,7 @@ static void do_register(struct run *r, unsigned i)
                                            .endpoints = slice_str("{}"),
                                            .metadata = slice_str("{}")}};
     agent_register_put(&body, &reg);
-    ask(r, &command_agent_register, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_agent_register, ASKED_NOTHING, &body);
 }
 
 static void do_join(struct run *r, unsigned i)
@@ -81,7 +66,7 @@ static void do_join(struct run *r, unsigned i)
                               .capability = slice_str("c"),
                               .priority = TASK_NORMAL};
     swarm_join_put(&body, &join);
-    ask(r, &command_swarm_join, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_swarm_join, ASKED_NOTHING, &body);
 }
 
 static void do_status(struct run *r, unsigned i, enum agent_status status)
@@ -91,7 +76,7 @@ static void do_status(struct run *r, unsigned i, enum agent_status status)
     struct agent_change change = {
         .asker = boss(), .id = agent_name(i, name), .has_status = true, .status = status};
     agent_change_put(&body, &change);
-    ask(r, &command_agent_change, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_agent_change, ASKED_NOTHING, &body);
 }
 
 static void do_coordinate(struct run *r)
@@ -111,7 +96,7 @@ static void do_coordinate(struct run *r)
                  .timeout_ms = 1000 + rng_below(g, 20000),
                  .input = slice_str("{\"items\":[1,2,3,4,5]}")}};
     swarm_coordinate_put(&body, &c);
-    ask(r, &command_swarm_coordinate, ASKED_WORK, &body);
+    (void)scene_ask(&r->scene, &command_swarm_coordinate, ASKED_WORK, &body);
 }
 
 /* Looks a row up and copies its id: the view ends before the command is made. */
@@ -135,7 +120,7 @@ static void do_cancel(struct run *r, uint64_t number)
     struct buf body = {0};
     struct work_cancel cancel = {.asker = boss(), .id = work_id(r, number, id)};
     work_cancel_put(&body, &cancel);
-    ask(r, &command_work_cancel, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_work_cancel, ASKED_NOTHING, &body);
 }
 
 /* ---- agents at work ---- */
@@ -151,13 +136,13 @@ static void act(struct run *r, const struct command_kind *kind, const struct tas
                          .text = slice_str("?"),
                          .document = slice_str("[1]")};
     task_act_put(&body, &a);
-    ask(r, kind, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, kind, ASKED_NOTHING, &body);
 }
 
 static void touch(struct run *r, const struct task *task)
 {
     struct rng *g = &r->w->rng;
-    unsigned what = r->calm ? 0 : rng_below(g, 100);
+    unsigned what = r->w->quiet ? 0 : rng_below(g, 100);
     if (task->state == TASK_LEASED) {
         act(r, what < 80 ? &command_task_accept : &command_task_reject, task, false);
     } else if (task->state == TASK_RUNNING && what < 50) {
@@ -296,8 +281,9 @@ static void check_sums(struct run *r, struct store_view *view, uint64_t running)
               (unsigned long long)under_way, (unsigned long long)listed);
 }
 
-static void check_all(struct run *r)
+static void check_all(void *ctx)
 {
+    struct run *r = ctx;
     struct store_view *view;
     uint64_t running = 0;
     SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
@@ -317,52 +303,12 @@ static void check_all(struct run *r)
 
 /* ---- the run ---- */
 
-static void let_go(void *ctx, const struct tray *tray)
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
-    io_let_go(((struct run *)ctx)->io, (struct tray *)(uintptr_t)tray);
-}
-
-static void drain_inbox(struct run *r)
-{
-    struct tray *tray;
-    while ((tray = ring_pop(r->io->inbox))) {
-        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
-            const struct command *c = &tray->commands[i];
-            SIM_CHECK(r->w, c->rc != HUB_BAD_REQUEST && c->rc != HUB_INTERNAL, "%s: %s",
-                      c->kind->name, hub_error((enum hub_rc)c->rc)->code);
-            sim_note(r->w, c->rc);
-            r->told += c->rc == HUB_OK && c->ticket == ASKED_WORK;
-        }
-        io_let_go(r->io, tray);
-    }
-}
-
-static void came_back(struct run *r)
-{
-    world_cut(r->w);
-    r->io = &r->w->threads[0].io;
-    check_all(r);
-}
-
-static void step(struct run *r)
-{
-    struct world *w = r->w;
-    int64_t next;
-    (void)io_turn(r->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(r->io, let_go, r);
-    if (!r->calm) {
-        world_arm(w);
-    }
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        came_back(r);
-        return;
-    }
-    if (!disk_failing()) {
-        disk_arm(DISK_SOUND, 0);
-    }
-    drain_inbox(r);
-    check_all(r);
+    struct run *r = ctx;
+    (void)tray;
+    sim_note(r->w, command->rc);
+    r->told += command->rc == HUB_OK && command->ticket == ASKED_WORK;
 }
 
 static void some_actions(struct run *r)
@@ -391,8 +337,8 @@ void swarms_run(struct world *w)
     struct run *r = xcalloc(1, sizeof *r);
     struct rng *g = &w->rng;
     r->w = w;
-    world_start(w);
-    r->io = &w->threads[0].io;
+    r->scene = (struct scene){.w = w, .ctx = r, .answered = answered, .check = check_all};
+    scene_start(&r->scene);
     for (unsigned i = 0; i < WORKERS; i++) {
         do_register(r, i);
         do_join(r, i);
@@ -400,22 +346,21 @@ void swarms_run(struct world *w)
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);
         w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
-        step(r);
+        scene_step(&r->scene);
         if (rng_percent(g, w->plan.crash_percent)) {
-            came_back(r);
+            scene_cut(&r->scene);
         }
     }
-    r->calm = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&r->scene);
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         w->now_ms += 250;
         for (unsigned i = 0; n % 20 == 0 && i < WORKERS; i++) {
             do_register(r, i);
         }
         agents_work(r, 100);
-        step(r);
+        scene_step(&r->scene);
     }
-    came_back(r);
+    scene_cut(&r->scene);
     for (uint64_t n = 1; n <= r->newest; n++) {
         SIM_CHECK(w, work_is_over(r->works[n].state), "work %llu is stuck in %s",
                   (unsigned long long)n, work_state_name(r->works[n].state));

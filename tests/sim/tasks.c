@@ -35,11 +35,10 @@ struct worker_seen {
 
 struct run {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct task_seen tasks[TASKS_MAX + 1]; /* by number */
     uint64_t newest, submitted;            /* told */
     struct worker_seen workers[WORKERS];
-    bool calm;
 };
 
 /* ---- asking ---- */
@@ -47,16 +46,7 @@ struct run {
 static void ask(struct run *r, const struct command_kind *kind, enum asked asked, uint64_t about,
                 struct buf *body)
 {
-    struct command *command =
-        io_command(r->io, kind, APP, (struct return_address){0}, (uint64_t)asked << 32 | about);
-    SIM_CHECK(r->w, command, "no tray");
-    struct buf *arena = io_arena(r->io);
-    command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(arena, buf_slice(body));
-    r->io->draw(command->seed, sizeof command->seed);
-    r->w->counts.commands++;
-    buf_done(body);
+    (void)scene_ask(&r->scene, kind, (uint64_t)asked << 32 | about, body);
 }
 
 static struct asker boss(void)
@@ -232,14 +222,13 @@ static void renewed(struct run *r, uint64_t number, struct slice reply)
     }
 }
 
-static void answered(struct run *r, const struct tray *tray, const struct command *command)
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
+    struct run *r = ctx;
     struct slice reply = tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n);
     uint64_t about = command->ticket & UINT32_MAX;
     enum asked asked = (enum asked)(command->ticket >> 32);
     sim_note(r->w, command->rc + hash64(1, reply));
-    SIM_CHECK(r->w, command->rc != HUB_BAD_REQUEST && command->rc != HUB_INTERNAL, "%s: %s",
-              command->kind->name, hub_error((enum hub_rc)command->rc)->code);
     if (command->rc != HUB_OK) {
         return;
     }
@@ -265,22 +254,6 @@ static void answered(struct run *r, const struct tray *tray, const struct comman
         break;
     case ASKED_NOTHING:
         break;
-    }
-}
-
-static void let_go(void *ctx, const struct tray *tray)
-{
-    io_let_go(((struct run *)ctx)->io, (struct tray *)(uintptr_t)tray);
-}
-
-static void drain_inbox(struct run *r)
-{
-    struct tray *tray;
-    while ((tray = ring_pop(r->io->inbox))) {
-        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
-            answered(r, tray, &tray->commands[i]);
-        }
-        io_let_go(r->io, tray);
     }
 }
 
@@ -380,8 +353,9 @@ static void check_rows(struct run *r, struct store_view *view)
     }
 }
 
-static void check_all(struct run *r)
+static void check_all(void *ctx)
 {
+    struct run *r = ctx;
     struct store_view *view;
     SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
     check_rows(r, view);
@@ -389,34 +363,6 @@ static void check_all(struct run *r)
 }
 
 /* ---- the run ---- */
-
-static void came_back(struct run *r)
-{
-    world_cut(r->w);
-    r->io = &r->w->threads[0].io;
-    check_all(r);
-}
-
-static void step(struct run *r)
-{
-    struct world *w = r->w;
-    int64_t next;
-    (void)io_turn(r->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(r->io, let_go, r);
-    if (!r->calm) {
-        world_arm(w);
-    }
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        came_back(r);
-        return;
-    }
-    if (!disk_failing()) {
-        disk_arm(DISK_SOUND, 0);
-    }
-    drain_inbox(r);
-    check_all(r);
-}
 
 static void some_actions(struct run *r)
 {
@@ -462,7 +408,7 @@ static void calm_step(struct run *r, unsigned n)
             act(r, &command_task_input, ASKED_NOTHING, number, 0);
         }
     }
-    step(r);
+    scene_step(&r->scene);
 }
 
 void tasks_run(struct world *w)
@@ -470,26 +416,25 @@ void tasks_run(struct world *w)
     struct run *r = xcalloc(1, sizeof *r);
     struct rng *g = &w->rng;
     r->w = w;
-    world_start(w);
-    r->io = &w->threads[0].io;
+    r->scene = (struct scene){.w = w, .ctx = r, .answered = answered, .check = check_all};
+    scene_start(&r->scene);
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);
         w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
-        step(r);
+        scene_step(&r->scene);
         if (rng_percent(g, w->plan.crash_percent)) {
-            came_back(r);
+            scene_cut(&r->scene);
         }
     }
-    r->calm = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&r->scene);
     for (unsigned n = 0; n < 20; n++) { /* a full disk is believed for a while */
         w->now_ms += 250;
-        step(r);
+        scene_step(&r->scene);
     }
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         calm_step(r, n);
     }
-    came_back(r);
+    scene_cut(&r->scene);
     for (uint64_t number = 1; number <= r->newest; number++) {
         SIM_CHECK(w, task_is_over(r->tasks[number].state), "task %llu is stuck in %s",
                   (unsigned long long)number, task_state_name(r->tasks[number].state));
