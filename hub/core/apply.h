@@ -49,6 +49,9 @@ struct command_kind {
 /* A part of the domain that keeps memory on the writer, rebuilt from the store by load(). */
 struct module {
     const char *name;
+    /* A start is a change too: given, without a body, before load() and in the start's own
+     * transaction; when there is no room, later. NULL: nothing of it lives as long as a process. */
+    const struct command_kind *restart;
     void *(*open)(const void *options);
     void (*close)(void *state);
     /* At start and after an aborted batch: forget everything, read it from the store. */

@@ -389,7 +389,7 @@ void tasks_close(void *state)
 {
     struct tasks *t = state;
     forget(t);
-    worker_forget_all(t);
+    workers_keep(t, 0);
     for (uint32_t i = 0; i < APPS_FIGURED_MAX; i++) {
         free(atomic_load(&t->figures[i]));
     }
@@ -462,6 +462,7 @@ static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool s
 {
     struct store_cursor *cursor;
     struct slice key, value;
+    uint32_t newest = 0;
     enum store_rc rc = store_cursor_open(view, TABLE_AGENT, &cursor);
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
@@ -473,14 +474,14 @@ static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool s
             rc = STORE_DAMAGED;
             break;
         }
-        const struct worker *known = worker_of(t, agent.number);
-        bool by_stream = known ? known->by_stream : agent.connection != 0;
-        if (start) {
-            agent.connection = 0; /* no connection outlives a hub */
+        if (start && agent.connection) {
+            agent.connection = AGENT_STREAM_CLOSED; /* of a store too full to say so yet */
         }
-        worker_set(t, &agent, by_stream);
+        worker_set(t, &agent);
+        newest = agent.number;
     }
     store_cursor_close(cursor);
+    workers_keep(t, newest); /* whom a batch that failed had made never was */
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
