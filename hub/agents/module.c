@@ -252,6 +252,28 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
+static void agents_recall(const void *state, bool lasting, struct buf *out)
+{
+    const struct agents *a = state;
+    buf_printf(out, "%u agents, %u there\n", a->n, a->live);
+    for (unsigned i = 0; i < AGENT_STATUSES; i++) {
+        buf_printf(
+            out, "%s: %llu\n", agent_status_name((enum agent_status)i),
+            (unsigned long long)atomic_load_explicit(&a->by_status[i], memory_order_relaxed));
+    }
+    for (uint32_t i = 1; i <= a->n; i++) {
+        const struct watch *w = &a->watches[i];
+        buf_printf(out, "agent %u: app %u, status %u, interval %u", i, w->app, w->status,
+                   w->interval_ms);
+        if (!lasting) {
+            int64_t closed_ms = w->status == AGENT_STALE ? w->closed_ms : 0;
+            buf_printf(out, ", connection %llx, graced %d, closed %lld",
+                       (unsigned long long)w->connection, w->graced, (long long)closed_ms);
+        }
+        buf_add_str(out, "\n");
+    }
+}
+
 static int64_t agents_next_due(void *state)
 {
     const struct agents *a = state;
@@ -886,6 +908,7 @@ const struct module agents_module = {
     .open = agents_open,
     .close = agents_close,
     .load = agents_load,
+    .recall = agents_recall,
     .next_due = agents_next_due,
     .expire = agents_expire,
 };

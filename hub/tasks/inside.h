@@ -197,6 +197,9 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
 
+/* recall.c */
+void tasks_recall(const void *state, bool lasting, struct buf *out);
+
 /* dispatch.c */
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);

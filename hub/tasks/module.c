@@ -54,6 +54,7 @@ const struct module tasks_module = {
     .open = tasks_open,
     .close = tasks_close,
     .load = tasks_load,
+    .recall = tasks_recall,
     .next_due = tasks_next_due,
     .expire = tasks_expire,
     .finish = finish,

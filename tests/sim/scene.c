@@ -99,6 +99,10 @@ void scene_step(struct scene *s)
 
 void scene_cut(struct scene *s)
 {
+    if (!disk_failing() && !s->w->panicked) {
+        memory_check(s->w);
+        memory_note(s->w);
+    }
     came_back(s);
 }
 

@@ -222,7 +222,11 @@ struct world {
     struct model model;
     struct sim_counts counts;
     struct store_reader *reader;
-    uint64_t made[THREADS_MAX]; /* connections */
+    uint64_t made[THREADS_MAX];          /* connections */
+    const struct module *const *modules; /* the writer's */
+    unsigned modules_n;
+    struct buf remembered[WRITER_MODULES_MAX]; /* what outlives the hub, before the power went */
+    bool remembers;
     bool panicked, quiet, verbose, bare;
     bool adopting; /* events of agents are believed: the batch they are of met a crash */
     struct world *failed_before;
@@ -252,6 +256,11 @@ void world_arm(struct world *w); /* perhaps a fault for the step that follows */
 void world_cut(struct world *w); /* power goes and comes back; the model hears nothing */
 void world_crash(struct world *w);
 void world_step(struct world *w); /* one batch of the writer, compared with the model */
+
+/* memory.c: what the modules remember is what the store says. All three between two steps. */
+void memory_check(struct world *w);   /* read back as after an aborted batch, it is the same */
+void memory_note(struct world *w);    /* it is to be the same … */
+void memory_compare(struct world *w); /* … in the next life, if power did not go within a step */
 
 /* clients.c */
 void thread_turn(struct world *w, unsigned thread);
