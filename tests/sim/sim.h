@@ -329,6 +329,11 @@ void deliveries_run(struct world *w);
 
 /* tasks.c: a run of its own, of tasks and agents that take them */
 void tasks_run(struct world *w);
+/* An app's figures are the sums of its rows. */
+void tasks_check_totals(struct world *w, struct store_view *view);
+
+/* starving.c: a run of its own, of low priority among endless urgent work */
+void starving_run(struct world *w);
 
 /* swarms.c: a run of its own, of swarms and their work */
 void swarms_run(struct world *w);

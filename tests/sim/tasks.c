@@ -574,10 +574,32 @@ static void check_told(struct run *r)
     }
 }
 
-static void check_rows(struct run *r, struct store_view *view)
+void tasks_check_totals(struct world *w, struct store_view *view)
 {
     struct task_totals totals;
-    uint64_t newest, in_state[TASK_STATES] = {0}, held[WORKERS + 2] = {0};
+    uint64_t newest, lost = 0, in_state[TASK_STATES] = {0};
+    SIM_CHECK(w, task_newest(view, &newest) == STORE_OK, "no tasks");
+    for (uint64_t n = 1; n <= newest; n++) {
+        struct task task;
+        SIM_CHECK(w, task_get(view, n, &task) == STORE_OK, "task %llu is gone",
+                  (unsigned long long)n);
+        in_state[task.state]++;
+        lost += task.redeliveries;
+        lost -= task.stop == STOP_POISON; /* the last one ended it */
+    }
+    SIM_CHECK(w, task_totals_get(view, APP, &totals) == STORE_OK, "no totals");
+    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
+        SIM_CHECK(w, totals.in_state[i] == in_state[i], "%llu tasks are %s, %llu are counted",
+                  (unsigned long long)in_state[i], task_state_name((enum task_state)i),
+                  (unsigned long long)totals.in_state[i]);
+    }
+    SIM_CHECK(w, totals.redelivered == lost, "%llu times an agent was lost, %llu are counted",
+              (unsigned long long)lost, (unsigned long long)totals.redelivered);
+}
+
+static void check_rows(struct run *r, struct store_view *view)
+{
+    uint64_t newest, held[WORKERS + 2] = {0};
     SIM_CHECK(r->w, task_newest(view, &newest) == STORE_OK && newest <= TASKS_MAX, "too many");
     SIM_CHECK(r->w, newest >= r->submitted, "%llu tasks of %llu are there",
               (unsigned long long)newest, (unsigned long long)r->submitted);
@@ -586,16 +608,10 @@ static void check_rows(struct run *r, struct store_view *view)
         SIM_CHECK(r->w, task_get(view, n, &task) == STORE_OK, "task %llu is gone",
                   (unsigned long long)n);
         check_row(r, view, &task);
-        in_state[task.state]++;
         held[task.agent < WORKERS + 1 ? task.agent : WORKERS + 1]++;
     }
     r->newest = newest;
-    SIM_CHECK(r->w, task_totals_get(view, APP, &totals) == STORE_OK, "no totals");
-    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
-        SIM_CHECK(r->w, totals.in_state[i] == in_state[i], "%llu tasks are %s, %llu are counted",
-                  (unsigned long long)in_state[i], task_state_name((enum task_state)i),
-                  (unsigned long long)totals.in_state[i]);
-    }
+    tasks_check_totals(r->w, view);
     for (uint32_t number = 1; number <= WORKERS; number++) {
         struct agent agent;
         if (agent_get(view, number, &agent) == STORE_OK) {
