@@ -414,6 +414,7 @@ struct task_clock {
 struct loading {
     struct tasks *tasks;
     int64_t now_ms;
+    int64_t renewed_ms;        /* leases of before are void: the store was restored from a backup */
     struct task_clock *clocks; /* by number */
     size_t clocks_n;
 };
@@ -448,6 +449,9 @@ static bool load_task(void *ctx, const struct task *task)
     struct live *live = live_find(l->tasks, task->number);
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;
+        live_due(l->tasks, live);
+    } else if (live && live->state == TASK_RUNNING && task->leased_ms < l->renewed_ms) {
+        live->lease_due_ms = l->now_ms; /* nobody can renew it: others need not wait */
         live_due(l->tasks, live);
     }
     return true;
@@ -488,7 +492,7 @@ static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool s
 enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct tasks *t = state;
-    struct loading l = {.tasks = t, .now_ms = now_ms};
+    struct loading l = {.tasks = t, .now_ms = now_ms, .renewed_ms = store_renewed_ms(view)};
     bool start = !t->started;
     t->started = true;
     clocks_keep(&l);

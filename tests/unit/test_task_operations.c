@@ -310,6 +310,29 @@ static void who_rejects_is_left_in_peace_for_a_while(void **state)
     assert_string_equal(state_of(t.bee, t.task), "leased");
 }
 
+/* semantics.md section 6: a restored hub voids leases. The agent knows none of its new life, so
+ * nobody is shown one, and the task does not wait for it to lapse. */
+static void a_restore_voids_what_was_leased_before(void **state)
+{
+    uint8_t epoch[16];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    memcpy(epoch, store_epoch(t.f->hub.store), sizeof epoch);
+    epoch[0] ^= 1;
+    assert_int_equal(store_renew_epoch(t.f->hub.store, epoch, t.f->now_ms + 1), STORE_OK);
+    fixture_close(t.f);
+    fixture_start_ms += 1000;
+    t.f = fixture_open(*state);
+    fixture_start_ms -= 1000;
+    assert_string_equal(state_of(t.bee, t.task), "running");
+    assert_string_equal(text(t.f, "task/lease_id"), "(none)");
+    settle();
+    assert_string_equal(state_of(t.bee, t.task), "leased"); /* offered again, in this life */
+    assert_string_not_equal(text(t.f, "task/lease_id"), "(none)");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
 /* As when the same agent is offered the same task in a hub before and after it was restored from a
  * backup: number and count are equal, and only the life of the store tells the two leases apart. */
 static void a_lease_of_before_a_restore_is_not_honoured(void **state)
@@ -840,6 +863,7 @@ int main(void)
         CLAIM(an_unanswered_offer_goes_to_another_agent),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
+        CLAIM(a_restore_voids_what_was_leased_before),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
