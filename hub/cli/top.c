@@ -467,11 +467,22 @@ static enum cli_exit run(struct top *t)
         rc = socket_wait(t->socket, due < next && !t->loading[t->model.view] ? due : next,
                          &keyboard, 1);
         if (keyboard.revents & (POLLHUP | POLLERR | POLLNVAL)) {
-            t->quit = true; /* the terminal is gone */
+            stop_signal = SIGHUP; /* the terminal is gone; the kernel's own signal may come yet */
         }
         take_keys(t);
     }
     return rc;
+}
+
+/* Who was told to end by a signal ends by it: that is what its parent asks for. It also keeps a
+ * leak check out of the end of a terminal: the kernel sends SIGCONT after SIGHUP, which takes the
+ * stop of a tracer back, and both would wait for ever. */
+static void end_by_signal(void)
+{
+    if (stop_signal) {
+        (void)signal(stop_signal, SIG_DFL);
+        (void)raise(stop_signal);
+    }
 }
 
 static bool wants_ascii(const struct cli *cli)
@@ -509,6 +520,7 @@ static enum cli_exit top_run(struct cli *cli)
     end_screen(&t);
     top_screen_done(&t.screen);
     top_model_done(&t.model);
+    end_by_signal();
     return rc;
 }
 

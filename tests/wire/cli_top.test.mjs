@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { startHub, until } from './lib/hub.mjs';
 import { Cli, program } from './lib/cli.mjs';
@@ -37,7 +38,7 @@ class Terminal {
   }
 
   end() {
-    this.tmux('kill-session', '-t', this.name);
+    spawnSync('tmux', ['-L', server, 'kill-session', '-t', this.name]); // it may have ended already
   }
 
   resize(columns, rows) {
@@ -47,6 +48,15 @@ class Terminal {
   shows(pattern, what = String(pattern)) {
     return until(() => pattern.test(this.screen), { what: `${what} on the screen`, timeout: 15_000, every: 50 })
       .catch((error) => { throw new Error(`${error.message}\n${this.screen}`); });
+  }
+}
+
+/** What has ended and is not yet waited for runs no more. */
+function isRunning(pid) {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }
 
@@ -143,10 +153,16 @@ withTop('without UTF-8 there is nothing but ASCII', '', async (top) => {
   assert.doesNotMatch(top.screen, /[^\x00-\x7f]/);
 }, { env: { LANG: 'C' } });
 
-withTop('a signal ends top as q does', '', async (top) => {
+withTop('a signal ends top, which gives the terminal back and says by what it ended', '', async (top) => {
   process.kill(top.pid, 'SIGTERM');
-  await top.shows(/ended with \d/);
+  await top.shows(/ended with 143/);
   await top.shows(/^ echo$/m, 'a terminal that echoes');
+});
+
+withTop('top does not outlive its terminal', '', async (top) => {
+  const { pid } = top;
+  top.end();
+  await until(() => !isRunning(pid), { what: 'the end of top' });
 });
 
 story('top without a terminal says so, and bad credentials end it with 5', async () => {
