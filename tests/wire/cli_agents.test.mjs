@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before } from 'node:test';
 import { startHub, until } from './lib/hub.mjs';
@@ -61,6 +61,33 @@ withHub('a watch shows the list again when something changes', async (hub, cli) 
   await until(() => run.out.endsWith('w-2\nw-1\n'), { what: 'the second list' });
   run.child.kill('SIGTERM');
   await run.end;
+});
+
+story('an agent that is told to stop neither ends nor deregisters the process that took over', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  const gate = join(own.dir, 'gate');
+  const older = cli.start(['agent', 'run', '--id', 'heir', '--grace', '1h', '--exec', `while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.05; done; echo '"done"'`]);
+  await until(() => /registered/.test(older.err), { what: 'the older process' });
+  const { task_id } = await cli.ask("task submit '{}'");
+  await until(async () => (await cli.ask(`task show ${task_id}`)).task.state === 'running', { what: 'work in hand' });
+  older.child.kill('SIGTERM');
+  await until(() => /stopping, \d at work/.test(older.err), { what: 'the stop' });
+  await own.kill9();
+  await own.restart();
+  const newer = cli.start(['agent', 'run', '--id', 'heir']);
+  await until(() => /registered/.test(newer.err), { what: 'the newer process' });
+  writeFileSync(gate, '');
+  const end = await older.end;
+  assert.equal(end.code, 0, end.err);
+  assert.doesNotMatch(end.err, /deregistered/);
+  const { agent } = await cli.ask('agent show heir');
+  assert.equal(agent.metadata.pid, newer.child.pid);
+  assert.equal(agent.status, 'active');
+  newer.child.kill('SIGTERM');
+  assert.equal((await newer.end).code, 0, newer.err);
+  assert.equal((await cli.run('agent show heir')).code, 3, 'its own session it does take leave of');
+  await own.stop();
 });
 
 withHub('keys and apps are made, used and taken away', async (hub, cli) => {
