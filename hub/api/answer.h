@@ -1,5 +1,5 @@
 /* hub/api/answer.h: what the answers of operations have in common: members of an object, a snapshot
- * to read from, pages of a list.
+ * to read from. Lists have hub/api/pages.h.
  *
  * Threads  the caller's I/O thread.
  */
@@ -43,12 +43,5 @@ enum hub_rc call_words(struct call *call, const char *field, const json_t *list,
 /* Why somebody asks for it, as the event of the change will say; empty: not said. */
 enum { REASON_BYTES_MAX = 256 };
 enum hub_rc call_reason(struct call *call, struct slice *out);
-
-/* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
- * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is
- * 422. */
-enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from);
-/* "next_cursor": null when there is nothing more (0). */
-void put_next_cursor(struct json_out *o, uint64_t next);
 
 #endif

@@ -13,6 +13,7 @@ static const struct operation_table *const tables[] = {
     &schema_operations,  &task_operations,    &balance_operations,   &bottleneck_operations,
     &network_operations, &swarm_operations,   &consensus_operations, &audit_operations,
     &backup_operations,  &message_operations, &peer_operations,      &cursor_operations,
+    &queue_operations,
 };
 
 static bool compile(struct entry *entry, char *out_text, size_t text_n)

@@ -2,10 +2,10 @@
  *
  * A secret is shown once, in the answer to what made it (hub/api/credentials.h). Nothing is stored
  * of a token. */
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
 #include "hub/api/moment.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/core/auth_commands.h"
 
@@ -272,51 +272,36 @@ static enum hub_rc revoke_answer(struct call *call, const struct command *comman
     return HUB_OK;
 }
 
-struct revocation_page {
-    struct json_out *o;
-    uint64_t at, from, end;
-};
-
-static bool visit_revocation(void *ctx, const struct revocation *r)
+static bool visit_revocation(void *ctx, const struct revocation *r, struct slice place)
 {
-    struct revocation_page *page = ctx;
-    if (page->at >= page->end) {
+    struct page *page = ctx;
+    if (!page_takes_key(page, place)) {
         return false;
     }
-    if (page->at++ >= page->from) {
-        json_begin(page->o, '{');
-        put_revocation(page->o, r);
-        json_end(page->o, '}');
-    }
+    json_begin(&page->o, '{');
+    put_revocation(&page->o, r);
+    json_end(&page->o, '}');
     return true;
 }
 
-/* Rows lie in the order of their hashes, so a page is told by its place. */
 static enum hub_rc list_revocations(struct call *call)
 {
-    struct store_view *view;
-    int64_t from = call_int(call, "cursor", 0), limit = call_int(call, "limit", LIST_DEFAULT);
-    struct json_out o = json_out_to(call->out);
-    struct revocation_page page = {
-        .o = &o, .from = (uint64_t)from, .end = (uint64_t)(from + limit)};
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&o, '{');
-    json_key(&o, "revocations");
-    json_begin(&o, '[');
-    rc = hub_rc_of_store(revocations_each(view, call->who->app, visit_revocation, &page));
-    json_end(&o, ']');
-    put_count(&o, "count", page.at > page.from ? page.at - page.from : 0);
-    json_key(&o, "next_cursor");
-    if (page.at == page.end) {
-        json_u64(&o, page.end);
-    } else {
-        json_put_null(&o);
+    rc = page_after(&page);
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "revocations");
+        enum store_rc src =
+            revocations_each(page.view, call->who->app, page_last(&page), visit_revocation, &page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+        rc = src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
     }
-    json_end(&o, '}');
-    store_release(call->io->reader);
+    page_close(&page);
     return rc;
 }
 
@@ -460,56 +445,34 @@ static enum hub_rc key_create_answer(struct call *call, const struct command *co
     return HUB_OK;
 }
 
-struct key_page {
-    struct json_out *o;
-    int64_t now_ms, room;
-    char last[API_KEY_ID_CHARS + 1];
-    bool more;
-};
-
+/* An id is the beginning of the hash that keys lie in the order of. */
 static bool visit_key(void *ctx, const struct api_key *key)
 {
-    struct key_page *page = ctx;
-    if (page->room == 0) {
-        page->more = true;
+    struct page *page = ctx;
+    if (!page_takes_key(page, slice_of(key->hash, API_KEY_ID_CHARS / 2))) {
         return false;
     }
-    page->room--;
-    api_key_id(key->hash, page->last);
-    json_begin(page->o, '{');
-    put_key(page->o, key, page->now_ms);
-    json_end(page->o, '}');
+    json_begin(&page->o, '{');
+    put_key(&page->o, key, call_wall_ms(page->call));
+    json_end(&page->o, '}');
     return true;
 }
 
 static enum hub_rc list_keys(struct call *call)
 {
-    struct store_view *view;
-    int64_t limit = call_int(call, "limit", LIST_DEFAULT);
-    struct json_out o = json_out_to(call->out);
-    struct key_page page = {.o = &o, .now_ms = call_wall_ms(call), .room = limit};
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&o, '{');
-    json_key(&o, "keys");
-    json_begin(&o, '[');
+    json_begin(&page.o, '{');
+    page_list(&page, "keys");
     enum store_rc src =
-        api_keys_each(view, call->who->app, call_text(call, "cursor"), visit_key, &page);
-    json_end(&o, ']');
-    put_count(&o, "count", (uint64_t)(limit - page.room));
-    json_key(&o, "next_cursor");
-    if (page.more) {
-        json_str(&o, page.last);
-    } else {
-        json_put_null(&o);
-    }
-    json_end(&o, '}');
-    store_release(call->io->reader);
-    return src == STORE_INVALID
-               ? call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list")
-               : hub_rc_of_store(src);
+        api_keys_each(page.view, call->who->app, call_text(call, "cursor"), visit_key, &page);
+    page_list_end(&page);
+    json_end(&page.o, '}');
+    page_close(&page);
+    return src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
 }
 
 static enum hub_rc key_revoke_prepare(struct call *call, struct buf *body)
@@ -704,27 +667,47 @@ static bool app_visible(const struct principal *who, const struct app *app)
     return app->number == who->app || principal_rules_hub(who);
 }
 
-static enum hub_rc list_apps(struct call *call)
+/* In the order of their numbers; those are dense and for good. */
+static void put_apps(struct page *page)
 {
-    const struct apps *apps = call->io->apps;
-    struct json_out o = json_out_to(call->out);
-    uint64_t n = 0;
-    json_begin(&o, '{');
-    json_key(&o, "apps");
-    json_begin(&o, '[');
+    const struct apps *apps = page->call->io->apps;
+    uint32_t after = page->last_n ? be32_get(page->last) : 0;
     for (size_t i = 0; i < apps_count(apps); i++) {
         const struct app *app = apps_at(apps, i);
-        if (app_visible(call->who, app)) {
-            json_begin(&o, '{');
-            put_app(&o, app);
-            json_end(&o, '}');
-            n++;
+        uint8_t number[4];
+        if (app->number <= after || !app_visible(page->call->who, app)) {
+            continue;
         }
+        be32_put(number, app->number);
+        if (!page_takes_key(page, slice_of(number, sizeof number))) {
+            return;
+        }
+        json_begin(&page->o, '{');
+        put_app(&page->o, app);
+        json_end(&page->o, '}');
     }
-    json_end(&o, ']');
-    put_count(&o, "count", n);
-    json_end(&o, '}');
-    return HUB_OK;
+}
+
+static enum hub_rc list_apps(struct call *call)
+{
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = page_after(&page);
+    if (rc == HUB_OK && page.last_n != 0 && page.last_n != 4) {
+        rc = page_bad_cursor(call);
+    }
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "apps");
+        put_apps(&page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+    }
+    page_close(&page);
+    return rc;
 }
 
 static enum hub_rc get_app(struct call *call)
@@ -807,8 +790,8 @@ static const struct operation rows[] = {
     { .name = "auth.revocations", .summary = "What is revoked",
       .needs = ROLE_OPERATOR,
       .routes = {{METHOD_GET, "/api/v1/auth/revocations", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":{"type":"integer","minimum":0,"maximum":1048576,"description":"The next_cursor of the page before."}}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"revocations":{"type":"array","items":REF_REVOCATION},"count":SHAPE_COUNT,"next_cursor":{"type":["integer","null"]}}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"revocations":{"type":"array","items":REF_REVOCATION},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_revocations },
     { .name = "auth.whoami", .summary = "Who the hub takes the caller for",
       .needs = ROLE_GUEST,
@@ -851,7 +834,8 @@ static const struct operation rows[] = {
     { .name = "apps.list", .summary = "The apps that the caller rules",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_GET, "/api/v1/apps", 200, STYLE_PROBLEM, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"apps":{"type":"array","items":REF_APP},"count":SHAPE_COUNT}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"apps":{"type":"array","items":REF_APP},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_apps },
     { .name = "apps.get", .summary = "One app",
       .needs = ROLE_ADMIN,

@@ -1,10 +1,12 @@
 /* Backups: begun here, made by a thread of their own (hub/core/backups.c). */
-#include "hub/api/answer.h"
+#include "hub/api/pages.h"
 #include "hub/api/schema_text.h"
 #include "hub/api/tables.h"
 #include "hub/core/backups.h"
 
 #include <stdio.h>
+
+enum { LIST_DEFAULT = 1000 };
 
 static void put_result(struct json_out *o, const struct backup_result *r)
 {
@@ -42,22 +44,32 @@ static enum hub_rc create_query(struct call *call)
 
 static enum hub_rc list_query(struct call *call)
 {
+    struct page page;
     const struct backups *backups = call->io->hub->backups;
-    bool running = backups_running(backups);
+    bool running = backups_running(backups); /* before the results: one may have just ended */
+    const struct backup_result *r = backups_last(backups);
     enum hub_rc rc = call_demand_hub_admin(call);
+    if (rc == HUB_OK) {
+        rc = page_open(&page, call, LIST_DEFAULT);
+    }
     if (rc != HUB_OK) {
         return rc;
     }
-    struct json_out o = answer_begin(call);
-    put_bool(&o, "running", running);
-    json_key(&o, "backups");
-    json_begin(&o, '[');
-    for (const struct backup_result *r = backups_last(backups); r; r = r->before) {
-        put_result(&o, r);
+    rc = page_from(&page, r ? r->number : 0);
+    if (rc == HUB_OK) {
+        page.o = answer_begin(call);
+        put_bool(&page.o, "running", running);
+        page_list(&page, "backups");
+        for (; r && (r->number > page.from || page_takes(&page, r->number)); r = r->before) {
+            if (r->number <= page.from) {
+                put_result(&page.o, r);
+            }
+        }
+        page_list_end(&page);
+        json_end(&page.o, '}');
     }
-    json_end(&o, ']');
-    json_end(&o, '}');
-    return HUB_OK;
+    page_close(&page);
+    return rc;
 }
 
 /* clang-format off */
@@ -71,7 +83,8 @@ static const struct operation rows[] = {
     { .name = "backups.list", .summary = "The backups that were made since the hub started, newest first",
       .needs = ROLE_ADMIN,
       .routes = { { METHOD_GET, "/api/v1/admin/backups", 200, STYLE_PROBLEM, false } },
-      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}}}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_query },
 };
 /* clang-format on */

@@ -249,6 +249,7 @@ static void *run(void *ctx)
     struct backup_result *r = b->next;
     r->done = make(b, r, r->text, sizeof r->text);
     r->before = atomic_load(&b->last);
+    r->number = r->before ? r->before->number + 1 : 1;
     atomic_store(&b->last, r);
     atomic_store(&b->running, false);
     return NULL;

@@ -18,6 +18,7 @@ enum { BACKUP_NAME_MAX = 64, BACKUP_TEXT_MAX = 1024 };
 struct backups;
 
 struct backup_result { /* never changes, and lives as long as the backups */
+    uint64_t number;   /* 1, 2, 3 … since the start */
     char name[BACKUP_NAME_MAX + 1];
     int64_t begun_ms;
     bool done; /* false: text says why not */

@@ -117,7 +117,7 @@ static enum hub_rc cascade(struct sending *s)
         buf_add(&names, s->recipients.p + from, until - from);
         struct slice rest = buf_slice(&names), name;
         while (rc == STORE_OK && words_next(&rest, &name)) {
-            rc = links_each(s->a->view, LINK_SUB, s->a->app, name, add_sub, s);
+            rc = links_each(s->a->view, LINK_SUB, s->a->app, name, slice_of(NULL, 0), add_sub, s);
         }
         buf_done(&names);
         from = until;
