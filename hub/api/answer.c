@@ -4,8 +4,7 @@
 
 struct asker asker_of(const struct principal *who)
 {
-    return (struct asker){.subject = who->subject,
-                          .all = who->role >= ROLE_OPERATOR || who->role == ROLE_VIEWER};
+    return (struct asker){.subject = who->subject, .all = who->role == ROLE_ADMIN};
 }
 
 bool principal_rules_hub(const struct principal *who)

@@ -10,8 +10,8 @@
 #include "hub/api/operation.h"
 #include "hub/core/asker.h"
 
-/* Operators see all objects of their app, and so do viewers, who look and touch nothing; others
- * their own. */
+/* Admins see all objects of their app; all others their own, whatever they may do with them. A
+ * viewer looks at what is its subject's. */
 struct asker asker_of(const struct principal *who);
 /* The hub's own admins are those of its first app; an admin of another rules that one alone. */
 bool principal_rules_hub(const struct principal *who);

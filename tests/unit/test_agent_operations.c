@@ -137,7 +137,10 @@ static void an_agent_of_another_is_not_found(void **state)
                              "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
                      HUB_CONFLICT);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
-    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/agents/b1", NULL), HUB_NOT_FOUND);
+    struct principal *looks = person(ROLE_VIEWER, "bee");
+    assert_int_equal(request(t.f, looks, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    principal_unref(looks);
     assert_int_equal(request(t.f, t.viewer, METHOD_POST, "/agents/b1/heartbeat", NULL),
                      HUB_FORBIDDEN);
 }
