@@ -438,7 +438,7 @@ static enum api_result run(const struct api *api, const struct entry *entry, str
                            uint8_t route, struct slice id, struct slice key,
                            struct return_address from, enum hub_rc *out_rc)
 {
-    if (entry->operation->query) {
+    if (entry->operation->query && !(entry->operation->kind && key.n)) {
         *out_rc = entry->operation->query(call);
         return API_ANSWERED;
     }

@@ -1,7 +1,7 @@
 /* Who may come in: tokens, API keys, revocations, the signing key, apps (design.md section 6).
  *
  * A secret is shown once, in the answer to what made it (hub/api/credentials.h). Nothing is stored
- * of a token. */
+ * of a token but what it says, and that only under an Idempotency-Key. */
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
 #include "hub/api/moment.h"
@@ -155,13 +155,13 @@ static enum hub_rc mint_read(struct call *call, struct buf *caps, struct princip
     return rc;
 }
 
-static void mint_answer(struct call *call, const struct principal_spec *spec, struct slice token)
+static void put_minted(struct call *call, const struct principal_spec *spec, struct slice token)
 {
     struct json_out o = json_out_to(call->out);
     json_begin(&o, '{');
     put_text(&o, "token", token);
     put_time(&o, "expires_at", spec->expires_ms / 1000 * 1000);
-    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - call_wall_ms(call)) / 1000);
+    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - spec->issued_ms) / 1000);
     put_text(&o, "jti", spec->id);
     put_text(&o, "sub", spec->subject);
     put_text(&o, "role", slice_str(role_name(spec->role)));
@@ -170,31 +170,83 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
     json_end(&o, '}');
 }
 
-static enum hub_rc mint_sign(struct call *call, struct principal_spec *spec)
+/* A token that may be given; `use` gets it with what it says. */
+static enum hub_rc mint_with(struct call *call,
+                             void (*use)(struct call *call, const struct principal_spec *spec,
+                                         struct slice token, struct buf *body),
+                             struct buf *body)
 {
+    struct buf caps = {0}, token = {0};
+    struct principal_spec spec;
     char jti[UUID_CHARS + 1];
-    struct buf token = {0};
-    enum token_rc rc = call_sign(call, spec, jti, &token);
-    if (rc == TOKEN_OK) {
-        mint_answer(call, spec, buf_slice(&token));
+    enum hub_rc rc = mint_read(call, &caps, &spec);
+    if (rc == HUB_OK) {
+        enum token_rc signed_rc = call_sign(call, &spec, jti, &token);
+        if (signed_rc == TOKEN_OK) {
+            use(call, &spec, buf_slice(&token), body);
+        } else if (signed_rc == TOKEN_TOO_LONG) {
+            rc = call_fail_field(call, "cap", "too_long", "too many capabilities");
+        } else {
+            rc = call_fail_field(call, "sub", "value_error", "not a subject");
+        }
     }
     buf_done(&token);
-    return rc == TOKEN_OK ? HUB_OK
-           : rc == TOKEN_TOO_LONG
-               ? call_fail_field(call, "cap", "too_long", "too many capabilities")
-               : call_fail_field(call, "sub", "value_error", "not a subject");
+    buf_done(&caps);
+    return rc;
+}
+
+static void show_minted(struct call *call, const struct principal_spec *spec, struct slice token,
+                        struct buf *body)
+{
+    (void)body;
+    put_minted(call, spec, token);
 }
 
 static enum hub_rc mint(struct call *call)
 {
-    struct buf caps = {0};
-    struct principal_spec spec;
-    enum hub_rc rc = mint_read(call, &caps, &spec);
-    if (rc == HUB_OK) {
-        rc = mint_sign(call, &spec);
+    return mint_with(call, show_minted, NULL);
+}
+
+/* With a key the answer is remembered, and a token is a secret: what is kept is what it says, of
+ * which it is signed again. */
+static void pack_minted(struct call *call, const struct principal_spec *spec, struct slice token,
+                        struct buf *body)
+{
+    (void)call;
+    (void)token;
+    pack_slice(body, spec->app_id);
+    pack_slice(body, spec->subject);
+    pack_slice(body, spec->id);
+    pack_slice(body, spec->caps);
+    pack_u8(body, (uint8_t)spec->role);
+    pack_i64(body, spec->issued_ms);
+    pack_i64(body, spec->expires_ms);
+}
+
+static enum hub_rc mint_prepare(struct call *call, struct buf *body)
+{
+    return mint_with(call, pack_minted, body);
+}
+
+static enum hub_rc mint_answer(struct call *call, const struct command *command, struct slice reply)
+{
+    struct unpack u = unpack_of(reply);
+    struct principal_spec spec = {.kind = PRINCIPAL_TOKEN};
+    struct buf token = {0};
+    (void)command;
+    spec.app_id = unpack_slice(&u);
+    spec.subject = unpack_slice(&u);
+    spec.id = unpack_slice(&u);
+    spec.caps = unpack_slice(&u);
+    spec.role = (enum role)unpack_u8(&u);
+    spec.issued_ms = unpack_i64(&u);
+    spec.expires_ms = unpack_i64(&u);
+    bool good = unpack_done(&u) && call_sign_again(call, &spec, &token) == TOKEN_OK;
+    if (good) {
+        put_minted(call, &spec, buf_slice(&token));
     }
-    buf_done(&caps);
-    return rc;
+    buf_done(&token);
+    return good ? HUB_OK : HUB_INTERNAL;
 }
 
 /* ---- auth.revoke, auth.revocations ---- */
@@ -779,9 +831,10 @@ static enum hub_rc get_app(struct call *call)
 
 static const struct operation rows[] = {
     { .name = "auth.mint", .summary = "Mint a token",
-      .needs = ROLE_VIEWER, .flags = OPERATION_BODY,
+      .needs = ROLE_VIEWER, .flags = OPERATION_CREATES | OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens", 201, STYLE_PROBLEM, false}},
-      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER, .query = mint },
+      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER, .query = mint,
+      .kind = &command_remember, .prepare = mint_prepare, .answer = mint_answer },
     { .name = "auth.revoke", .summary = "Revoke a token, a subject's tokens, or all issued before a time",
       .needs = ROLE_OPERATOR, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens/revoke", 200, STYLE_PROBLEM, false}},

@@ -18,27 +18,63 @@ static void put_result(struct json_out *o, const struct backup_result *r)
     json_end(o, '}');
 }
 
-/* A query as far as the writer is concerned: a backup only reads the store. All apps are in it, so
- * it is no affair of one of them. */
-static enum hub_rc create_query(struct call *call)
+static void name_of(const struct call *call, char out[BACKUP_NAME_MAX + 1])
 {
-    char made[BACKUP_NAME_MAX + 1];
     const char *name = call_str(call, "name");
-    enum hub_rc rc = call_demand_hub_admin(call);
-    if (rc != HUB_OK) {
-        return rc;
+    if (name) {
+        (void)snprintf(out, BACKUP_NAME_MAX + 1, "%s", name);
+    } else {
+        (void)snprintf(out, BACKUP_NAME_MAX + 1, "backup-%lld", (long long)call->now_ms);
     }
-    if (!name) {
-        snprintf(made, sizeof made, "backup-%lld", (long long)call->now_ms);
-        name = made;
-    }
-    if (!backups_start(call->io->hub->backups, name, call->now_ms)) {
-        return call_fail(call, HUB_CONFLICT, "A backup is under way");
-    }
+}
+
+static void put_begun(struct call *call, const char *name)
+{
     struct json_out o = answer_begin(call);
     put_str(&o, "name", name);
     put_str(&o, "state", "running");
     json_end(&o, '}');
+}
+
+static enum hub_rc begin(struct call *call, const char *name)
+{
+    if (!backups_start(call->io->hub->backups, name, call->now_ms)) {
+        return call_fail(call, HUB_CONFLICT, "A backup is under way");
+    }
+    put_begun(call, name);
+    return HUB_OK;
+}
+
+/* A query as far as the writer is concerned: a backup only reads the store. All apps are in it, so
+ * it is no affair of one of them. */
+static enum hub_rc create_query(struct call *call)
+{
+    char name[BACKUP_NAME_MAX + 1];
+    enum hub_rc rc = call_demand_hub_admin(call);
+    name_of(call, name);
+    return rc == HUB_OK ? begin(call, name) : rc;
+}
+
+/* With a key the writer remembers the name, and nothing is begun before that. */
+static enum hub_rc create_prepare(struct call *call, struct buf *body)
+{
+    char name[BACKUP_NAME_MAX + 1];
+    enum hub_rc rc = call_demand_hub_admin(call);
+    name_of(call, name);
+    buf_add_str(body, name);
+    return rc;
+}
+
+/* Asked again, there is nothing to do; unless the first time there was another under way. */
+static enum hub_rc create_answer(struct call *call, const struct command *command,
+                                 struct slice reply)
+{
+    char name[BACKUP_NAME_MAX + 1] = "";
+    memcpy(name, reply.p, reply.n < sizeof name ? reply.n : sizeof name - 1);
+    if (!(command->flags & COMMAND_REPLAYED) || !backups_have(call->io->hub->backups, name)) {
+        return begin(call, name);
+    }
+    put_begun(call, name);
     return HUB_OK;
 }
 
@@ -75,11 +111,12 @@ static enum hub_rc list_query(struct call *call)
 /* clang-format off */
 static const struct operation rows[] = {
     { .name = "backups.create", .summary = "Begin a backup of the whole hub in its data folder",
-      .needs = ROLE_ADMIN,
+      .needs = ROLE_ADMIN, .flags = OPERATION_CREATES,
       .routes = { { METHOD_POST, "/api/v1/admin/backups", 202, STYLE_PROBLEM, false } },
       .params = SCHEMA({"type":"object","properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$","description":"Of its folder below backups; made from the time when left out."}}}),
       .answer_schema = SCHEMA({"type":"object","required":["status","name","state"],"properties":{"status":SHAPE_SUCCESS,"name":{"type":"string"},"state":{"const":"running"}}}),
-      .query = create_query },
+      .query = create_query,
+      .kind = &command_remember, .prepare = create_prepare, .answer = create_answer },
     { .name = "backups.list", .summary = "The backups that were made since the hub started, newest first",
       .needs = ROLE_ADMIN,
       .routes = { { METHOD_GET, "/api/v1/admin/backups", 200, STYLE_PROBLEM, false } },

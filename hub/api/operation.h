@@ -66,7 +66,7 @@ struct operation {
     const char *answer_schema; /* JSON Schema of the answer; NULL: any object */
     /* A query: writes the answer, one JSON value. */
     enum hub_rc (*query)(struct call *call);
-    /* A command. */
+    /* A command; beside a query it is for those requests that have an Idempotency-Key. */
     const struct command_kind *kind;
     enum hub_rc (*prepare)(struct call *call,
                            struct buf *body); /* HUB_ANSWERED: no command needed */
