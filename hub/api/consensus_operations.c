@@ -43,6 +43,18 @@ static struct slice option_at(const struct round *r, int at)
     return at >= 0 ? option : slice_of(NULL, 0);
 }
 
+static struct slice chair_of(const struct round *r)
+{
+    struct slice rest = r->seats;
+    struct round_seat seat = {0};
+    while (r->chair != TALLY_NOBODY && round_seat_next(&rest, &seat)) {
+        if (seat.seat == r->chair) {
+            return seat.id;
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
 static void put_terms(struct json_out *o, const struct round *r)
 {
     put_str(o, "rule", tally_rule_name(r->terms.rule));
@@ -50,6 +62,7 @@ static void put_terms(struct json_out *o, const struct round *r)
     put_fraction(o, "threshold", "", &r->terms.threshold);
     put_fraction(o, "quorum", r->terms.quorum_exceeds ? ">" : ">=", &r->terms.quorum);
     put_str(o, "tie", tally_tie_name(r->terms.tie));
+    put_text_or_null(o, "chair", chair_of(r));
     put_bool(o, "revote", r->revote);
     put_bool(o, "early_close", r->early_close);
     put_str(o, "visibility", r->open_ballots ? "open" : "sealed");
@@ -680,7 +693,7 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "voter":{"type":"string"},"ballot":{"enum":["taken","unchanged","replaced","voided"]},"equivocation":{"type":"boolean"}, \
     "version":{"type":"integer"},"round_status":{"type":"string"},"at":SHAPE_TIME}})
 #define ROUND_SUMMARY "round_id":{"type":"string"},"reference":{"type":["string","null"]},"question":{"type":"string"},"options":{"type":"array","items":{"type":"string"}}, \
-    "rule":{"type":"string"},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]},"stop_reason":{"type":["string","null"]},"owner":{"type":"string"}, \
+    "rule":{"type":"string"},"chair":{"type":["string","null"]},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]},"stop_reason":{"type":["string","null"]},"owner":{"type":"string"}, \
     "opened_at":SHAPE_TIME,"deadline":SHAPE_TIME,"closed_at":SHAPE_TIME_OR_NULL,"seats":SHAPE_COUNT,"voted":SHAPE_COUNT,"winner":{"type":["string","null"]}, \
     "confidence_score":{"type":"number"},"runoff_of":{"type":["string","null"]},"runoff":{"type":["string","null"]}
 #define ROUND_ANSWER SCHEMA({"type":"object","required":["round_id","question","status","electorate"],"properties":{ROUND_SUMMARY, \
