@@ -318,11 +318,16 @@ story('tasks of others are invisible, and viewers look only', async () => {
   const taskId = await submit(id);
   const stranger = (await hub.mint({ sub: fresh('stranger'), role: 'agent' })).token;
   const viewer = (await hub.mint({ sub: fresh('viewer'), role: 'viewer' })).token;
+  const owner = (await hub.get('/api/v1/auth/whoami')).body.sub;
+  const looker = (await hub.mint({ sub: owner, role: 'viewer' })).token;
   assert.equal((await hub.http('GET', `/tasks/${taskId}`, { token: stranger })).status, 404);
   assert.equal((await hub.http('POST', `/tasks/${taskId}/cancel`, { token: stranger })).status, 404);
   assert.equal((await hub.http('GET', '/tasks', { token: stranger })).body.count, 0);
-  assert.equal((await hub.http('GET', `/tasks/${taskId}`, { token: viewer })).status, 200);
-  assert.equal((await hub.http('POST', `/tasks/${taskId}/cancel`, { token: viewer })).status, 403);
+  assert.equal((await hub.http('GET', `/tasks/${taskId}`, { token: viewer })).status, 404);
+  assert.equal((await hub.http('GET', `/tasks/${taskId}`, { token: looker })).status, 200);
+  for (const token of [viewer, looker]) {
+    assert.equal((await hub.http('POST', `/tasks/${taskId}/cancel`, { token })).status, 403);
+  }
   assert.equal((await hub.http('GET', `/tasks/${taskId}`, { token: null })).status, 401);
   await bee.close();
 });
