@@ -507,7 +507,7 @@ static int restore(const struct config *c)
         return EXIT_OPEN;
     }
     auth_random(fresh, sizeof fresh);
-    bool good = backups_restore(c->folder, c->data_dir, fresh, text, sizeof text);
+    bool good = backups_restore(c->folder, c->data_dir, fresh, wall_ms(), text, sizeof text);
     fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
     return good ? 0 : EXIT_OPEN;
 }

@@ -36,7 +36,7 @@ hub/net             hub/net hub/api hub/schema DOMAIN
 hub/net/http1*      WIRE
 hub/net/ws*         WIRE
 hub/net/utf8*       WIRE
-hub/cli             hub/cli hub/core/errors* hub/net/ws* hub/net/http1* PAPER
+hub/cli             hub/cli hub/core/errors* hub/core/backups* hub/net/ws* hub/net/http1* PAPER
 hub/courier         hub/courier DOMAIN
 hub/main.c          *
 hub/modules.c       hub/modules* DOMAIN
