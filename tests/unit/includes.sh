@@ -43,6 +43,7 @@ hub/modules.c       hub/modules* DOMAIN
 hub/modules.h       DOMAIN
 hub/config.c        *
 hub/config.h        *
+hub/filter*         hub/filter*
 tests               *
 TABLE
 }
@@ -65,6 +66,7 @@ pcre2.h             hub/schema
 ncurses.h           hub/cli
 curses.h            hub/cli
 ncursesw/           hub/cli
+seccomp.h           hub/filter*
 jansson.h           ! store channels hub/net/http1* hub/net/ws* hub/net/utf8*
 TABLE
 }

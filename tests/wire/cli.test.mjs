@@ -27,11 +27,11 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-const story = (claim, fn, options = {}) => test(claim, { timeout: 60_000, ...options }, fn);
+const story = (claim, fn, options = {}) => test(claim, { timeout: 180_000, ...options }, fn);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const numbers = (n, from = 1) => Array.from({ length: n }, (_, i) => from + i);
 
-async function until(probe, what, timeout = 15_000) {
+async function until(probe, what, timeout = 60_000) {
   const deadline = Date.now() + timeout;
   for (;;) {
     const value = await probe();

@@ -481,7 +481,7 @@ story('an event past its ttl is not handed out any more', async () => {
   assert.deepEqual((await late.next('event')).data, 2);
   await bee.close();
   await late.close();
-});
+}, { stall: 150, on: () => hub });
 
 // --- the past ------------------------------------------------------------------------------------
 
@@ -759,7 +759,7 @@ story('who comes back within the grace has not left', async () => {
   back.terminate();
   assert.equal((await watcher.next('left')).member.id, 'ann-2');
   await watcher.close();
-});
+}, { stall: 150, on: () => hub });
 
 story('a member changes its info without leaving', async () => {
   const channel = `room.${fresh('u')}`;
