@@ -37,6 +37,7 @@ const typed = [
   ['task input t1 yes', 'POST /tasks/t1/input', { input: 'yes' }],
   ['task input t1 3', 'POST /tasks/t1/input', { input: 3 }],
   ['task dlq replay --stop-reason timeout --limit 5', 'POST /tasks/dead-letters/replay', { stop_reason: 'timeout', limit: 5 }],
+  ["task dlq purge --stop-reason poison --reason old", 'POST /tasks/dead-letters/purge', { stop_reason: 'poison', reason: 'old' }],
   ["queue pause low --reason 'disk full'", 'POST /tasks/queues/low/pause', { reason: 'disk full' }],
   ['queue resume all', 'POST /tasks/queues/all/resume', {}],
   ["swarm cancel t1 --reason 'too late'", 'POST /swarm/tasks/t1/cancel', { reason: 'too late' }],
