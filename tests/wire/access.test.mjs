@@ -184,7 +184,7 @@ const rows = {
   'networks.status': hidden((o) => ({ network_id: o.network_id })),
   'networks.optimize': hidden((o) => ({ network_id: o.network_id })),
 
-  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id }), 'own'),
+  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id })),
   'swarm.leave': hidden((o) => ({ swarm_id: o.swarm_id, member_id: o.member_id })),
   'swarm.list': list(),
   'swarm.status': list(),
