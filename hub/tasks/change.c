@@ -253,6 +253,15 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
     return rc;
 }
 
+enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
+                      const char *event, struct slice reason)
+{
+    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
+    return rc == HUB_OK
+               ? tell(a, after, before->state, event, &(struct task_told){.reason = reason})
+               : rc;
+}
+
 /* ---- ends and returns ---- */
 
 /* What its tasks come to is part of an agent's health. The row is written when that has moved

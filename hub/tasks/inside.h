@@ -169,6 +169,9 @@ struct task_told {
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);
+/* What is no change of its state: the row, and what the channels hear. */
+enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
+                      const char *event, struct slice reason);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
