@@ -173,7 +173,7 @@ static bool is_dirty(const struct net_thread *t)
 static void flush_one(struct net_thread *t)
 {
     if (t->lane.first) {
-        flush_lane(t);
+        flush_lane(t); /* nobody in conversation waits for anybody who is not */
         return;
     }
     struct conn_queue *queue = t->answers.first ? &t->answers : &t->dirty;
@@ -181,6 +181,7 @@ static void flush_one(struct net_thread *t)
     queue->first = c->next_dirty;
     c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
     conn_flush(c);
+    net_serve(t);
 }
 
 /* Everything delivered has left or was copied: the bytes of the round are no longer needed. */
@@ -199,7 +200,6 @@ static void flush_some(struct net_thread *t)
     enum io_work before = net_work(t, WORK_SEND);
     while ((gathering ? has_answers(t) : is_dirty(t)) && net_now_us() - began_us < FLUSH_US_MAX) {
         flush_one(t);
-        net_serve(t);
     }
     if (!gathering && !is_dirty(t)) {
         settle(t);
@@ -219,7 +219,6 @@ static void flush_all(struct net_thread *t)
     }
     while (is_dirty(t)) {
         flush_one(t);
-        net_serve(t);
     }
     settle(t);
     (void)net_work(t, before);
