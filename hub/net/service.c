@@ -296,7 +296,7 @@ void net_wait_for_tray(struct net_thread *t)
             continue;
         }
         hand_over(t);
-        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000};
+        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000L};
         nanosleep(&nap, NULL);
     }
     (void)net_work(t, before);

@@ -59,7 +59,7 @@ struct loop {
     struct conn *adopting;
     pthread_t thread;
     uint64_t turn_ns, idle_ns; /* when the last turn was over, and what had been waited by then */
-    bool started;
+    bool has_handles, started;
     bool kills; /* since the library last looked at its timeouts */
     _Atomic bool drain;
 };
@@ -670,6 +670,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
 
 static void handles_make(struct loop *loop)
 {
+    loop->has_handles = true;
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_async_init(&loop->uv, &loop->wake, on_wake);
     uv_timer_init(&loop->uv, &loop->clock);
@@ -745,6 +746,9 @@ static void on_close(uv_handle_t *handle)
 
 static void handles_close(struct loop *loop)
 {
+    if (!loop->has_handles) { /* of a start that failed before */
+        return;
+    }
     uv_close((uv_handle_t *)&loop->prepare, on_close);
     uv_close((uv_handle_t *)&loop->wake, on_close);
     uv_close((uv_handle_t *)&loop->clock, on_close);
@@ -785,8 +789,10 @@ void net_thread_join(struct net_thread *t)
 
 void net_thread_drain(struct net_thread *t)
 {
-    atomic_store(&t->loop->drain, true);
-    wake_loop(t->loop);
+    if (t->loop->started) {
+        atomic_store(&t->loop->drain, true);
+        wake_loop(t->loop);
+    }
 }
 
 struct io *net_thread_io(struct net_thread *t)
