@@ -441,7 +441,9 @@ static void check_all(void *ctx)
         running += !work_is_over(work.state);
     }
     check_sums(r, view, running);
-    tasks_check_totals(r->w, view);
+    if (!r->scene.stepped) {
+        tasks_check_totals(r->w, view);
+    }
     store_release(r->w->reader);
 }
 
