@@ -537,6 +537,7 @@ void agent_change_put(struct buf *b, const struct agent_change *c)
     pack_u8(b, c->has_status);
     pack_u8(b, (uint8_t)c->status);
     pack_slice(b, c->reason);
+    pack_u32(b, c->session);
     metrics_pack(b, &c->metrics);
 }
 
@@ -548,6 +549,7 @@ static bool agent_change_get(struct slice body, struct agent_change *out)
     out->has_status = unpack_u8(&u) != 0;
     out->status = (enum agent_status)unpack_u8(&u);
     out->reason = unpack_slice(&u);
+    out->session = unpack_u32(&u);
     return metrics_unpack(&u, &out->metrics) && unpack_done(&u);
 }
 
@@ -652,6 +654,10 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
     }
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
+    if (rc == HUB_OK && change.session && change.session != held.agent.epoch) {
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Agent ", change.id,
+                          " has registered anew since that session");
+    }
     if (rc == HUB_OK) {
         rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
     }

@@ -19,6 +19,12 @@ bool task_visible(const struct call *call, struct store_view *view, const struct
             holder_visible(call, view, task->agent ? task->agent : task->last_agent));
 }
 
+enum hub_rc task_bad_priority(struct call *call, struct slice word)
+{
+    return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
+                     (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
+}
+
 static enum hub_rc missing(struct call *call, struct slice id)
 {
     int n = (int)(id.n < 200 ? id.n : 200);

@@ -578,7 +578,7 @@ bool message_answered_get(struct slice reply, struct message_answered *out)
     return unpack_done(&u) && state < MESSAGE_STATES;
 }
 
-/* An agent answers for itself, its owner for it, an operator for anybody. */
+/* An agent answers for itself, its owner for it, an admin for anybody. */
 static bool speaks_for(const struct apply *a, const struct message_answer *answer)
 {
     struct agent agent;

@@ -73,7 +73,7 @@ static void add_cors(struct conn *c, struct buf *b, const struct http_exchange *
         (void)http1_answer_add(b, "Access-Control-Allow-Origin", buf_slice(&x->origin));
         http1_answer_add_str(b, "Access-Control-Expose-Headers",
                              "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
-                             "Retry-After, Idempotency-Replayed, ETag");
+                             "Retry-After, Idempotency-Replayed, Next-Cursor, ETag");
         http1_answer_add_str(b, "Vary", "Origin");
     }
 }
@@ -112,6 +112,9 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     }
     if (r->challenge) {
         http1_answer_add_str(b, "WWW-Authenticate", "Bearer");
+    }
+    if (r->next_cursor) {
+        http1_answer_add_u64(b, "Next-Cursor", r->next_cursor);
     }
     if (r->replayed) {
         http1_answer_add_str(b, "Idempotency-Replayed", "true");
@@ -229,6 +232,7 @@ void http_reply_call(struct conn *c, const struct call *call, enum hub_rc rc, un
                                              : 200,
                       .type = call->content_type ? call->content_type : "application/json",
                       .body = buf_slice(call->out),
+                      .next_cursor = call->next_cursor,
                       .replayed = replayed};
     http_reply(c, &r);
 }

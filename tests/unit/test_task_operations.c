@@ -278,7 +278,11 @@ static void tasks_of_others_are_not_found(void **state)
     assert_int_equal(request(t.f, t.other, METHOD_GET, "/tasks", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "count")), 0);
     assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/tasks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 0);
+    struct principal *looks = person(ROLE_VIEWER, "boss");
+    assert_int_equal(request(t.f, looks, METHOD_GET, "/tasks", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "count")), 1); /* looks, and touches nothing */
+    principal_unref(looks);
 }
 
 /* ---- leases ---- */
