@@ -744,7 +744,7 @@ void tasks_run(struct world *w)
     scene_start(&r->scene);
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);
-        w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
+        scene_time(&r->scene, 5000);
         scene_step(&r->scene);
         if (rng_percent(g, w->plan.crash_percent)) {
             scene_cut(&r->scene);
