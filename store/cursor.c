@@ -100,3 +100,20 @@ enum store_rc store_cursor_del(struct store_cursor *cursor)
     cursor->on_row = false;
     return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));
 }
+
+enum store_rc store_last_number(struct store_view *view, enum store_table table, uint64_t *out)
+{
+    struct store_cursor *cursor;
+    struct slice key;
+    *out = 0;
+    enum store_rc rc = store_cursor_open(view, table, &cursor);
+    if (rc != STORE_OK)
+        return rc;
+    rc = store_cursor_last(cursor, &key, NULL);
+    if (rc == STORE_OK && key.n != 4 && key.n != 8)
+        rc = STORE_DAMAGED;
+    if (rc == STORE_OK)
+        *out = key.n == 4 ? be32_get(key.p) : be64_get(key.p);
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}

@@ -153,6 +153,7 @@ struct newest_place {
 struct heads {
     struct head **chunks;
     struct newest_place *newest;
+    uint64_t top; /* no chunk of either is for channels in chunks after its */
     struct head_undo *undo;
     size_t undo_n, undo_cap;
 };

@@ -155,6 +155,8 @@ enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
                                 struct slice *out_key, struct slice *out_value);
 enum store_rc store_cursor_last(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
+/* The greatest key of a table that is keyed by a number of 4 or 8 bytes; 0: it is empty. */
+enum store_rc store_last_number(struct store_view *view, enum store_table table, uint64_t *out);
 enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
 enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,

@@ -28,6 +28,7 @@ struct record {
     int64_t reported_ms; /* of the newest report in level and trend */
     uint64_t picked_at;  /* the count of picks when it was picked; 0: never */
     uint32_t unreported; /* picked since its newest report */
+    bool learned;        /* its averages of tasks moved since balance_learned() */
 };
 
 struct app {
@@ -157,7 +158,9 @@ void balance_finished(struct balance *balance, uint32_t app, uint32_t number, bo
                       int64_t took_ms)
 {
     struct app *a = app_of(balance, app);
-    struct balance_figures *f = &record_of(balance, number)->figures;
+    struct record *record = record_of(balance, number);
+    struct balance_figures *f = &record->figures;
+    record->learned = true;
     f->success = average(f->success, ok ? 1 : 0);
     if (!ok) {
         a->totals.failed++;
@@ -194,6 +197,26 @@ uint32_t balance_next(const struct balance *balance, uint32_t after, struct bala
         }
     }
     return 0;
+}
+
+uint32_t balance_learned(struct balance *balance, uint32_t after, struct balance_figures *out)
+{
+    for (uint32_t number = after + 1; number < balance->records_n; number++) {
+        if (balance->records[number].learned) {
+            balance->records[number].learned = false;
+            *out = balance->records[number].figures;
+            return number;
+        }
+    }
+    return 0;
+}
+
+void balance_remember(struct balance *balance, uint32_t number,
+                      const struct balance_figures *figures)
+{
+    struct balance_figures *f = &record_of(balance, number)->figures;
+    f->success = figures->success;
+    f->response_ms = figures->response_ms;
 }
 
 double balance_weight(const struct balance_figures *figures, uint32_t slots)

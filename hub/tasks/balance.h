@@ -6,7 +6,8 @@
  * then who was picked longest ago, then the lower number. So a pick is one pass over the list and
  * the same for the same history.
  *
- * Owns     what it learned; begins anew with balance_forget(), as after a start.
+ * Owns     what it learned; begins anew with balance_forget(). Averages of tasks outlive a start by
+ *          balance_learned() and balance_remember(); of load they do not: it is another one then.
  * Threads  one at a time (the writer).       Units  milliseconds; loads and success 0..1.
  * Limits   none of its own: one record an agent number, one an app.
  * Rules    rest-contract.md section 3 "Strategies", semantics.md section 2 "Selection".
@@ -101,6 +102,12 @@ struct balance_figures {
 bool balance_figures(const struct balance *balance, uint32_t number, struct balance_figures *out);
 /* The next agent of whom something is known, by number; 0: none. */
 uint32_t balance_next(const struct balance *balance, uint32_t after, struct balance_figures *out);
+/* The next agent, by number, whose averages of tasks moved since they were asked for here; 0: none.
+ */
+uint32_t balance_learned(struct balance *balance, uint32_t after, struct balance_figures *out);
+/* As they were in an earlier life: success and response_ms of these figures count. */
+void balance_remember(struct balance *balance, uint32_t number,
+                      const struct balance_figures *figures);
 /* Its weight for so many slots: slots, less where its tasks fail; a tenth stays, or it could never
  * do better. */
 double balance_weight(const struct balance_figures *figures, uint32_t slots);

@@ -8,7 +8,7 @@
 #ifndef WAGGLE_HUB_TASKS_INSIDE_H
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
-#include "hub/tasks/balance.h"
+#include "hub/tasks/balance_module.h"
 #include "hub/tasks/module.h"
 #include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
@@ -105,6 +105,7 @@ struct tasks {
     uint32_t apps_n;
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
+    struct balance_keeping keeping;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };

@@ -509,6 +509,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     if (rc == HUB_OK) {
         rc = balance_load(t->balance, view);
     }
+    if (rc == HUB_OK && start) {
+        rc = balance_recall(t->balance, view);
+    }
     if (rc == HUB_OK) {
         rc = pauses_load(t, view);
     }

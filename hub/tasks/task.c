@@ -414,19 +414,7 @@ enum store_rc task_find(struct store_view *view, uint32_t app, struct slice id, 
 
 enum store_rc task_newest(struct store_view *view, uint64_t *out)
 {
-    struct store_cursor *cursor;
-    struct slice key;
-    enum store_rc rc = store_cursor_open(view, TABLE_TASK, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_last(cursor, &key, NULL);
-    store_cursor_close(cursor);
-    if (rc == STORE_OK && key.n != 8) {
-        return STORE_DAMAGED;
-    }
-    *out = rc == STORE_OK ? be64_get(key.p) : 0;
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    return store_last_number(view, TABLE_TASK, out);
 }
 
 /* ---- indexes ---- */
