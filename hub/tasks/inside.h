@@ -40,6 +40,7 @@ struct live {
     int64_t fixed_ms;     /* the earliest deadline that its row tells */
     int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
     int64_t lease_ms;     /* span */
+    uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* what the heap goes by */
@@ -106,6 +107,7 @@ struct tasks {
     uint32_t apps_n;
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
+    struct buf told, channel;      /* the event that is put together; change.c */
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
@@ -123,8 +125,8 @@ static inline const struct hub_settings *task_settings(const struct tasks *tasks
 struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
 struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
- * is over. */
-void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+ * is over. channel: the number of its own; 0: not known. */
+void live_set(struct tasks *tasks, const struct task *task, uint64_t channel, int64_t now_ms);
 /* After its needs changed, while it does not wait. */
 void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
