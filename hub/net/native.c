@@ -4,6 +4,7 @@
 #include "channels/frame.h"
 #include "channels/replay.h"
 #include "hub/api/channel_access.h"
+#include "hub/api/pages.h"
 #include "hub/net/http.h"
 #include "hub/net/native_parts.h"
 
@@ -520,6 +521,9 @@ static void call_end(struct conn *c, const struct call *call, struct slice id, e
         struct json_out o = native_answer_begin(c, "result", id);
         json_key(&o, "result");
         json_raw(&o, call->out->n ? buf_slice(call->out) : slice_str("null"));
+        if (call->bare_list) {
+            put_next_cursor(&o, call->next_cursor);
+        }
         native_answer_end(c, &o);
         return;
     }

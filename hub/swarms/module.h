@@ -26,7 +26,7 @@ struct swarm_join {
     struct asker asker;
     struct slice swarm_id; /* empty: the one for its capability, else a new one */
     struct slice agent;    /* id */
-    bool agent_named;      /* the caller named it: it will come, if it is not there yet */
+    bool agent_named;      /* by the caller, who has it come when it is inactive */
     enum swarm_role role;
     struct slice capability, region;
     enum task_priority priority;
