@@ -378,7 +378,9 @@ static void forget(struct tasks *t)
     for (uint32_t i = 0; i < t->apps_n; i++) {
         if (t->apps[i]) {
             queue_free(t->apps[i]->queue);
-            free(t->apps[i]->ready);
+            for (unsigned c = 0; c < READY_CLASSES; c++) {
+                free(t->apps[i]->ready[c].list);
+            }
             free(t->apps[i]);
             t->apps[i] = NULL;
         }
