@@ -71,7 +71,7 @@ static enum cli_exit restore_run(struct cli *cli)
         return cli_fail(CLI_FAILED, "not done");
     }
     auth_random(fresh, sizeof fresh);
-    if (!backups_restore(from, to, fresh, text, sizeof text)) {
+    if (!backups_restore(from, to, fresh, clock_wall_ms(), text, sizeof text)) {
         return cli_fail(CLI_FAILED, "%s", text);
     }
     cli_note(cli, "restored %s", text);
