@@ -262,10 +262,11 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
 enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
                       const char *event, struct slice reason)
 {
+    uint64_t channel = 0; /* of tasks that are over none is remembered */
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
-    return rc == HUB_OK
-               ? tell(a, after, before->state, event, &(struct task_told){.reason = reason})
-               : rc;
+    return rc == HUB_OK ? tell(a, after, before->state, event,
+                               &(struct task_told){.reason = reason}, &channel)
+                        : rc;
 }
 
 /* ---- ends and returns ---- */
