@@ -172,7 +172,7 @@ static void put_pair(uint8_t *out, uint32_t v)
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
-    memcpy(out, pairs + 2 * v, 2);
+    memcpy(out, pairs + (size_t)2 * v, 2);
 }
 
 /* A date of the Gregorian calendar, prolonged into the past (ISO 8601). Years are counted from

@@ -399,7 +399,7 @@ static uint32_t interval_for(const struct agents *agents, uint32_t number, const
     int64_t least = s->heartbeat_interval_ms;
     int64_t interval = all > least ? all : least;
     (void)number;
-    return (uint32_t)(interval + (seed[0] * interval) / (256 * 20)); /* up to 5 % more */
+    return (uint32_t)(interval + (seed[0] * interval) / (INT64_C(256) * 20)); /* up to 5 % more */
 }
 
 static void reply_registered(struct apply *a, struct command *command, const struct agent *agent,
