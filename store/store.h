@@ -41,7 +41,7 @@ enum store_table {
     TABLE_JOURNAL,       /* log.c: sequence -> record */
     TABLE_BLOCK,         /* log.c: channel, first offset -> records */
     TABLE_CHANNEL,       /* log.c: channel id -> head, name */
-    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
+    TABLE_CHANNEL_NAME,  /* log.c: end and hash of app and name -> channel id */
     TABLE_TIMER,         /* timers.h: due time, id -> what to do */
     TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
     TABLE_APP,           /* auth: tenants */

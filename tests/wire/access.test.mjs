@@ -157,7 +157,7 @@ const rows = {
   'tasks.clear': list(() => ({ priority: 'normal' })),
   'tasks.queue_pause': makes(() => ({ priority: 'low' })),
   'tasks.queue_resume': makes(() => ({ priority: 'low' })),
-  'tasks.replay_many': list(),
+  'tasks.replay_many': list(), 'tasks.purge': list(),
   'tasks.get': hidden((o) => ({ task_id: o.task_id })),
   'tasks.short_status': hidden((o) => ({ task_id: o.plain })),
   'tasks.accept': hidden((o) => ({ task_id: o.task_id, lease_id })),
@@ -184,7 +184,7 @@ const rows = {
   'networks.status': hidden((o) => ({ network_id: o.network_id })),
   'networks.optimize': hidden((o) => ({ network_id: o.network_id })),
 
-  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id }), 'own'),
+  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id })),
   'swarm.leave': hidden((o) => ({ swarm_id: o.swarm_id, member_id: o.member_id })),
   'swarm.list': list(),
   'swarm.status': list(),
