@@ -312,6 +312,7 @@ struct scene {
     void (*check)(void *ctx);     /* what must hold, after each step and each start */
     bool stepped;                 /* check() is called after a step */
     int64_t full_until_ms;        /* the writer may still refuse because of a full disk */
+    int64_t behind_ms;            /* all that the clock was set back, while the hub was away */
 };
 void scene_start(struct scene *scene);
 /* Takes the body. */
