@@ -8,7 +8,8 @@
 enum {
     SAMPLE_MAX = 32, /* of more ready agents some are looked at, others the next time */
     RECHECK_MS = 1000,
-    KEYED_MAX = 4096,    /* keys whose agents are remembered */
+    KEYED_MAX = 4096,    /* keys whose agents are remembered, */
+    KEYED_WAYS = 4,      /* each in one of so many places */
     KEYED_AGENTS = 16,   /* of each */
     FEW_WORDS = 4,       /* so few agents are looked at one by one */
     SUMS_PICKS_MAX = 64, /* that sums over very many may be behind */
@@ -209,13 +210,27 @@ static void keyed_add(struct keyed *keyed, double *places, double place, uint32_
     keyed->agents[at] = number;
 }
 
-/* Of all who fit, be they there or not: who is away comes back to its keys. */
-static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, struct slice key)
+/* The key's place, or the one it gets: one whose agents are not true any more, else any. */
+static struct keyed *keyed_place(struct tasks *t, uint64_t key, uint64_t needs)
 {
     struct candidates *c = t->candidates;
     c->keyed = c->keyed ? c->keyed : xcalloc(KEYED_MAX, sizeof *c->keyed);
+    struct keyed *ways = &c->keyed[key % (KEYED_MAX / KEYED_WAYS) * KEYED_WAYS];
+    struct keyed *place = &ways[c->keyed_turn++ % KEYED_WAYS];
+    for (unsigned i = 0; i < KEYED_WAYS; i++) {
+        if (ways[i].key == key && ways[i].needs == needs) {
+            return &ways[i];
+        }
+        place = ways[i].of != t->agents_changed ? &ways[i] : place;
+    }
+    return place;
+}
+
+/* Of all who fit, be they there or not: who is away comes back to its keys. */
+static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, struct slice key)
+{
     uint64_t hash = hash64(kind->hash, key);
-    struct keyed *keyed = &c->keyed[hash % KEYED_MAX];
+    struct keyed *keyed = keyed_place(t, hash, kind->hash);
     if (keyed->key == hash && keyed->needs == kind->hash && keyed->of == t->agents_changed) {
         return keyed;
     }

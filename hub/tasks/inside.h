@@ -230,6 +230,7 @@ struct candidates {
     uint32_t n, cap;
     uint32_t free_n;     /* of these with a free slot */
     struct keyed *keyed; /* whom keys belong to */
+    uint32_t keyed_turn;
 };
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);

@@ -343,7 +343,7 @@ void swarms_run(struct world *w);
 
 /* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);
-int tasks_throughput(const char *dir);
+int tasks_throughput(const char *dir, unsigned agents, const char *strategy);
 
 /* check.c */
 void check_step(struct world *w);

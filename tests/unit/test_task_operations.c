@@ -843,6 +843,23 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
+static void the_specialist_is_found_among_thousands(void **state)
+{
+    (void)state;
+    char who[64];
+    many_agents_come("capability_based");
+    agent_comes(t.bee, "a1777", ",\"capabilities\":[\"paint\"]");
+    for (int i = 0; i < MANY; i += i == HAS_MARS - 1 ? 2 : 1) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, ",\"capabilities\":[\"paint\",\"sing\"]");
+    }
+    for (int i = 0; i < ASKED; i++) {
+        done_by(",\"required_capabilities\":[\"paint\"]", who);
+        assert_string_equal(who, "a1777");
+    }
+}
+
 static void turns_go_round_all_agents(void **state)
 {
     (void)state;
@@ -920,6 +937,7 @@ int main(void)
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
         CLAIM(a_key_keeps_its_agent_among_thousands),
         CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(the_specialist_is_found_among_thousands),
         CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };
