@@ -629,6 +629,7 @@ static void housekeep(struct writer *w, int64_t now_ms)
             w->full = store_is_full(w->store);
         }
     }
+    tray_pool_slim(&w->pool, now_ms);
     w->full =
         w->full || store_is_full(w->store); /* the file may pass the quota between two counts */
     if (now_ms - w->readers_ms >= READERS_EVERY_MS) {
