@@ -25,6 +25,8 @@ struct agents {
     uint32_t n, cap;       /* numbers in use: 1..n */
     uint32_t *heap;
     uint32_t heap_n;
+    uint32_t *departed; /* numbers whose pulses are forgotten when that is on disk */
+    uint32_t departed_n, departed_cap;
     int64_t grace_until_ms;
     uint32_t live; /* not deregistered */
     _Atomic uint64_t by_status[AGENT_STATUSES];
@@ -128,7 +130,7 @@ static void count_status(struct agents *a, uint8_t from, uint8_t to)
 
 static bool is_watched(uint8_t status)
 {
-    return status != AGENT_INACTIVE && status != AGENT_DEREGISTERED && status < AGENT_STATUSES;
+    return status < AGENT_STATUSES && !agent_has_departed((enum agent_status)status);
 }
 
 static void watch_status(struct agents *a, uint32_t number, enum agent_status status)
@@ -144,7 +146,7 @@ static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwis
                        struct pulse *out)
 {
     *out = (struct pulse){0};
-    return pulse_get(a->options.pulses, number, out) ? out->seen_ms : otherwise;
+    return pulse_get_own(a->options.pulses, number, out) ? out->seen_ms : otherwise;
 }
 
 /* When the agent must be looked at next, given its last beat. */
@@ -176,6 +178,30 @@ static void look_again(struct agents *a, uint32_t number, int64_t now_ms)
     due_set(a, number, next_look(a, number, seen, &pulse));
 }
 
+/* Its row has what its pulse said. A batch that fails takes the departing back, so the pulse goes
+ * after the commit. */
+static void depart(struct agents *a, uint32_t number)
+{
+    if (a->departed_n == a->departed_cap) {
+        a->departed_cap = a->departed_cap ? a->departed_cap * 2 : 64;
+        a->departed = xrealloc(a->departed, a->departed_cap * sizeof *a->departed);
+    }
+    a->departed[a->departed_n++] = number;
+}
+
+static void departed_forget(struct agents *a)
+{
+    for (uint32_t i = 0; i < a->departed_n; i++) {
+        uint32_t number = a->departed[i];
+        if (number <= a->n && !is_watched(a->watches[number].status)) {
+            pulse_drop(a->options.pulses, number);
+        }
+    }
+    free(a->departed);
+    a->departed = NULL;
+    a->departed_n = a->departed_cap = 0;
+}
+
 static void *agents_open(const void *options)
 {
     struct agents *a = xcalloc(1, sizeof *a);
@@ -189,6 +215,7 @@ static void agents_close(void *state)
     struct agents *a = state;
     free(a->watches);
     free(a->heap);
+    free(a->departed);
     free(a);
 }
 
@@ -251,9 +278,11 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
+/* Asked between batches: what the last one did is on disk, or was taken back. */
 static int64_t agents_next_due(void *state)
 {
-    const struct agents *a = state;
+    struct agents *a = state;
+    departed_forget(a);
     return a->heap_n ? a->watches[a->heap[0]].due_ms : INT64_MAX;
 }
 
@@ -417,7 +446,9 @@ static void watch_registered(struct apply *a, struct agents *agents, const struc
     w->graced = false;
     w->connection = agent->connection;
     watch_status(agents, agent->number, agent->status);
-    pulse_put(agents->options.pulses, agent->number, &pulse);
+    if (is_watched((uint8_t)agent->status)) {
+        pulse_put(agents->options.pulses, agent->number, &pulse);
+    }
     look_again(agents, agent->number, a->now_ms);
 }
 
@@ -499,6 +530,9 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
+        if (agent_has_departed(status)) {
+            depart(agents, after.number);
+        }
         if (after.connection == 0) {
             agents->watches[after.number].connection = 0;
         }
@@ -579,6 +613,16 @@ static bool beat(struct agents *agents, uint32_t number, const struct metrics *m
     return true;
 }
 
+/* Who departed left no pulse: a new one begins with what the row says. */
+static void revive(struct agents *agents, const struct agent *agent)
+{
+    struct pulse pulse;
+    if (!pulse_get_own(agents->options.pulses, agent->number, &pulse)) {
+        pulse = (struct pulse){.seen_ms = agent->seen_ms, .metrics = agent->metrics};
+        pulse_put(agents->options.pulses, agent->number, &pulse);
+    }
+}
+
 static enum hub_rc find_visible(struct apply *a, struct command *command,
                                 const struct agent_change *change, struct held_agent *out)
 {
@@ -600,6 +644,9 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
     }
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
+    if (rc == HUB_OK) {
+        revive(agents, &held.agent);
+    }
     if (rc == HUB_OK && !beat(agents, held.agent.number, &change.metrics, a->now_ms)) {
         rc = apply_refuse(a, command, HUB_INVALID, "load_metrics: more than 16 names",
                           slice_of(NULL, 0), "");
@@ -661,6 +708,9 @@ static enum hub_rc beat_apply(struct apply *a, struct command *command, struct s
     (void)command;
     if (!metrics_unpack(&u, &metrics) || number == 0 || number > agents->n) {
         return HUB_BAD_REQUEST;
+    }
+    if (!is_watched(agents->watches[number].status)) {
+        return HUB_OK; /* it departed meanwhile: only registering again leads back */
     }
     return beat(agents, number, &metrics, a->now_ms) ? HUB_OK : HUB_INVALID;
 }
