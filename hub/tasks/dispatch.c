@@ -201,14 +201,14 @@ static void add(struct candidates *c, const struct worker *w)
     }
     struct balance_candidate *new = &c->list[c->n++];
     *new = (struct balance_candidate){
-        .number = w->agent.number,
+        .number = w->number,
         .running = w->held_n + w->picked_n,
-        .slots = w->agent.slots,
+        .slots = w->slots,
         .use = w->use,
         .load = w->load,
         .reported_ms = w->reported_ms,
-        .region = w->agent.region,
-        .capabilities = &w->agent.capabilities,
+        .region = w->region,
+        .capabilities = &w->capabilities,
     };
     c->free_n += new->running < new->slots;
 }
@@ -237,9 +237,8 @@ struct wanted {
 static void consider(struct tasks *t, struct tasks_app *app, const struct wanted *want,
                      uint32_t number, struct candidates *out)
 {
-    struct worker *w = &t->workers[number];
-    if (number != want->except &&
-        (!want->preferred || words_have(&want->kind->prefer, w->agent.id)) &&
+    struct worker *w = worker_of(t, number);
+    if (number != want->except && (!want->preferred || words_have(&want->kind->prefer, w->id)) &&
         is_healthy(t, app, w, want->kind, want->now_ms)) {
         add(out, w);
     }
@@ -351,7 +350,7 @@ static bool pick(struct tasks *t, struct tasks_app *app, struct live *live, int6
         live->kind->blocked = true;
         return false;
     }
-    struct worker *w = &t->workers[agent];
+    struct worker *w = worker_of(t, agent);
     queue_take(app->queue, &live->item);
     live->picked = true;
     w->picked_n++;
@@ -468,12 +467,12 @@ static enum hub_rc offer(struct apply *a, struct tasks *t, struct worker *w,
     if (!task_move(&after, TASK_PICK)) {
         return HUB_CONFLICT;
     }
-    after.agent = w->agent.number;
-    after.agent_epoch = w->agent.epoch;
+    after.agent = w->number;
+    after.agent_epoch = place_of(t, w->number)->epoch;
     after.lease++;
     after.leased_ms = a->now_ms;
     waited(t, task, a->now_ms);
-    balance_assigned(t->balance, a->app, w->agent.number);
+    balance_assigned(t->balance, a->app, w->number);
     enum hub_rc rc = task_change(a, task, &after, "leased", slice_of(NULL, 0));
     int64_t until = a->now_ms + task_settings(t)->task_accept_ms;
     return rc == HUB_OK ? task_tell_agent(a, &after, "task_offered", until) : rc;
