@@ -42,6 +42,7 @@ struct net_thread {
     struct turn turn;
     struct conn_queue answers, dirty; /* to be flushed: with bytes of their own, with events only */
     struct conn *behind, *behind_last, *resume, *dead;
+    struct principal *anonymous;  /* NULL: nobody came without a credential yet */
     struct bond *farewells;       /* said at the next turn: no tray was to be had */
     struct http1_request request; /* scratch for the request being read */
     struct http1_limits http_limits;
