@@ -699,20 +699,36 @@ void agent_beat_put(struct buf *b, uint32_t number, const struct metrics *metric
     metrics_pack(b, metrics);
 }
 
+void agent_beat_asked_put(struct buf *b, uint32_t number, const struct metrics *metrics,
+                          struct slice id)
+{
+    agent_beat_put(b, number, metrics);
+    pack_slice(b, id);
+}
+
 static enum hub_rc beat_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct agents *agents = a->state;
     struct unpack u = unpack_of(body);
     uint32_t number = unpack_u32(&u);
     struct metrics metrics;
-    (void)command;
     if (!metrics_unpack(&u, &metrics) || number == 0 || number > agents->n) {
         return HUB_BAD_REQUEST;
     }
-    if (!is_watched(agents->watches[number].status)) {
-        return HUB_OK; /* it departed meanwhile: only registering again leads back */
+    /* Who departed meanwhile is not revived: only registering again leads back. */
+    uint8_t status = agents->watches[number].status;
+    if (is_watched(status) && !beat(agents, number, &metrics, a->now_ms)) {
+        return HUB_INVALID;
     }
-    return beat(agents, number, &metrics, a->now_ms) ? HUB_OK : HUB_INVALID;
+    if (u.p == u.end) {
+        return HUB_OK;
+    }
+    struct slice id = unpack_slice(&u);
+    if (status == AGENT_DEREGISTERED) {
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Agent ", id, " not found");
+    }
+    reply_changed(a, command, id, (enum agent_status)status);
+    return HUB_OK;
 }
 
 const struct command_kind command_agent_beat = {

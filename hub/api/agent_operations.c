@@ -1,6 +1,6 @@
 /* Agents: rest-contract.md section 3. Lists are answered from a snapshot and the pulses; register,
- * status and deregister are commands; a heartbeat is neither: it moves a pulse and is answered at
- * once, without the disk. */
+ * status and deregister are commands. So is a heartbeat, which moves a pulse and needs no disk;
+ * from the thousands who beat over sockets it is answered at once, before it counts. */
 #include "channels/json_scan.h"
 #include "hub/api/agent_read.h"
 #include "hub/api/agent_view.h"
@@ -212,12 +212,12 @@ static enum hub_rc deregister_answer(struct call *call, const struct command *co
 
 /* ---- agents.heartbeat ---- */
 
-static void beat_answer(struct call *call, struct slice id, enum agent_status status)
+static void beat_answer(struct call *call, struct slice id, enum agent_status status, int64_t at_ms)
 {
     struct json_out o = answer_begin(call);
     put_message(&o, "Heartbeat received for agent ", id, "");
     put_text(&o, "agent_id", id);
-    put_time(&o, "heartbeat_at", call->now_ms);
+    put_time(&o, "heartbeat_at", at_ms);
     json_key(&o, "agent_status");
     json_str(&o, agent_status_name(status));
     if (status == AGENT_INACTIVE) {
@@ -274,30 +274,41 @@ static bool listened_to(const struct call *call, struct slice channel)
     return interest_of(call->io->hub->interest, hash) != 0;
 }
 
+/* What it reported before is needed for the event, and to see whether there is room for more. */
+static enum hub_rc beat_fits(struct call *call, uint32_t number, bool heard,
+                             const struct metrics *metrics, struct metrics *out_all)
+{
+    struct pulse pulse = {.metrics.n = 0};
+    if (heard || metrics->n) {
+        (void)pulse_get(call->io->hub->pulses, number, &pulse);
+    }
+    *out_all = pulse.metrics;
+    return metrics_merge(out_all, metrics)
+               ? HUB_OK
+               : call_fail_field(call, "load_metrics", "too_long",
+                                 "at most %d names with those reported before", AGENT_METRICS_MAX);
+}
+
 static enum hub_rc beat_send(struct call *call, uint32_t number, struct slice id,
                              const struct metrics *metrics)
 {
     struct buf channel = {0};
-    struct pulse pulse = {.metrics.n = 0};
-    enum hub_rc rc = HUB_OK;
+    struct metrics all;
     agent_channel(&channel, "pulse.", id);
     bool heard = listened_to(call, buf_slice(&channel));
-    if (heard || metrics->n) {
-        (void)pulse_get(call->io->hub->pulses, number, &pulse);
-    }
-    if (!metrics_merge(&pulse.metrics, metrics)) {
-        rc = call_fail_field(call, "load_metrics", "too_long",
-                             "at most %d names with those reported before", AGENT_METRICS_MAX);
-    } else if (!beat_command(call, number, metrics)) {
+    enum hub_rc rc = beat_fits(call, number, heard, metrics, &all);
+    if (rc == HUB_OK && !beat_command(call, number, metrics)) {
         rc = HUB_UNAVAILABLE;
-    } else if (heard) {
-        beat_event(call, id, buf_slice(&channel), &pulse.metrics);
+    }
+    if (rc == HUB_OK && heard) {
+        beat_event(call, id, buf_slice(&channel), &all);
     }
     buf_done(&channel);
     return rc;
 }
 
-static enum hub_rc beat(struct call *call, struct slice id, const struct metrics *metrics)
+static enum hub_rc beat_of(struct call *call, struct slice id, uint32_t *out_number,
+                           enum agent_status *out_status)
 {
     struct store_view *view;
     struct agent agent;
@@ -306,22 +317,58 @@ static enum hub_rc beat(struct call *call, struct slice id, const struct metrics
         return rc;
     }
     rc = agent_see(call, view, id, &agent);
-    store_release(call->io->reader); /* number and status were copied */
-    /* A session that has ended is not revived by a beat: only by registering again. */
-    if (rc == HUB_OK && agent.status != AGENT_INACTIVE) {
-        rc = beat_send(call, agent.number, id, metrics);
-    }
+    store_release(call->io->reader); /* number and status are copied */
     if (rc == HUB_OK) {
-        beat_answer(call, id, agent.status);
+        *out_number = agent.number;
+        *out_status = agent.status;
     }
     return rc;
 }
 
-static enum hub_rc heartbeat(struct call *call)
+/* A session that has ended is not revived by a beat: only by registering again. */
+static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
 {
-    struct metrics metrics;
+    struct slice id = agent_meant(call);
+    struct metrics metrics, all;
+    uint32_t number;
+    enum agent_status status;
     enum hub_rc rc = agent_read_metrics(call, &metrics);
-    return rc == HUB_OK ? beat(call, agent_meant(call), &metrics) : rc;
+    if (rc == HUB_OK) {
+        rc = beat_of(call, id, &number, &status);
+    }
+    if (rc == HUB_OK && status == AGENT_INACTIVE) {
+        beat_answer(call, id, status, call->now_ms);
+        return HUB_ANSWERED;
+    }
+    if (rc == HUB_OK) {
+        rc = beat_fits(call, number, false, &metrics, &all);
+    }
+    if (rc == HUB_OK) {
+        agent_beat_asked_put(body, number, &metrics, id);
+    }
+    return rc;
+}
+
+static enum hub_rc heartbeat_answer(struct call *call, const struct command *command,
+                                    struct slice reply)
+{
+    struct agent_changed c;
+    struct buf channel = {0};
+    uint32_t number;
+    enum agent_status status;
+    (void)command;
+    if (!agent_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    agent_channel(&channel, "pulse.", c.id);
+    if (listened_to(call, buf_slice(&channel)) && beat_of(call, c.id, &number, &status) == HUB_OK) {
+        struct metrics all;
+        (void)beat_fits(call, number, true, &(struct metrics){.n = 0}, &all);
+        beat_event(call, c.id, buf_slice(&channel), &all);
+    }
+    buf_done(&channel);
+    beat_answer(call, c.id, c.status, c.at_ms);
+    return HUB_OK;
 }
 
 static bool metrics_raw(struct slice object, struct metrics *out)
@@ -359,7 +406,15 @@ static bool heartbeat_raw(struct call *call, struct slice params, enum hub_rc *o
         (load != JSON_KIND_NONE && load != JSON_KIND_OBJECT) || !metrics_raw(field[1], &metrics)) {
         return false;
     }
-    *out_rc = beat(call, id, &metrics);
+    uint32_t number;
+    enum agent_status status;
+    *out_rc = beat_of(call, id, &number, &status);
+    if (*out_rc == HUB_OK && status != AGENT_INACTIVE) {
+        *out_rc = beat_send(call, number, id, &metrics);
+    }
+    if (*out_rc == HUB_OK) {
+        beat_answer(call, id, status, call->now_ms);
+    }
     return true;
 }
 
@@ -731,7 +786,7 @@ static const struct operation rows[] = {
       .routes = {{METHOD_POST, "/agents/{agent_id}/heartbeat", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"load_metrics":LOAD_METRICS}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"heartbeat_at":SHAPE_TIME,"agent_status":{"type":"string"},"must_register":{"type":"boolean","description":"The session has ended: register again."}}}),
-      .query = heartbeat, .raw = heartbeat_raw },
+      .kind = &command_agent_beat, .prepare = heartbeat_prepare, .answer = heartbeat_answer, .raw = heartbeat_raw },
     { .name = "agents.by_service", .summary = "Agents that offer a service, the healthiest first",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/agents/service/{service}", 200, STYLE_COORDINATOR, false}},
