@@ -14,7 +14,7 @@ struct watch {
     int64_t closed_ms; /* its stream closed then; 0: it did not */
     uint64_t connection;
     uint32_t heap_at; /* place in the heap */
-    uint32_t app, interval_ms;
+    uint32_t app, interval_ms, epoch;
     uint8_t status; /* AGENT_STATUSES: no such agent */
     bool graced;    /* known at the start, not heard of since: has the start's grace */
 };
@@ -25,8 +25,8 @@ struct agents {
     uint32_t n, cap;       /* numbers in use: 1..n */
     uint32_t *heap;
     uint32_t heap_n;
-    uint32_t *departed; /* numbers whose pulses are forgotten when that is on disk */
-    uint32_t departed_n, departed_cap;
+    uint32_t *changed; /* numbers whose standing others learn when it is on disk */
+    uint32_t changed_n, changed_cap;
     int64_t grace_until_ms;
     uint32_t live; /* not deregistered */
     _Atomic uint64_t by_status[AGENT_STATUSES];
@@ -178,28 +178,34 @@ static void look_again(struct agents *a, uint32_t number, int64_t now_ms)
     due_set(a, number, next_look(a, number, seen, &pulse));
 }
 
-/* Its row has what its pulse said. A batch that fails takes the departing back, so the pulse goes
- * after the commit. */
-static void depart(struct agents *a, uint32_t number)
+static void note_changed(struct agents *a, uint32_t number)
 {
-    if (a->departed_n == a->departed_cap) {
-        a->departed_cap = a->departed_cap ? a->departed_cap * 2 : 64;
-        a->departed = xrealloc(a->departed, a->departed_cap * sizeof *a->departed);
+    if (a->changed_n == a->changed_cap) {
+        a->changed_cap = a->changed_cap ? a->changed_cap * 2 : 64;
+        a->changed = xrealloc(a->changed, a->changed_cap * sizeof *a->changed);
     }
-    a->departed[a->departed_n++] = number;
+    a->changed[a->changed_n++] = number;
 }
 
-static void departed_forget(struct agents *a)
+/* A batch that fails takes everything back, so nobody learns of a change before, and the pulse of
+ * one who departed stays until then; its row has what that said. */
+static void agents_settled(void *state)
 {
-    for (uint32_t i = 0; i < a->departed_n; i++) {
-        uint32_t number = a->departed[i];
-        if (number <= a->n && !is_watched(a->watches[number].status)) {
+    struct agents *a = state;
+    for (uint32_t i = 0; i < a->changed_n; i++) {
+        uint32_t number = a->changed[i];
+        const struct watch *w = number <= a->n ? &a->watches[number] : NULL;
+        bool there = w && w->status < AGENT_STATUSES;
+        standing_put(a->options.pulses, number,
+                     there ? (struct agent_standing){w->epoch, (enum agent_status)w->status}
+                           : (struct agent_standing){.epoch = 0});
+        if (!there || !is_watched(w->status)) {
             pulse_drop(a->options.pulses, number);
         }
     }
-    free(a->departed);
-    a->departed = NULL;
-    a->departed_n = a->departed_cap = 0;
+    free(a->changed);
+    a->changed = NULL;
+    a->changed_n = a->changed_cap = 0;
 }
 
 static void *agents_open(const void *options)
@@ -215,7 +221,7 @@ static void agents_close(void *state)
     struct agents *a = state;
     free(a->watches);
     free(a->heap);
-    free(a->departed);
+    free(a->changed);
     free(a);
 }
 
@@ -256,6 +262,7 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
         struct watch *w = watch_add(a, agent.number);
         w->app = agent.app;
         w->interval_ms = agent.interval_ms;
+        w->epoch = agent.epoch;
         w->connection = start ? 0 : agent.connection;
         bool known = !start && agent.number <= before_n;
         w->graced = start || (known && before[agent.number].graced);
@@ -278,11 +285,9 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
-/* Asked between batches: what the last one did is on disk, or was taken back. */
 static int64_t agents_next_due(void *state)
 {
-    struct agents *a = state;
-    departed_forget(a);
+    const struct agents *a = state;
     return a->heap_n ? a->watches[a->heap[0]].due_ms : INT64_MAX;
 }
 
@@ -442,10 +447,12 @@ static void watch_registered(struct apply *a, struct agents *agents, const struc
     struct pulse pulse = {.seen_ms = a->now_ms, .metrics = agent->metrics};
     w->app = agent->app;
     w->interval_ms = agent->interval_ms;
+    w->epoch = agent->epoch;
     w->closed_ms = 0;
     w->graced = false;
     w->connection = agent->connection;
     watch_status(agents, agent->number, agent->status);
+    note_changed(agents, agent->number);
     if (is_watched((uint8_t)agent->status)) {
         pulse_put(agents->options.pulses, agent->number, &pulse);
     }
@@ -530,9 +537,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
-        if (agent_has_departed(status)) {
-            depart(agents, after.number);
-        }
+        note_changed(agents, after.number);
         if (after.connection == 0) {
             agents->watches[after.number].connection = 0;
         }
@@ -890,4 +895,5 @@ const struct module agents_module = {
     .load = agents_load,
     .next_due = agents_next_due,
     .expire = agents_expire,
+    .settled = agents_settled,
 };

@@ -31,6 +31,7 @@ struct slot {
 
 struct chunk {
     _Atomic(struct slot *) slots[CHUNK];
+    _Atomic uint64_t standings[CHUNK]; /* epoch and status */
 };
 
 struct pulses {
@@ -78,13 +79,16 @@ void pulses_free(struct pulses *pulses)
 
 /* NULL: nobody near it has had a pulse, or it is past four million agents: those are judged by
  * their rows alone. */
+static struct chunk *chunk_of(const struct pulses *pulses, uint32_t number)
+{
+    return number / CHUNK < CHUNKS
+               ? atomic_load_explicit(&pulses->chunks[number / CHUNK], memory_order_acquire)
+               : NULL;
+}
+
 static _Atomic(struct slot *) *place_of(const struct pulses *pulses, uint32_t number)
 {
-    if (number / CHUNK >= CHUNKS) {
-        return NULL;
-    }
-    struct chunk *chunk =
-        atomic_load_explicit(&pulses->chunks[number / CHUNK], memory_order_acquire);
+    struct chunk *chunk = chunk_of(pulses, number);
     return chunk ? &chunk->slots[number % CHUNK] : NULL;
 }
 
@@ -187,7 +191,26 @@ void pulse_drop(struct pulses *pulses, uint32_t number)
     }
 }
 
+void standing_put(struct pulses *pulses, uint32_t number, struct agent_standing standing)
+{
+    struct chunk *chunk = place_make(pulses, number) ? chunk_of(pulses, number) : NULL;
+    if (chunk) {
+        atomic_store_explicit(&chunk->standings[number % CHUNK],
+                              (uint64_t)standing.epoch << 32 | (uint64_t)standing.status,
+                              memory_order_release);
+    }
+}
+
 /* ---- reading ---- */
+
+struct agent_standing standing_get(const struct pulses *pulses, uint32_t number)
+{
+    const struct chunk *chunk = chunk_of(pulses, number);
+    uint64_t both =
+        chunk ? atomic_load_explicit(&chunk->standings[number % CHUNK], memory_order_acquire) : 0;
+    return (struct agent_standing){.epoch = (uint32_t)(both >> 32),
+                                   .status = (enum agent_status)(both & UINT32_MAX)};
+}
 
 static const struct slot *slot_of(const struct pulses *pulses, uint32_t number)
 {

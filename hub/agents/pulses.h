@@ -29,6 +29,14 @@ void pulses_free(struct pulses *pulses); /* NULL is fine */
 void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse);
 /* Its pulse and what it holds are forgotten. */
 void pulse_drop(struct pulses *pulses, uint32_t number);
+/* What others may know of an agent without a look into the store: its newest registration, and
+ * what it is since. It is put when that is on disk and before anybody is told. */
+struct agent_standing {
+    uint32_t epoch; /* 0: not known */
+    enum agent_status status;
+};
+void standing_put(struct pulses *pulses, uint32_t number, struct agent_standing standing);
+struct agent_standing standing_get(const struct pulses *pulses, uint32_t number);
 /* False: none. */
 bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out);
 bool pulse_get_own(const struct pulses *pulses, uint32_t number, struct pulse *out);

@@ -7,6 +7,7 @@
 #include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
+#include "hub/api/memo.h"
 #include "hub/api/tables.h"
 
 #include <stdlib.h>
@@ -268,10 +269,16 @@ static bool beat_command(struct call *call, uint32_t number, const struct metric
     return true;
 }
 
-static bool listened_to(const struct call *call, struct slice channel)
+/* Whom a beat is of. */
+struct beat_target {
+    uint32_t number;
+    enum agent_status status;
+    uint64_t pulse_hash; /* of the channel pulse.<id> */
+};
+
+static bool listened_to(const struct call *call, const struct beat_target *target)
 {
-    uint64_t hash = io_channel_hash(call->io, call->who->app, channel);
-    return interest_of(call->io->hub->interest, hash) != 0;
+    return interest_of(call->io->hub->interest, target->pulse_hash) != 0;
 }
 
 /* What it reported before is needed for the event, and to see whether there is room for more. */
@@ -289,39 +296,72 @@ static enum hub_rc beat_fits(struct call *call, uint32_t number, bool heard,
                                  "at most %d names with those reported before", AGENT_METRICS_MAX);
 }
 
-static enum hub_rc beat_send(struct call *call, uint32_t number, struct slice id,
-                             const struct metrics *metrics)
+static void tell_beat(struct call *call, struct slice id, const struct metrics *all)
 {
     struct buf channel = {0};
-    struct metrics all;
     agent_channel(&channel, "pulse.", id);
-    bool heard = listened_to(call, buf_slice(&channel));
-    enum hub_rc rc = beat_fits(call, number, heard, metrics, &all);
-    if (rc == HUB_OK && !beat_command(call, number, metrics)) {
+    beat_event(call, id, buf_slice(&channel), all);
+    buf_done(&channel);
+}
+
+static enum hub_rc beat_send(struct call *call, const struct beat_target *target, struct slice id,
+                             const struct metrics *metrics)
+{
+    struct metrics all;
+    bool heard = listened_to(call, target);
+    enum hub_rc rc = beat_fits(call, target->number, heard, metrics, &all);
+    if (rc == HUB_OK && !beat_command(call, target->number, metrics)) {
         rc = HUB_UNAVAILABLE;
     }
     if (rc == HUB_OK && heard) {
-        beat_event(call, id, buf_slice(&channel), &all);
+        tell_beat(call, id, &all);
     }
-    buf_done(&channel);
     return rc;
 }
 
-static enum hub_rc beat_of(struct call *call, struct slice id, uint32_t *out_number,
-                           enum agent_status *out_status)
+static void remember(struct beat_memo *memo, const struct agent *agent, uint64_t pulse_hash)
+{
+    memo->number = agent->number;
+    memo->epoch = agent->epoch;
+    memo->pulse_hash = pulse_hash;
+    buf_clear(&memo->id);
+    buf_add_slice(&memo->id, agent->id);
+}
+
+static bool is_remembered(const struct call *call, struct slice id, struct beat_target *out)
+{
+    const struct beat_memo *memo = call->memo;
+    if (!memo || !memo->number || !slice_equal(buf_slice(&memo->id), id)) {
+        return false;
+    }
+    struct agent_standing now = standing_get(call->io->hub->pulses, memo->number);
+    *out = (struct beat_target){memo->number, now.status, memo->pulse_hash};
+    return now.epoch == memo->epoch && !agent_has_departed(now.status);
+}
+
+static enum hub_rc beat_of(struct call *call, struct slice id, struct beat_target *out)
 {
     struct store_view *view;
     struct agent agent;
+    if (is_remembered(call, id, out)) {
+        return HUB_OK;
+    }
     enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
     rc = agent_see(call, view, id, &agent);
-    store_release(call->io->reader); /* number and status are copied */
     if (rc == HUB_OK) {
-        *out_number = agent.number;
-        *out_status = agent.status;
+        struct buf channel = {0};
+        agent_channel(&channel, "pulse.", id);
+        uint64_t hash = io_channel_hash(call->io, call->who->app, buf_slice(&channel));
+        *out = (struct beat_target){agent.number, agent.status, hash};
+        buf_done(&channel);
     }
+    if (rc == HUB_OK && call->memo) {
+        remember(call->memo, &agent, out->pulse_hash);
+    }
+    store_release(call->io->reader);
     return rc;
 }
 
@@ -330,21 +370,20 @@ static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
 {
     struct slice id = agent_meant(call);
     struct metrics metrics, all;
-    uint32_t number;
-    enum agent_status status;
+    struct beat_target target;
     enum hub_rc rc = agent_read_metrics(call, &metrics);
     if (rc == HUB_OK) {
-        rc = beat_of(call, id, &number, &status);
+        rc = beat_of(call, id, &target);
     }
-    if (rc == HUB_OK && status == AGENT_INACTIVE) {
-        beat_answer(call, id, status, call->now_ms);
+    if (rc == HUB_OK && target.status == AGENT_INACTIVE) {
+        beat_answer(call, id, target.status, call->now_ms);
         return HUB_ANSWERED;
     }
     if (rc == HUB_OK) {
-        rc = beat_fits(call, number, false, &metrics, &all);
+        rc = beat_fits(call, target.number, false, &metrics, &all);
     }
     if (rc == HUB_OK) {
-        agent_beat_asked_put(body, number, &metrics, id);
+        agent_beat_asked_put(body, target.number, &metrics, id);
     }
     return rc;
 }
@@ -353,20 +392,17 @@ static enum hub_rc heartbeat_answer(struct call *call, const struct command *com
                                     struct slice reply)
 {
     struct agent_changed c;
-    struct buf channel = {0};
-    uint32_t number;
-    enum agent_status status;
+    struct beat_target target;
+    struct metrics all;
     (void)command;
     if (!agent_changed_get(reply, &c)) {
         return HUB_INTERNAL;
     }
-    agent_channel(&channel, "pulse.", c.id);
-    if (listened_to(call, buf_slice(&channel)) && beat_of(call, c.id, &number, &status) == HUB_OK) {
-        struct metrics all;
-        (void)beat_fits(call, number, true, &(struct metrics){.n = 0}, &all);
-        beat_event(call, c.id, buf_slice(&channel), &all);
+    if (!agent_has_departed(c.status) && beat_of(call, c.id, &target) == HUB_OK &&
+        listened_to(call, &target)) {
+        (void)beat_fits(call, target.number, true, &(struct metrics){.n = 0}, &all);
+        tell_beat(call, c.id, &all);
     }
-    buf_done(&channel);
     beat_answer(call, c.id, c.status, c.at_ms);
     return HUB_OK;
 }
@@ -406,14 +442,13 @@ static bool heartbeat_raw(struct call *call, struct slice params, enum hub_rc *o
         (load != JSON_KIND_NONE && load != JSON_KIND_OBJECT) || !metrics_raw(field[1], &metrics)) {
         return false;
     }
-    uint32_t number;
-    enum agent_status status;
-    *out_rc = beat_of(call, id, &number, &status);
-    if (*out_rc == HUB_OK && status != AGENT_INACTIVE) {
-        *out_rc = beat_send(call, number, id, &metrics);
+    struct beat_target target;
+    *out_rc = beat_of(call, id, &target);
+    if (*out_rc == HUB_OK && target.status != AGENT_INACTIVE) {
+        *out_rc = beat_send(call, &target, id, &metrics);
     }
     if (*out_rc == HUB_OK) {
-        beat_answer(call, id, status, call->now_ms);
+        beat_answer(call, id, target.status, call->now_ms);
     }
     return true;
 }

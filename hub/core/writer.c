@@ -596,6 +596,11 @@ static void let_out(struct writer *w, struct tray *tray, uint64_t *wake)
 
 static void announce(struct writer *w)
 {
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->settled) {
+            w->modules[m]->settled(w->state[m]);
+        }
+    }
     for (unsigned i = 0; i < CHANGE_COUNT; i++) {
         if (w->changed[i]) {
             atomic_fetch_add(&w->change[i], 1);

@@ -106,8 +106,11 @@ void conn_gone(struct conn *c)
         ws_done(&c->in.ws);
     }
     buf_done(&c->stash);
-    free(c->extras);
-    c->extras = NULL;
+    if (c->extras) {
+        beat_memo_done(&c->extras->memo);
+        free(c->extras);
+        c->extras = NULL;
+    }
     principal_unref(c->who);
     c->who = NULL;
     c->next_dead = t->dead;

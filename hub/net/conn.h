@@ -14,6 +14,7 @@
 #define WAGGLE_HUB_NET_CONN_H
 
 #include "channels/outbox.h"
+#include "hub/api/memo.h"
 #include "hub/net/http1.h"
 #include "hub/net/ws.h"
 #include "hub/net/thread.h"
@@ -53,6 +54,7 @@ struct conn_extras {
     struct bond *bonds;
     struct bond *alive; /* to be given while the peer says anything */
     int64_t alive_ms;   /* when it was last */
+    struct beat_memo memo;
 };
 
 /* Most connections are idle, and there are many: no room is given away here. */

@@ -104,6 +104,9 @@ static void welcome(struct conn *c)
 static void know(struct conn *c, struct principal *who)
 {
     struct io *io = &c->thread->io;
+    if (c->extras) {
+        beat_memo_done(&c->extras->memo); /* somebody else may see other agents */
+    }
     c->who = who;
     c->who_ends_ms = who && who->expires_ms ? io->now_ms + (who->expires_ms - io_wall_ms(io)) : 0;
 }
@@ -512,6 +515,7 @@ static struct call call_begin(struct conn *c)
                          .socket = c,
                          .at_close = at_close,
                          .at_input = at_input,
+                         .memo = c->extras ? &c->extras->memo : NULL,
                          .out = &t->body,
                          .message = &t->scratch,
                          .detail = &t->detail};

@@ -70,6 +70,22 @@ static void who_departs_leaves_nothing(void **state)
     pulses_free(pulses);
 }
 
+static void a_standing_outlives_the_pulse(void **state)
+{
+    (void)state;
+    struct pulses *pulses = pulses_new();
+    struct pulse pulse = pulse_number(5, 2);
+    assert_int_equal(standing_get(pulses, NUMBER).epoch, 0);
+    assert_int_equal(standing_get(pulses, UINT32_MAX).epoch, 0);
+    pulse_put(pulses, NUMBER, &pulse);
+    standing_put(pulses, NUMBER, (struct agent_standing){UINT32_MAX, AGENT_INACTIVE});
+    pulse_drop(pulses, NUMBER);
+    assert_int_equal(standing_get(pulses, NUMBER).epoch, UINT32_MAX);
+    assert_int_equal(standing_get(pulses, NUMBER).status, AGENT_INACTIVE);
+    assert_int_equal(standing_get(pulses, NUMBER + 1).epoch, 0);
+    pulses_free(pulses);
+}
+
 /* ---- many threads ---- */
 
 struct reading {
@@ -121,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pulse_grows_with_what_its_agent_reports),
         cmocka_unit_test(who_departs_leaves_nothing),
+        cmocka_unit_test(a_standing_outlives_the_pulse),
         cmocka_unit_test(readers_meet_a_whole_pulse_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
