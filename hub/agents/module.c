@@ -145,8 +145,11 @@ static void watch_status(struct agents *a, uint32_t number, enum agent_status st
 static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwise,
                        struct pulse *out)
 {
+    if (pulse_get_own(a->options.pulses, number, out)) {
+        return out->seen_ms;
+    }
     *out = (struct pulse){0};
-    return pulse_get_own(a->options.pulses, number, out) ? out->seen_ms : otherwise;
+    return otherwise;
 }
 
 /* When the agent must be looked at next, given its last beat. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 enum {
+    CACHE_LINE_BYTES = 64,
     CHUNK = 1024,
     CHUNKS = 4096,
     HEAD_WORDS = offsetof(struct pulse, metrics.list) / 8,
@@ -34,10 +35,17 @@ struct chunk {
     _Atomic uint64_t standings[CHUNK]; /* epoch and status */
 };
 
+/* On a cache line of its own, as many threads write it. */
+struct readers {
+    uint8_t before[CACHE_LINE_BYTES];
+    _Atomic uint64_t inside;
+    uint8_t after[CACHE_LINE_BYTES];
+};
+
 struct pulses {
     _Atomic(struct chunk *) chunks[CHUNKS];
-    _Atomic uint64_t *readers; /* inside; apart, as many threads write it */
-    struct slot *retired;      /* to be freed when nobody is inside */
+    struct readers *readers;
+    struct slot *retired; /* to be freed when nobody is inside */
 };
 
 struct pulses *pulses_new(void)
@@ -105,7 +113,7 @@ static _Atomic(struct slot *) *place_make(struct pulses *pulses, uint32_t number
 
 static void reclaim(struct pulses *pulses)
 {
-    if (pulses->retired && atomic_load(pulses->readers) == 0) {
+    if (pulses->retired && atomic_load(&pulses->readers->inside) == 0) {
         retired_free(pulses);
     }
 }
@@ -248,17 +256,17 @@ bool pulse_get_own(const struct pulses *pulses, uint32_t number, struct pulse *o
 
 bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out)
 {
-    atomic_fetch_add(pulses->readers, 1);
+    atomic_fetch_add(&pulses->readers->inside, 1);
     bool there = pulse_get_own(pulses, number, out);
-    atomic_fetch_sub(pulses->readers, 1);
+    atomic_fetch_sub(&pulses->readers->inside, 1);
     return there;
 }
 
 uint32_t pulse_held(const struct pulses *pulses, uint32_t number)
 {
-    atomic_fetch_add(pulses->readers, 1);
+    atomic_fetch_add(&pulses->readers->inside, 1);
     const struct slot *slot = slot_of(pulses, number);
     uint32_t held = slot ? atomic_load_explicit(&slot->held, memory_order_relaxed) : 0;
-    atomic_fetch_sub(pulses->readers, 1);
+    atomic_fetch_sub(&pulses->readers->inside, 1);
     return held;
 }

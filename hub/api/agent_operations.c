@@ -283,14 +283,13 @@ static bool listened_to(const struct call *call, const struct beat_target *targe
 
 /* What it reported before is needed for the event, and to see whether there is room for more. */
 static enum hub_rc beat_fits(struct call *call, uint32_t number, bool heard,
-                             const struct metrics *metrics, struct metrics *out_all)
+                             const struct metrics *metrics, struct pulse *out)
 {
-    struct pulse pulse = {.metrics.n = 0};
+    out->metrics.n = 0;
     if (heard || metrics->n) {
-        (void)pulse_get(call->io->hub->pulses, number, &pulse);
+        (void)pulse_get(call->io->hub->pulses, number, out);
     }
-    *out_all = pulse.metrics;
-    return metrics_merge(out_all, metrics)
+    return metrics_merge(&out->metrics, metrics)
                ? HUB_OK
                : call_fail_field(call, "load_metrics", "too_long",
                                  "at most %d names with those reported before", AGENT_METRICS_MAX);
@@ -307,14 +306,14 @@ static void tell_beat(struct call *call, struct slice id, const struct metrics *
 static enum hub_rc beat_send(struct call *call, const struct beat_target *target, struct slice id,
                              const struct metrics *metrics)
 {
-    struct metrics all;
+    struct pulse pulse;
     bool heard = listened_to(call, target);
-    enum hub_rc rc = beat_fits(call, target->number, heard, metrics, &all);
+    enum hub_rc rc = beat_fits(call, target->number, heard, metrics, &pulse);
     if (rc == HUB_OK && !beat_command(call, target->number, metrics)) {
         rc = HUB_UNAVAILABLE;
     }
     if (rc == HUB_OK && heard) {
-        tell_beat(call, id, &all);
+        tell_beat(call, id, &pulse.metrics);
     }
     return rc;
 }
@@ -369,7 +368,8 @@ static enum hub_rc beat_of(struct call *call, struct slice id, struct beat_targe
 static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
 {
     struct slice id = agent_meant(call);
-    struct metrics metrics, all;
+    struct metrics metrics;
+    struct pulse pulse;
     struct beat_target target;
     enum hub_rc rc = agent_read_metrics(call, &metrics);
     if (rc == HUB_OK) {
@@ -380,7 +380,7 @@ static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
         return HUB_ANSWERED;
     }
     if (rc == HUB_OK) {
-        rc = beat_fits(call, target.number, false, &metrics, &all);
+        rc = beat_fits(call, target.number, false, &metrics, &pulse);
     }
     if (rc == HUB_OK) {
         agent_beat_asked_put(body, target.number, &metrics, id);
@@ -393,15 +393,15 @@ static enum hub_rc heartbeat_answer(struct call *call, const struct command *com
 {
     struct agent_changed c;
     struct beat_target target;
-    struct metrics all;
+    struct pulse pulse;
     (void)command;
     if (!agent_changed_get(reply, &c)) {
         return HUB_INTERNAL;
     }
     if (!agent_has_departed(c.status) && beat_of(call, c.id, &target) == HUB_OK &&
         listened_to(call, &target)) {
-        (void)beat_fits(call, target.number, true, &(struct metrics){.n = 0}, &all);
-        tell_beat(call, c.id, &all);
+        (void)beat_fits(call, target.number, true, &(struct metrics){.n = 0}, &pulse);
+        tell_beat(call, c.id, &pulse.metrics);
     }
     beat_answer(call, c.id, c.status, c.at_ms);
     return HUB_OK;
