@@ -2,11 +2,13 @@
  * searches of some twenty steps, and none at all while nothing is revoked. */
 #include "auth/revocation.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "store/pack.h"
 
 enum { REVOCATION_ROW_VERSION = 1, KEY_BYTES = 4 + 1 + TEXT_HASH_BYTES, REVOKED_TEXT_MAX = 128 };
+static_assert(KEY_BYTES == 4 + REVOCATION_PLACE_BYTES_MAX, "a place is a key without its app");
 
 static size_t key_put(uint8_t key[KEY_BYTES], uint32_t app, enum revocation_kind kind,
                       const uint8_t *hash)
@@ -136,25 +138,33 @@ bool revocation_sweep(struct store_txn *txn, int64_t now_ms, size_t rows_max,
     return more;
 }
 
-enum store_rc revocations_each(struct store_view *view, uint32_t app, revocation_visit *visit,
-                               void *ctx)
+enum store_rc revocations_each(struct store_view *view, uint32_t app, struct slice after,
+                               revocation_visit *visit, void *ctx)
 {
     struct store_cursor *cursor;
     struct slice key, value;
-    uint8_t from[4];
+    uint8_t from[KEY_BYTES];
+    if (after.n > REVOCATION_PLACE_BYTES_MAX) {
+        return STORE_INVALID;
+    }
     be32_put(from, app);
+    memcpy(from + 4, after.p, after.n);
+    struct slice begin = slice_of(from, 4 + after.n);
     enum store_rc rc = store_cursor_open(view, TABLE_REVOCATION, &cursor);
     if (rc != STORE_OK) {
         return rc;
     }
-    rc = store_cursor_seek(cursor, slice_of(from, sizeof from), &key, &value);
+    rc = store_cursor_seek(cursor, begin, &key, &value);
+    if (rc == STORE_OK && after.n && slice_equal(key, begin)) {
+        rc = store_cursor_next(cursor, &key, &value);
+    }
     for (; rc == STORE_OK; rc = store_cursor_next(cursor, &key, &value)) {
         struct revocation r;
         if (!row_unpack(key, value, &r)) {
             rc = STORE_DAMAGED;
             break;
         }
-        if (r.app != app || !visit(ctx, &r)) {
+        if (r.app != app || !visit(ctx, &r, slice_of(key.p + 4, key.n - 4))) {
             break;
         }
     }

@@ -27,6 +27,8 @@ enum revocation_kind {
 
 enum { REVOCATIONS_MAX = 1 << 20 };
 
+enum { REVOCATION_PLACE_BYTES_MAX = 17 };
+
 struct revocation {
     uint32_t app;
     enum revocation_kind kind;
@@ -50,9 +52,10 @@ struct revocation_cursor {
 bool revocation_sweep(struct store_txn *txn, int64_t now_ms, size_t rows_max,
                       struct revocation_cursor *cursor);
 
-typedef bool revocation_visit(void *ctx, const struct revocation *revocation);
-enum store_rc revocations_each(struct store_view *view, uint32_t app, revocation_visit *visit,
-                               void *ctx);
+/* Of an app, in the order of their places: all behind `after`, which may be gone; empty: all. */
+typedef bool revocation_visit(void *ctx, const struct revocation *revocation, struct slice place);
+enum store_rc revocations_each(struct store_view *view, uint32_t app, struct slice after,
+                               revocation_visit *visit, void *ctx);
 
 struct revocations;
 enum store_rc revocations_load(struct store_view *view, struct revocations **out);

@@ -21,8 +21,10 @@
 #     load     the hub under load (tests/load)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
+#     image    the container image, built and run without an engine (tests/image; with --long, or by name)
 #
-# The first stage that fails ends the run with its output. The last line is `N passed, N failed`.
+# The first stage that fails ends the run with its output; after the summary stands in short what
+# failed (deploy/failures.awk). The last line is `N passed, N failed`.
 # Docs: docs/testing.md
 set -u
 
@@ -33,7 +35,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire wire-asan wire-tsan fault network load browser tidy'
+stages='format includes unit fuzz sim web wire wire-asan wire-tsan fault network load browser tidy image'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -45,7 +47,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,25s/^# \{0,1\}//p' "$0"
+        sed -n '2,27s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -83,9 +85,15 @@ elapsed() {
     echo $(($(date +%s) - started))
 }
 
+# Of a long log a reader may have only the end: what failed is said there once more, in short.
 finish() {
     printf '\n== summary\n'
     cat "$logs/summary"
+    if [ -n "${broken-}" ]; then
+        printf '\n== failed in %s (all of it: %s)\n' "$broken" "$logs/$broken.log"
+        awk -v lines_max=60 -f deploy/failures.awk "$logs/$broken.log"
+        echo
+    fi
     awk '{ p += $1; f += $2; s += $3 }
          END { if (s) printf "%d skipped\n", s
                printf "%d passed, %d failed\n", p, f
@@ -113,6 +121,7 @@ run_stage() {
     printf '%-9s %-7s %4d s  %s\n' "$1" "$verdict" "$took" "$(cat "$logs/note")" >>"$logs/summary"
     tail -n 1 "$logs/summary"
     if [ $verdict = FAILED ]; then
+        broken=$1
         printf -- '---- output of %s (%s)\n' "$1" "$logs/$1.log"
         cat "$logs/$1.log"
         # A stage that failed before it could count its tests has failed as one.
@@ -314,6 +323,13 @@ stage_browser() {
     npm_ci tests/wire && npm_ci tests/browser && sh deploy/web.sh && node_counted tests/browser npm run --silent test
 }
 
+# The image is made of Debian's packages anew where a layer changed: minutes, and 300 MB of tools that
+# are not installed for it. Where they or root are missing the story says so and is skipped.
+stage_image() {
+    npm_ci tests/wire && WAGGLE_LONG=1 node_counted tests/wire node run.mjs --in ../image || return 1
+    note "$(grep -h '^image: ' "$logs/node-tests-wire.out" | head -n 1)"
+}
+
 # A file is judged again only when it, a header of ours or the rules changed. Without --long the
 # stage stops where the time budget ends, and says how many files it did not reach.
 stage_tidy() {
@@ -368,6 +384,7 @@ if wanted unit fuzz sim wire wire-asan wire-tsan fault network load browser tidy
     printf '== build: release and the sanitizers\n'
     build_started=$(date +%s)
     if ! stage_build >"$logs/build.log" 2>&1; then
+        broken=build
         cat "$logs/build.log"
         printf '%-9s %-7s\n' build FAILED >>"$logs/summary"
         count 0 1
@@ -390,5 +407,6 @@ run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then
     run_stage tidy "clang-tidy" stage_tidy
+    run_stage image "the container image, built and run" stage_image
 fi
 finish

@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 2, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 3, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */
@@ -405,6 +405,7 @@ enum store_rc store_open(const struct store_options *options, struct store **out
     store->lock_fd = -1;
     store->path = xstrdup(options->path);
     store->txn.view.store = store;
+    store->txn.pending = pending_new();
     enum store_rc rc = options->read_only ? open_to_read(store, options, &cause)
                                           : open_all(store, options, &cause);
     if (rc != STORE_OK) {
@@ -424,6 +425,7 @@ void store_close(struct store *store)
         mdb_env_close(store->env);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
+    pending_free(store->txn.pending);
     free(store->path);
     free(store);
 }
@@ -433,13 +435,26 @@ const uint8_t *store_epoch(const struct store *store)
     return store->epoch;
 }
 
-enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16])
+static const char renewed_key[] = "renewed";
+
+int64_t store_renewed_ms(struct store_view *view)
+{
+    struct slice row;
+    bool is = store_get(view, TABLE_META, slice_str(renewed_key), &row) == STORE_OK && row.n == 8;
+    return is ? (int64_t)be64_get(row.p) : 0;
+}
+
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16], int64_t now_ms)
 {
     struct store_txn *txn;
+    uint8_t at[8];
+    be64_put(at, (uint64_t)now_ms);
     enum store_rc rc = store_begin(store, &txn);
     if (rc != STORE_OK)
         return rc;
     rc = store_put(txn, TABLE_META, slice_str("epoch"), slice_of(epoch, sizeof store->epoch));
+    if (rc == STORE_OK)
+        rc = store_put(txn, TABLE_META, slice_str(renewed_key), slice_of(at, sizeof at));
     if (rc != STORE_OK) {
         store_abort(txn);
         return rc;

@@ -41,7 +41,7 @@ enum store_table {
     TABLE_JOURNAL,       /* log.c: sequence -> record */
     TABLE_BLOCK,         /* log.c: channel, first offset -> records */
     TABLE_CHANNEL,       /* log.c: channel id -> head, name */
-    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
+    TABLE_CHANNEL_NAME,  /* log.c: end and hash of app and name -> channel id */
     TABLE_TIMER,         /* timers.h: due time, id -> what to do */
     TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
     TABLE_APP,           /* auth: tenants */
@@ -106,7 +106,9 @@ void store_close(struct store *store); /* NULL is fine; every view must have end
  * Channel epochs (native-protocol.md section 5) are its first 8 bytes in hex. */
 const uint8_t *store_epoch(const struct store *store);
 /* Gives the log a new life after a restore; before any other thread uses the store. */
-enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16]);
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16], int64_t now_ms);
+/* When that was last done; 0: never. What was promised before was promised in another life. */
+int64_t store_renewed_ms(struct store_view *view);
 
 /* What the library said to the last call that came out as STORE_FULL, STORE_IO, STORE_DAMAGED or
  * STORE_INVALID; any thread. */
@@ -153,6 +155,8 @@ enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
                                 struct slice *out_key, struct slice *out_value);
 enum store_rc store_cursor_last(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
+/* The greatest key of a table that is keyed by a number of 4 or 8 bytes; 0: it is empty. */
+enum store_rc store_last_number(struct store_view *view, enum store_table table, uint64_t *out);
 enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
 enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,

@@ -4,12 +4,13 @@
 #include "channels/json_scan.h"
 #include "hub/api/agent_read.h"
 #include "hub/api/agent_view.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
 #include "hub/api/memo.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { LIST_DEFAULT = 1000, ROWS_LOOKED_MAX = 20000 };
@@ -151,7 +152,9 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
 
 static enum hub_rc deregister_prepare(struct call *call, struct buf *body)
 {
-    struct agent_change change = {.asker = asker_of(call->who), .id = agent_meant(call)};
+    struct agent_change change = {.asker = asker_of(call->who),
+                                  .id = agent_meant(call),
+                                  .session = (uint32_t)call_int(call, "session", 0)};
     enum hub_rc rc = call_reason(call, &change.reason);
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
@@ -475,95 +478,125 @@ static enum hub_rc get(struct call *call)
     return rc;
 }
 
-/* ---- many, newest first: numbers are dense, so a page is a run of them ---- */
+/* ---- many, newest first ---- */
 
-static enum hub_rc list_put(struct call *call, struct store_view *view, uint64_t from)
+static enum hub_rc list_one(struct page *page, uint32_t number)
 {
-    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0;
-    uint64_t last = from > ROWS_LOOKED_MAX ? from - ROWS_LOOKED_MAX : 0, number = from;
-    struct json_out o = answer_begin(call);
-    json_key(&o, "agents");
-    json_begin(&o, '[');
-    /* A page looks at a bounded count of rows, so it may be short in an app among many others. */
-    for (; number > last && n < limit; number--) {
-        struct agent agent;
-        enum store_rc rc = agent_get(view, (uint32_t)number, &agent);
-        if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
-            return hub_rc_of_store(rc);
-        }
-        if (rc == STORE_OK && agent_visible(call, &agent)) {
-            agent_json(&o, call, &agent);
-            n++;
-        }
+    struct agent agent;
+    enum store_rc rc = agent_get(page->view, number, &agent);
+    if (rc == STORE_OK && agent_visible(page->call, &agent)) {
+        agent_json(&page->o, page->call, &agent);
+        page->n++;
     }
-    json_end(&o, ']');
-    put_count(&o, "count", n);
-    put_next_cursor(&o, number);
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return HUB_OK;
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
 static enum hub_rc list(struct call *call)
 {
-    struct store_view *view;
-    uint64_t from;
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = page_from(call, store_count(view, TABLE_AGENT), &from);
+    rc = page_from(&page, store_count(page.view, TABLE_AGENT));
     if (rc == HUB_OK) {
-        rc = list_put(call, view, from);
+        page.o = answer_begin(call);
+        page_list(&page, "agents");
+        rc = page_walk(&page, ROWS_LOOKED_MAX, list_one);
+        page_list_end(&page);
+        put_time(&page.o, "timestamp", call->now_ms);
+        json_end(&page.o, '}');
     }
-    store_release(call->io->reader);
+    page_close(&page);
     return rc;
 }
 
 /* ---- many, best health first ---- */
 
-static enum hub_rc put_found(struct call *call, struct store_view *view, struct json_out *o,
-                             const struct agents_found *found)
+/* A cursor of these: whose turn it was, and how healthy it was at which moment. Health falls with
+ * silence, so all pages of a walk judge it by the moment of the first: else those who are silent
+ * would fall behind the cursor, and be shown again. (One that beats or goes stale meanwhile has
+ * another place than it had.) */
+static struct slice place_put(struct buf *b, int64_t at_ms, const struct agent_found *found)
 {
-    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0;
-    json_key(o, "agents");
-    json_begin(o, '[');
-    for (; n < found->n && n < limit; n++) {
-        struct agent agent;
-        enum store_rc rc = agent_get(view, found->list[n].number, &agent);
-        if (rc != STORE_OK) {
-            return hub_rc_of_store(rc);
-        }
-        agent_json(o, call, &agent);
+    buf_clear(b);
+    pack_i64(b, at_ms);
+    pack_f64(b, found->health);
+    pack_u32(b, found->number);
+    return buf_slice(b);
+}
+
+static enum hub_rc place_get(struct page *page, int64_t *out_at_ms, struct agent_found *out)
+{
+    enum hub_rc rc = page_after(page);
+    struct unpack u = unpack_of(page_last(page));
+    *out_at_ms = page->call->now_ms;
+    if (rc != HUB_OK || page->last_n == 0) {
+        return rc;
     }
-    json_end(o, ']');
-    put_count(o, "count", n);
-    put_count(o, "total", found->n);
-    put_time(o, "timestamp", call->now_ms);
-    json_end(o, '}');
-    return HUB_OK;
+    *out_at_ms = unpack_i64(&u);
+    out->health = unpack_f64(&u);
+    out->number = unpack_u32(&u);
+    bool good = unpack_done(&u) && isfinite(out->health) && *out_at_ms >= 0 &&
+                *out_at_ms <= page->call->now_ms;
+    return good ? HUB_OK : page_bad_cursor(page->call);
+}
+
+static enum hub_rc put_found(struct page *page, const struct agents_found *found, size_t at,
+                             int64_t at_ms)
+{
+    struct buf place = {0};
+    enum hub_rc rc = HUB_OK;
+    page_list(page, "agents");
+    for (; rc == HUB_OK && at < found->n; at++) {
+        struct agent agent;
+        if (!page_takes_key(page, place_put(&place, at_ms, &found->list[at]))) {
+            break;
+        }
+        rc = hub_rc_of_store(agent_get(page->view, found->list[at].number, &agent));
+        if (rc == HUB_OK) {
+            agent_json(&page->o, page->call, &agent);
+        }
+    }
+    page_list_end(page);
+    put_count(&page->o, "total", found->n);
+    put_time(&page->o, "timestamp", page->call->now_ms);
+    json_end(&page->o, '}');
+    buf_done(&place);
+    return rc;
+}
+
+typedef void find_head(struct json_out *o, const struct call *call);
+
+static enum hub_rc find_page(struct page *page, const struct agent_filter *filter, bool nothing,
+                             find_head *head)
+{
+    struct agents_found found = {0};
+    struct agent_found last;
+    int64_t at_ms;
+    enum hub_rc rc = place_get(page, &at_ms, &last);
+    if (rc == HUB_OK && !nothing) {
+        rc = hub_rc_of_store(agents_find(page->call, page->view, filter, at_ms, &found));
+    }
+    if (rc == HUB_OK) {
+        page->o = answer_begin(page->call);
+        head(&page->o, page->call);
+        rc = put_found(page, &found, page->last_n ? agents_behind(&found, &last) : 0, at_ms);
+    }
+    agents_found_done(&found);
+    return rc;
 }
 
 /* `head` names what was asked for: its first key after status. */
 static enum hub_rc find(struct call *call, const struct agent_filter *filter, bool nothing,
-                        void (*head)(struct json_out *o, const struct call *call))
+                        find_head *head)
 {
-    struct store_view *view;
-    struct agents_found found = {0};
-    enum hub_rc rc = call_snapshot(call, &view);
-    if (rc != HUB_OK) {
-        return rc;
-    }
-    if (!nothing) {
-        rc = hub_rc_of_store(agents_find(call, view, filter, &found));
-    }
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc == HUB_OK) {
-        struct json_out o = answer_begin(call);
-        head(&o, call);
-        rc = put_found(call, view, &o, &found);
+        rc = find_page(&page, filter, nothing, head);
+        page_close(&page);
     }
-    agents_found_done(&found);
-    store_release(call->io->reader);
     return rc;
 }
 
@@ -759,8 +792,9 @@ static enum hub_rc registry_stats(struct call *call)
     "capabilities":WORDS("All of them."),"services":WORDS("All of them."),"tags":WORDS("All of them."), \
     "region":{"type":["string","null"]}, \
     "min_health_score":{"type":["number","null"],"description":"From 0 to 1."}, \
-    "limit":{"type":["integer","null"],"minimum":1,"maximum":1000,"default":1000}}})
-#define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
+    "limit":{"type":["integer","null"],"minimum":1,"maximum":1000,"default":1000}, \
+    "cursor":{"type":["string","null"],"minLength":1,"maxLength":256,"description":"The next_cursor of the page before."}}})
+#define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
 #define STATUS_PARAMS SCHEMA({"type":"object","required":["status"],"properties":{ \
     "agent_id":AGENT_ID_OR_OWN, \
     "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]},"reason":SHAPE_REASON, \
@@ -807,7 +841,7 @@ static const struct operation rows[] = {
     { .name = "agents.deregister", .summary = "Take an agent out of the registry",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON}}),
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON,"session":{"type":["integer","null"],"minimum":1,"maximum":4294967295,"description":"Only while this is its session: 409 once it has registered anew."}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
       .kind = &command_agent_deregister, .prepare = deregister_prepare, .answer = deregister_answer },
     { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",
@@ -825,13 +859,13 @@ static const struct operation rows[] = {
     { .name = "agents.by_service", .summary = "Agents that offer a service, the healthiest first",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/agents/service/{service}", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["service"],"properties":{"service":WORD,"limit":SHAPE_LIMIT}}),
+      .params = SCHEMA({"type":"object","required":["service"],"properties":{"service":WORD,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"service":{"type":"string"},FOUND}}),
       .query = by_service },
     { .name = "agents.by_capability", .summary = "Agents that have a capability, the healthiest first",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/agents/capability/{capability}", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["capability"],"properties":{"capability":WORD,"limit":SHAPE_LIMIT}}),
+      .params = SCHEMA({"type":"object","required":["capability"],"properties":{"capability":WORD,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"capability":{"type":"string"},FOUND}}),
       .query = by_capability },
     { .name = "agents.registry_stats", .summary = "The registry in figures",

@@ -39,15 +39,21 @@ struct now {
     struct health health;
 };
 
-static void now_of(const struct call *call, const struct agent *agent, struct now *out)
+static void then_of(const struct call *call, const struct agent *agent, int64_t at_ms,
+                    struct now *out)
 {
     struct liveness_rules rules = liveness_rules_of(call->io->settings);
     if (!pulse_get(call->io->hub->pulses, agent->number, &out->pulse)) {
         out->pulse = (struct pulse){.seen_ms = agent->seen_ms, .metrics = agent->metrics};
     }
     out->seen_ms = out->pulse.seen_ms;
-    out->silence_ms = call->now_ms > out->seen_ms ? call->now_ms - out->seen_ms : 0;
+    out->silence_ms = at_ms > out->seen_ms ? at_ms - out->seen_ms : 0;
     out->health = liveness_health(&rules, agent, &out->pulse.metrics, out->silence_ms);
+}
+
+static void now_of(const struct call *call, const struct agent *agent, struct now *out)
+{
+    then_of(call, agent, call->now_ms, out);
 }
 
 enum agent_status agent_status_now(const struct call *call, const struct agent *agent)
@@ -178,6 +184,7 @@ static bool fits(const struct call *call, const struct agent_filter *f, const st
 struct search {
     const struct call *call;
     const struct agent_filter *filter;
+    int64_t at_ms;
     struct agents_found *found;
 };
 
@@ -188,7 +195,7 @@ static bool visit(void *ctx, const struct agent *agent)
     if (!agent_visible(s->call, agent) || !fits(s->call, s->filter, agent)) {
         return true;
     }
-    now_of(s->call, agent, &now);
+    then_of(s->call, agent, s->at_ms, &now);
     if (now.health.total < s->filter->health_least) {
         return true;
     }
@@ -232,9 +239,10 @@ static enum agent_index index_of(const struct agent_filter *f, struct slice *out
 }
 
 enum store_rc agents_find(const struct call *call, struct store_view *view,
-                          const struct agent_filter *filter, struct agents_found *out)
+                          const struct agent_filter *filter, int64_t at_ms,
+                          struct agents_found *out)
 {
-    struct search search = {.call = call, .filter = filter, .found = out};
+    struct search search = {.call = call, .filter = filter, .at_ms = at_ms, .found = out};
     struct slice word;
     enum agent_index index = index_of(filter, &word);
     *out = (struct agents_found){0};
@@ -243,6 +251,20 @@ enum store_rc agents_find(const struct call *call, struct store_view *view,
         qsort(out->list, out->n, sizeof *out->list, by_health);
     }
     return rc;
+}
+
+size_t agents_behind(const struct agents_found *found, const struct agent_found *last)
+{
+    size_t low = 0, high = found->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_health(&found->list[middle], last) <= 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 void agents_found_done(struct agents_found *found)

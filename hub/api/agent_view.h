@@ -46,8 +46,12 @@ struct agents_found {
     struct agent_found *list; /* best health first */
     size_t n, cap;
 };
+/* at_ms: the moment whose health is meant, now or a little before. */
 enum store_rc agents_find(const struct call *call, struct store_view *view,
-                          const struct agent_filter *filter, struct agents_found *out);
+                          const struct agent_filter *filter, int64_t at_ms,
+                          struct agents_found *out);
+/* The place in the list of the first that comes behind that one, which may be gone. */
+size_t agents_behind(const struct agents_found *found, const struct agent_found *last);
 void agents_found_done(struct agents_found *found);
 
 #endif

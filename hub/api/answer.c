@@ -1,12 +1,10 @@
 #include "hub/api/answer.h"
 
 #include "auth/app.h"
-#include "channels/json_scan.h"
 
 struct asker asker_of(const struct principal *who)
 {
-    return (struct asker){.subject = who->subject,
-                          .all = who->role >= ROLE_OPERATOR || who->role == ROLE_VIEWER};
+    return (struct asker){.subject = who->subject, .all = who->role == ROLE_ADMIN};
 }
 
 bool principal_rules_hub(const struct principal *who)
@@ -125,32 +123,6 @@ enum hub_rc call_words(struct call *call, const char *field, const json_t *list,
     }
     out->packed = buf_slice(packed);
     return HUB_OK;
-}
-
-enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from)
-{
-    struct slice cursor = call_text(call, "cursor");
-    size_t at;
-    *out_from = newest;
-    if (cursor.n == 0) {
-        return HUB_OK;
-    }
-    if (json_check(cursor, 1, &at) != JSON_OK || !json_to_u64(cursor, out_from) ||
-        *out_from > newest) {
-        return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
-    }
-    return HUB_OK;
-}
-
-void put_next_cursor(struct json_out *o, uint64_t next)
-{
-    if (next) {
-        char text[24];
-        size_t digits = u64_digits((uint8_t *)text, next);
-        put_text(o, "next_cursor", slice_of(text, digits));
-    } else {
-        put_null(o, "next_cursor");
-    }
 }
 
 enum hub_rc call_reason(struct call *call, struct slice *out)

@@ -1,5 +1,5 @@
 /* hub/api/answer.h: what the answers of operations have in common: members of an object, a snapshot
- * to read from, pages of a list.
+ * to read from. Lists have hub/api/pages.h.
  *
  * Threads  the caller's I/O thread.
  */
@@ -10,8 +10,8 @@
 #include "hub/api/operation.h"
 #include "hub/core/asker.h"
 
-/* Operators see all objects of their app, and so do viewers, who look and touch nothing; others
- * their own. */
+/* Admins see all objects of their app; all others their own, whatever they may do with them. A
+ * viewer looks at what is its subject's. */
 struct asker asker_of(const struct principal *who);
 /* The hub's own admins are those of its first app; an admin of another rules that one alone. */
 bool principal_rules_hub(const struct principal *who);
@@ -43,12 +43,5 @@ enum hub_rc call_words(struct call *call, const char *field, const json_t *list,
 /* Why somebody asks for it, as the event of the change will say; empty: not said. */
 enum { REASON_BYTES_MAX = 256 };
 enum hub_rc call_reason(struct call *call, struct slice *out);
-
-/* Lists of rows whose numbers are dense, newest first: a cursor is the number to go on from.
- * page_from gives `newest` when no cursor was sent; a cursor past it, or one that is no number, is
- * 422. */
-enum hub_rc page_from(struct call *call, uint64_t newest, uint64_t *out_from);
-/* "next_cursor": null when there is nothing more (0). */
-void put_next_cursor(struct json_out *o, uint64_t next);
 
 #endif

@@ -15,6 +15,7 @@ static const struct operation_table *const tables[] = {
     &schema_operations,  &task_operations,    &balance_operations,   &bottleneck_operations,
     &network_operations, &swarm_operations,   &consensus_operations, &audit_operations,
     &backup_operations,  &message_operations, &peer_operations,      &cursor_operations,
+    &queue_operations,
 };
 
 static size_t name_hash(struct slice name)
@@ -452,7 +453,7 @@ static enum api_result run(const struct api *api, const struct entry *entry, str
                            uint8_t route, struct slice id, struct slice key,
                            struct return_address from, enum hub_rc *out_rc)
 {
-    if (entry->operation->query) {
+    if (entry->operation->query && !(entry->operation->kind && key.n)) {
         *out_rc = entry->operation->query(call);
         return API_ANSWERED;
     }

@@ -1,11 +1,11 @@
 /* Who may come in: tokens, API keys, revocations, the signing key, apps (design.md section 6).
  *
  * A secret is shown once, in the answer to what made it (hub/api/credentials.h). Nothing is stored
- * of a token. */
-#include "hub/api/answer.h"
+ * of a token but what it says, and that only under an Idempotency-Key. */
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
 #include "hub/api/moment.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/core/auth_commands.h"
 
@@ -155,13 +155,13 @@ static enum hub_rc mint_read(struct call *call, struct buf *caps, struct princip
     return rc;
 }
 
-static void mint_answer(struct call *call, const struct principal_spec *spec, struct slice token)
+static void put_minted(struct call *call, const struct principal_spec *spec, struct slice token)
 {
     struct json_out o = json_out_to(call->out);
     json_begin(&o, '{');
     put_text(&o, "token", token);
     put_time(&o, "expires_at", spec->expires_ms / 1000 * 1000);
-    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - call_wall_ms(call)) / 1000);
+    put_count(&o, "expires_in", (uint64_t)(spec->expires_ms - spec->issued_ms) / 1000);
     put_text(&o, "jti", spec->id);
     put_text(&o, "sub", spec->subject);
     put_text(&o, "role", slice_str(role_name(spec->role)));
@@ -170,30 +170,94 @@ static void mint_answer(struct call *call, const struct principal_spec *spec, st
     json_end(&o, '}');
 }
 
-static enum hub_rc mint_sign(struct call *call, struct principal_spec *spec)
+/* A token that may be given; `use` gets it with what it says. */
+static enum hub_rc mint_with(struct call *call,
+                             void (*use)(struct call *call, const struct principal_spec *spec,
+                                         struct slice token, struct buf *body),
+                             struct buf *body)
 {
+    struct buf caps = {0}, token = {0};
+    struct principal_spec spec;
     char jti[UUID_CHARS + 1];
-    struct buf token = {0};
-    enum token_rc rc = call_sign(call, spec, jti, &token);
-    if (rc == TOKEN_OK) {
-        mint_answer(call, spec, buf_slice(&token));
+    enum hub_rc rc = mint_read(call, &caps, &spec);
+    if (rc == HUB_OK) {
+        enum token_rc signed_rc = call_sign(call, &spec, jti, &token);
+        if (signed_rc == TOKEN_OK) {
+            use(call, &spec, buf_slice(&token), body);
+        } else if (signed_rc == TOKEN_TOO_LONG) {
+            rc = call_fail_field(call, "cap", "too_long", "too many capabilities");
+        } else {
+            rc = call_fail_field(call, "sub", "value_error", "not a subject");
+        }
     }
     buf_done(&token);
-    return rc == TOKEN_OK ? HUB_OK
-           : rc == TOKEN_TOO_LONG
-               ? call_fail_field(call, "cap", "too_long", "too many capabilities")
-               : call_fail_field(call, "sub", "value_error", "not a subject");
+    buf_done(&caps);
+    return rc;
+}
+
+static void show_minted(struct call *call, const struct principal_spec *spec, struct slice token,
+                        struct buf *body)
+{
+    (void)body;
+    put_minted(call, spec, token);
 }
 
 static enum hub_rc mint(struct call *call)
 {
-    struct buf caps = {0};
-    struct principal_spec spec;
-    enum hub_rc rc = mint_read(call, &caps, &spec);
-    if (rc == HUB_OK) {
-        rc = mint_sign(call, &spec);
+    return mint_with(call, show_minted, NULL);
+}
+
+/* With a key the answer is remembered, and a token is a secret: what is kept is what it says, of
+ * which it is signed again. */
+static void pack_minted(struct call *call, const struct principal_spec *spec, struct slice token,
+                        struct buf *body)
+{
+    (void)call;
+    (void)token;
+    pack_slice(body, spec->app_id);
+    pack_slice(body, spec->subject);
+    pack_slice(body, spec->id);
+    pack_slice(body, spec->caps);
+    pack_u8(body, (uint8_t)spec->role);
+    pack_i64(body, spec->issued_ms);
+    pack_i64(body, spec->expires_ms);
+}
+
+static enum hub_rc mint_prepare(struct call *call, struct buf *body)
+{
+    return mint_with(call, pack_minted, body);
+}
+
+static enum hub_rc mint_answer(struct call *call, const struct command *command, struct slice reply)
+{
+    struct unpack u = unpack_of(reply);
+    struct principal_spec spec = {.kind = PRINCIPAL_TOKEN};
+    struct buf token = {0};
+    (void)command;
+    spec.app_id = unpack_slice(&u);
+    spec.subject = unpack_slice(&u);
+    spec.id = unpack_slice(&u);
+    spec.caps = unpack_slice(&u);
+    spec.role = (enum role)unpack_u8(&u);
+    spec.issued_ms = unpack_i64(&u);
+    spec.expires_ms = unpack_i64(&u);
+    bool good = unpack_done(&u) && call_sign_again(call, &spec, &token) == TOKEN_OK;
+    if (good) {
+        put_minted(call, &spec, buf_slice(&token));
     }
-    buf_done(&caps);
+    buf_done(&token);
+    return good ? HUB_OK : HUB_INTERNAL;
+}
+
+/* ---- why somebody is shut out ---- */
+
+static enum hub_rc put_why(struct call *call, struct buf *body)
+{
+    struct auth_why why = {.by = call->who->subject};
+    enum hub_rc rc = call_reason(call, &why.reason);
+    if (rc == HUB_OK) {
+        auth_why_put(body, &why);
+    }
     return rc;
 }
 
@@ -230,6 +294,9 @@ static enum hub_rc revoke_prepare(struct call *call, struct buf *body)
     }
     if (rc == HUB_OK) {
         rc = revocation_end(call, &r.until_ms);
+    }
+    if (rc == HUB_OK) {
+        rc = put_why(call, body);
     }
     if (rc == HUB_OK) {
         auth_revocation_put(body, &r);
@@ -272,51 +339,36 @@ static enum hub_rc revoke_answer(struct call *call, const struct command *comman
     return HUB_OK;
 }
 
-struct revocation_page {
-    struct json_out *o;
-    uint64_t at, from, end;
-};
-
-static bool visit_revocation(void *ctx, const struct revocation *r)
+static bool visit_revocation(void *ctx, const struct revocation *r, struct slice place)
 {
-    struct revocation_page *page = ctx;
-    if (page->at >= page->end) {
+    struct page *page = ctx;
+    if (!page_takes_key(page, place)) {
         return false;
     }
-    if (page->at++ >= page->from) {
-        json_begin(page->o, '{');
-        put_revocation(page->o, r);
-        json_end(page->o, '}');
-    }
+    json_begin(&page->o, '{');
+    put_revocation(&page->o, r);
+    json_end(&page->o, '}');
     return true;
 }
 
-/* Rows lie in the order of their hashes, so a page is told by its place. */
 static enum hub_rc list_revocations(struct call *call)
 {
-    struct store_view *view;
-    int64_t from = call_int(call, "cursor", 0), limit = call_int(call, "limit", LIST_DEFAULT);
-    struct json_out o = json_out_to(call->out);
-    struct revocation_page page = {
-        .o = &o, .from = (uint64_t)from, .end = (uint64_t)(from + limit)};
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&o, '{');
-    json_key(&o, "revocations");
-    json_begin(&o, '[');
-    rc = hub_rc_of_store(revocations_each(view, call->who->app, visit_revocation, &page));
-    json_end(&o, ']');
-    put_count(&o, "count", page.at > page.from ? page.at - page.from : 0);
-    json_key(&o, "next_cursor");
-    if (page.at == page.end) {
-        json_u64(&o, page.end);
-    } else {
-        json_put_null(&o);
+    rc = page_after(&page);
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "revocations");
+        enum store_rc src =
+            revocations_each(page.view, call->who->app, page_last(&page), visit_revocation, &page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+        rc = src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
     }
-    json_end(&o, '}');
-    store_release(call->io->reader);
+    page_close(&page);
     return rc;
 }
 
@@ -460,62 +512,43 @@ static enum hub_rc key_create_answer(struct call *call, const struct command *co
     return HUB_OK;
 }
 
-struct key_page {
-    struct json_out *o;
-    int64_t now_ms, room;
-    char last[API_KEY_ID_CHARS + 1];
-    bool more;
-};
-
+/* An id is the beginning of the hash that keys lie in the order of. */
 static bool visit_key(void *ctx, const struct api_key *key)
 {
-    struct key_page *page = ctx;
-    if (page->room == 0) {
-        page->more = true;
+    struct page *page = ctx;
+    if (!page_takes_key(page, slice_of(key->hash, API_KEY_ID_CHARS / 2))) {
         return false;
     }
-    page->room--;
-    api_key_id(key->hash, page->last);
-    json_begin(page->o, '{');
-    put_key(page->o, key, page->now_ms);
-    json_end(page->o, '}');
+    json_begin(&page->o, '{');
+    put_key(&page->o, key, call_wall_ms(page->call));
+    json_end(&page->o, '}');
     return true;
 }
 
 static enum hub_rc list_keys(struct call *call)
 {
-    struct store_view *view;
-    int64_t limit = call_int(call, "limit", LIST_DEFAULT);
-    struct json_out o = json_out_to(call->out);
-    struct key_page page = {.o = &o, .now_ms = call_wall_ms(call), .room = limit};
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&o, '{');
-    json_key(&o, "keys");
-    json_begin(&o, '[');
+    json_begin(&page.o, '{');
+    page_list(&page, "keys");
     enum store_rc src =
-        api_keys_each(view, call->who->app, call_text(call, "cursor"), visit_key, &page);
-    json_end(&o, ']');
-    put_count(&o, "count", (uint64_t)(limit - page.room));
-    json_key(&o, "next_cursor");
-    if (page.more) {
-        json_str(&o, page.last);
-    } else {
-        json_put_null(&o);
-    }
-    json_end(&o, '}');
-    store_release(call->io->reader);
-    return src == STORE_INVALID
-               ? call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list")
-               : hub_rc_of_store(src);
+        api_keys_each(page.view, call->who->app, call_text(call, "cursor"), visit_key, &page);
+    page_list_end(&page);
+    json_end(&page.o, '}');
+    page_close(&page);
+    return src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
 }
 
 static enum hub_rc key_revoke_prepare(struct call *call, struct buf *body)
 {
-    buf_add_slice(body, call_text(call, "id"));
-    return HUB_OK;
+    enum hub_rc rc = put_why(call, body);
+    if (rc == HUB_OK) {
+        buf_add_slice(body, call_text(call, "id"));
+    }
+    return rc;
 }
 
 static enum hub_rc key_revoke_answer(struct call *call, const struct command *command,
@@ -539,8 +572,8 @@ static enum hub_rc key_revoke_answer(struct call *call, const struct command *co
 
 static enum hub_rc rotate_prepare(struct call *call, struct buf *body)
 {
-    (void)body;
-    return call_demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
+    return rc == HUB_OK ? put_why(call, body) : rc;
 }
 
 static enum hub_rc rotate_answer(struct call *call, const struct command *command,
@@ -679,6 +712,9 @@ static enum hub_rc app_update_prepare(struct call *call, struct buf *body)
         rc = text_fits(call, "name", APP_NAME_BYTES_MAX);
     }
     if (rc == HUB_OK) {
+        rc = put_why(call, body);
+    }
+    if (rc == HUB_OK) {
         auth_app_change_put(body, &change);
     }
     return rc;
@@ -704,27 +740,47 @@ static bool app_visible(const struct principal *who, const struct app *app)
     return app->number == who->app || principal_rules_hub(who);
 }
 
-static enum hub_rc list_apps(struct call *call)
+/* In the order of their numbers; those are dense and for good. */
+static void put_apps(struct page *page)
 {
-    const struct apps *apps = call->io->apps;
-    struct json_out o = json_out_to(call->out);
-    uint64_t n = 0;
-    json_begin(&o, '{');
-    json_key(&o, "apps");
-    json_begin(&o, '[');
+    const struct apps *apps = page->call->io->apps;
+    uint32_t after = page->last_n ? be32_get(page->last) : 0;
     for (size_t i = 0; i < apps_count(apps); i++) {
         const struct app *app = apps_at(apps, i);
-        if (app_visible(call->who, app)) {
-            json_begin(&o, '{');
-            put_app(&o, app);
-            json_end(&o, '}');
-            n++;
+        uint8_t number[4];
+        if (app->number <= after || !app_visible(page->call->who, app)) {
+            continue;
         }
+        be32_put(number, app->number);
+        if (!page_takes_key(page, slice_of(number, sizeof number))) {
+            return;
+        }
+        json_begin(&page->o, '{');
+        put_app(&page->o, app);
+        json_end(&page->o, '}');
     }
-    json_end(&o, ']');
-    put_count(&o, "count", n);
-    json_end(&o, '}');
-    return HUB_OK;
+}
+
+static enum hub_rc list_apps(struct call *call)
+{
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = page_after(&page);
+    if (rc == HUB_OK && page.last_n != 0 && page.last_n != 4) {
+        rc = page_bad_cursor(call);
+    }
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "apps");
+        put_apps(&page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+    }
+    page_close(&page);
+    return rc;
 }
 
 static enum hub_rc get_app(struct call *call)
@@ -768,7 +824,7 @@ static enum hub_rc get_app(struct call *call)
     "sub":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"All tokens of a subject, issued until now or issued_before."}, \
     "issued_before":{"type":["string","null"],"format":"date-time","description":"Alone: all tokens of the app that were issued until then."}, \
     "until":{"type":["string","null"],"format":"date-time","description":"When nothing it hits can be valid any more, so that it may be forgotten; never when left out."}, \
-    "ttl_s":TTL}})
+    "ttl_s":TTL,"reason":SHAPE_REASON}})
 #define REVOKE_ANSWER SCHEMA({"allOf":[{"type":"object","properties":{"revoked":{"type":"boolean"}}},REF_REVOCATION]})
 #define WHOAMI_ANSWER SCHEMA({"type":"object","required":["sub","role","app","kind"],"properties":{ \
     "sub":{"type":"string"},"role":{"type":"string"},"app":{"type":"string"}, \
@@ -792,13 +848,14 @@ static enum hub_rc get_app(struct call *call)
     "admin_key":{"type":"string","description":"An API key of its first admin, shown this once."}, \
     "admin_key_id":{"type":"string"}}},REF_APP]})
 #define APP_UPDATE_PARAMS SCHEMA({"type":"object","required":["id"],"properties":{ \
-    "id":APP_ID,"enabled":{"type":["boolean","null"]},"name":{"type":["string","null"],"maxLength":128},"limits":LIMITS}})
+    "id":APP_ID,"enabled":{"type":["boolean","null"]},"name":{"type":["string","null"],"maxLength":128},"limits":LIMITS,"reason":SHAPE_REASON}})
 
 static const struct operation rows[] = {
     { .name = "auth.mint", .summary = "Mint a token",
-      .needs = ROLE_VIEWER, .flags = OPERATION_BODY,
+      .needs = ROLE_VIEWER, .flags = OPERATION_CREATES | OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens", 201, STYLE_PROBLEM, false}},
-      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER, .query = mint },
+      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER, .query = mint,
+      .kind = &command_remember, .prepare = mint_prepare, .answer = mint_answer },
     { .name = "auth.revoke", .summary = "Revoke a token, a subject's tokens, or all issued before a time",
       .needs = ROLE_OPERATOR, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens/revoke", 200, STYLE_PROBLEM, false}},
@@ -807,8 +864,8 @@ static const struct operation rows[] = {
     { .name = "auth.revocations", .summary = "What is revoked",
       .needs = ROLE_OPERATOR,
       .routes = {{METHOD_GET, "/api/v1/auth/revocations", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":{"type":"integer","minimum":0,"maximum":1048576,"description":"The next_cursor of the page before."}}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"revocations":{"type":"array","items":REF_REVOCATION},"count":SHAPE_COUNT,"next_cursor":{"type":["integer","null"]}}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"revocations":{"type":"array","items":REF_REVOCATION},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_revocations },
     { .name = "auth.whoami", .summary = "Who the hub takes the caller for",
       .needs = ROLE_GUEST,
@@ -828,7 +885,7 @@ static const struct operation rows[] = {
     { .name = "auth.keys.revoke", .summary = "Revoke an API key; its connections close within a second",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_DELETE, "/api/v1/auth/keys/{id}", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}),
+      .params = SCHEMA({"type":"object","required":["id"],"properties":{"id":{"type":"string"},"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"id":KEY_ID,"revoked":{"type":"boolean"},"revoked_at":SHAPE_TIME}}),
       .kind = &command_key_revoke, .prepare = key_revoke_prepare, .answer = key_revoke_answer },
     { .name = "auth.jwks", .summary = "The public keys that tokens are verified with (RFC 7517)",
@@ -841,6 +898,7 @@ static const struct operation rows[] = {
     { .name = "auth.rotate", .summary = "Sign with a new key; the one before verifies on for its overlap",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_POST, "/api/v1/auth/signing-keys/rotate", 200, STYLE_PROBLEM, false}},
+      .params = SCHEMA({"type":"object","properties":{"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"kid":{"type":"string"},"previous_kid":{"type":"string"},"rotated_at":SHAPE_TIME,"previous_verifies_until":SHAPE_TIME}}),
       .kind = &command_signing_rotate, .prepare = rotate_prepare, .answer = rotate_answer },
     { .name = "apps.create", .summary = "Make an app, a tenant of its own, with its first admin's key",
@@ -851,7 +909,8 @@ static const struct operation rows[] = {
     { .name = "apps.list", .summary = "The apps that the caller rules",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_GET, "/api/v1/apps", 200, STYLE_PROBLEM, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"apps":{"type":"array","items":REF_APP},"count":SHAPE_COUNT}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"apps":{"type":"array","items":REF_APP},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_apps },
     { .name = "apps.get", .summary = "One app",
       .needs = ROLE_ADMIN,

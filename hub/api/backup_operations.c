@@ -1,10 +1,12 @@
 /* Backups: begun here, made by a thread of their own (hub/core/backups.c). */
-#include "hub/api/answer.h"
+#include "hub/api/pages.h"
 #include "hub/api/schema_text.h"
 #include "hub/api/tables.h"
 #include "hub/core/backups.h"
 
 #include <stdio.h>
+
+enum { LIST_DEFAULT = 1000 };
 
 static void put_result(struct json_out *o, const struct backup_result *r)
 {
@@ -16,62 +18,110 @@ static void put_result(struct json_out *o, const struct backup_result *r)
     json_end(o, '}');
 }
 
-/* A query as far as the writer is concerned: a backup only reads the store. All apps are in it, so
- * it is no affair of one of them. */
-static enum hub_rc create_query(struct call *call)
+static void name_of(const struct call *call, char out[BACKUP_NAME_MAX + 1])
 {
-    char made[BACKUP_NAME_MAX + 1];
     const char *name = call_str(call, "name");
-    enum hub_rc rc = call_demand_hub_admin(call);
-    if (rc != HUB_OK) {
-        return rc;
+    if (name) {
+        (void)snprintf(out, BACKUP_NAME_MAX + 1, "%s", name);
+    } else {
+        (void)snprintf(out, BACKUP_NAME_MAX + 1, "backup-%lld", (long long)call->now_ms);
     }
-    if (!name) {
-        snprintf(made, sizeof made, "backup-%lld", (long long)call->now_ms);
-        name = made;
-    }
-    if (!backups_start(call->io->hub->backups, name, call->now_ms)) {
-        return call_fail(call, HUB_CONFLICT, "A backup is under way");
-    }
+}
+
+static void put_begun(struct call *call, const char *name)
+{
     struct json_out o = answer_begin(call);
     put_str(&o, "name", name);
     put_str(&o, "state", "running");
     json_end(&o, '}');
+}
+
+static enum hub_rc begin(struct call *call, const char *name)
+{
+    if (!backups_start(call->io->hub->backups, name, call->now_ms)) {
+        return call_fail(call, HUB_CONFLICT, "A backup is under way");
+    }
+    put_begun(call, name);
+    return HUB_OK;
+}
+
+/* A query as far as the writer is concerned: a backup only reads the store. All apps are in it, so
+ * it is no affair of one of them. */
+static enum hub_rc create_query(struct call *call)
+{
+    char name[BACKUP_NAME_MAX + 1];
+    enum hub_rc rc = call_demand_hub_admin(call);
+    name_of(call, name);
+    return rc == HUB_OK ? begin(call, name) : rc;
+}
+
+/* With a key the writer remembers the name, and nothing is begun before that. */
+static enum hub_rc create_prepare(struct call *call, struct buf *body)
+{
+    char name[BACKUP_NAME_MAX + 1];
+    enum hub_rc rc = call_demand_hub_admin(call);
+    name_of(call, name);
+    buf_add_str(body, name);
+    return rc;
+}
+
+/* Asked again, there is nothing to do; unless the first time there was another under way. */
+static enum hub_rc create_answer(struct call *call, const struct command *command,
+                                 struct slice reply)
+{
+    char name[BACKUP_NAME_MAX + 1] = "";
+    memcpy(name, reply.p, reply.n < sizeof name ? reply.n : sizeof name - 1);
+    if (!(command->flags & COMMAND_REPLAYED) || !backups_have(call->io->hub->backups, name)) {
+        return begin(call, name);
+    }
+    put_begun(call, name);
     return HUB_OK;
 }
 
 static enum hub_rc list_query(struct call *call)
 {
+    struct page page;
     const struct backups *backups = call->io->hub->backups;
-    bool running = backups_running(backups);
+    bool running = backups_running(backups); /* before the results: one may have just ended */
+    const struct backup_result *r = backups_last(backups);
     enum hub_rc rc = call_demand_hub_admin(call);
+    if (rc == HUB_OK) {
+        rc = page_open(&page, call, LIST_DEFAULT);
+    }
     if (rc != HUB_OK) {
         return rc;
     }
-    struct json_out o = answer_begin(call);
-    put_bool(&o, "running", running);
-    json_key(&o, "backups");
-    json_begin(&o, '[');
-    for (const struct backup_result *r = backups_last(backups); r; r = r->before) {
-        put_result(&o, r);
+    rc = page_from(&page, r ? r->number : 0);
+    if (rc == HUB_OK) {
+        page.o = answer_begin(call);
+        put_bool(&page.o, "running", running);
+        page_list(&page, "backups");
+        for (; r && (r->number > page.from || page_takes(&page, r->number)); r = r->before) {
+            if (r->number <= page.from) {
+                put_result(&page.o, r);
+            }
+        }
+        page_list_end(&page);
+        json_end(&page.o, '}');
     }
-    json_end(&o, ']');
-    json_end(&o, '}');
-    return HUB_OK;
+    page_close(&page);
+    return rc;
 }
 
 /* clang-format off */
 static const struct operation rows[] = {
     { .name = "backups.create", .summary = "Begin a backup of the whole hub in its data folder",
-      .needs = ROLE_ADMIN,
+      .needs = ROLE_ADMIN, .flags = OPERATION_CREATES,
       .routes = { { METHOD_POST, "/api/v1/admin/backups", 202, STYLE_PROBLEM, false } },
       .params = SCHEMA({"type":"object","properties":{"name":{"type":"string","pattern":"^[A-Za-z0-9_-]{1,64}$","description":"Of its folder below backups; made from the time when left out."}}}),
       .answer_schema = SCHEMA({"type":"object","required":["status","name","state"],"properties":{"status":SHAPE_SUCCESS,"name":{"type":"string"},"state":{"const":"running"}}}),
-      .query = create_query },
+      .query = create_query,
+      .kind = &command_remember, .prepare = create_prepare, .answer = create_answer },
     { .name = "backups.list", .summary = "The backups that were made since the hub started, newest first",
       .needs = ROLE_ADMIN,
       .routes = { { METHOD_GET, "/api/v1/admin/backups", 200, STYLE_PROBLEM, false } },
-      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}}}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_query },
 };
 /* clang-format on */

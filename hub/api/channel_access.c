@@ -3,6 +3,7 @@
 #include "channels/json_scan.h"
 #include "channels/presence.h"
 #include "channels/replay.h"
+#include "hub/api/pages.h"
 
 #include <stdlib.h>
 
@@ -294,11 +295,13 @@ enum hub_rc channel_history(struct io *io, uint32_t app, const struct history_qu
     store_release(io->reader);
     /* What to ask with next: `since` going forward, `before` going back. */
     json_key(o, "next");
-    if (more) {
-        json_u64(o, q->reverse ? page.next + 1 : page.next - 1);
+    uint64_t next = !more ? 0 : q->reverse ? page.next + 1 : page.next - 1;
+    if (next) {
+        json_u64(o, next);
     } else {
         json_put_null(o);
     }
+    put_next_cursor(o, next);
     return HUB_OK;
 }
 
@@ -330,22 +333,29 @@ static bool put_member(void *ctx, const struct presence_view *member)
     return true;
 }
 
-void channel_members_in(struct store_view *view, uint64_t channel, struct slice after,
-                        uint32_t limit, struct json_out *o)
+static void put_members(struct store_view *view, uint64_t channel, struct slice after,
+                        struct members_page *page)
 {
-    struct members_page page = {.o = o, .left = limit};
+    struct json_out *o = page->o;
     json_key(o, "count");
     json_u64(o, channel ? presence_count(view, channel) : 0);
     json_key(o, "members");
     json_begin(o, '[');
     if (channel) {
-        (void)presence_list(view, channel, after, put_member, &page);
+        (void)presence_list(view, channel, after, put_member, page);
     }
     json_end(o, ']');
-    if (page.more) {
+    if (page->more) {
         json_key(o, "next");
-        json_escaped(o, buf_slice(&page.last));
+        json_escaped(o, buf_slice(&page->last));
     }
+}
+
+void channel_members_in(struct store_view *view, uint64_t channel, struct slice after,
+                        uint32_t limit, struct json_out *o)
+{
+    struct members_page page = {.o = o, .left = limit};
+    put_members(view, channel, after, &page);
     buf_done(&page.last);
 }
 
@@ -362,7 +372,15 @@ enum hub_rc channel_members(struct io *io, uint32_t app, struct slice channel, s
         store_release(io->reader);
         return hub_rc_of_store(rc);
     }
-    channel_members_in(view, found.channel, after, limit, o);
+    struct members_page page = {.o = o, .left = limit};
+    put_members(view, found.channel, after, &page);
+    json_key(o, "next_cursor");
+    if (page.more) {
+        json_escaped(o, buf_slice(&page.last));
+    } else {
+        json_put_null(o);
+    }
+    buf_done(&page.last);
     store_release(io->reader);
     return HUB_OK;
 }

@@ -49,12 +49,12 @@ struct history_query {
     uint32_t limit;  /* 1..1000 */
     bool reverse;    /* newest first */
 };
-/* Writes "channel", "epoch", "first", "offset" (the last), "events" and "next" into the object
- * begun in o. */
+/* Writes "channel", "epoch", "first", "offset" (the last), "events", "next" and
+ * "next_cursor" into the object begun in o. */
 enum hub_rc channel_history(struct io *io, uint32_t app, const struct history_query *query,
                             struct json_out *o);
-/* "members", "count" and "next" into the object begun in o. after: a member's id, empty to begin.
- */
+/* "members", "count", "next" and "next_cursor" into the object begun in o. after: a member's id,
+ * empty to begin. */
 enum hub_rc channel_members(struct io *io, uint32_t app, struct slice channel, struct slice after,
                             uint32_t limit, struct json_out *o);
 /* "members" of at most limit, "count", in a view that is already there. */

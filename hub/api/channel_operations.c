@@ -2,6 +2,7 @@
  */
 #define _GNU_SOURCE /* memmem */
 #include "hub/api/channel_access.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "auth/digest.h"
 #include "channels/json_scan.h"
@@ -402,7 +403,7 @@ static enum hub_rc get_query(struct call *call)
                                   : hub_rc_of_store(src);
 }
 
-enum { LIST_LOOKS_MAX = 20000 };
+enum { LIST_LOOKS_MAX = 20000, NAMESPACES_DEFAULT = 1000 };
 
 /* Newest first. A page looks at a bounded number of channels, so one may come back short with a
  * cursor. */
@@ -478,50 +479,63 @@ static enum hub_rc members_query(struct call *call)
     return rc;
 }
 
+/* A cursor is the `since` or, going back, the `before` of the next page. */
+static enum hub_rc history_of(struct call *call, struct history_query *out)
+{
+    struct slice cursor = call_text(call, "cursor");
+    uint64_t at;
+    *out = (struct history_query){.channel = call_text(call, "channel"),
+                                  .since = (uint64_t)call_int(call, "since", 0),
+                                  .before = (uint64_t)call_int(call, "before", 0),
+                                  .limit = (uint32_t)call_int(call, "limit", 100),
+                                  .reverse = call_bool(call, "reverse", false)};
+    if (cursor.n) {
+        if (!page_number(cursor, &at)) {
+            return page_bad_cursor(call);
+        }
+        *(out->reverse ? &out->before : &out->since) = at;
+    }
+    return may(call, RIGHT_HISTORY, out->channel);
+}
+
+static enum hub_rc history_put(struct call *call, const struct history_query *q)
+{
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    enum hub_rc rc = channel_history(call->io, call->who->app, q, &o);
+    json_end(&o, '}');
+    return rc;
+}
+
 static enum hub_rc history_query(struct call *call)
 {
-    struct history_query q = {.channel = call_text(call, "channel"),
-                              .since = (uint64_t)call_int(call, "since", 0),
-                              .before = (uint64_t)call_int(call, "before", 0),
-                              .limit = (uint32_t)call_int(call, "limit", 100),
-                              .reverse = call_bool(call, "reverse", false)};
-    enum hub_rc rc = may(call, RIGHT_HISTORY, q.channel);
-    if (rc == HUB_OK) {
-        struct json_out o = json_out_to(call->out);
-        json_begin(&o, '{');
-        rc = channel_history(call->io, call->who->app, &q, &o);
-        json_end(&o, '}');
-    }
-    return rc;
+    struct history_query q;
+    enum hub_rc rc = history_of(call, &q);
+    return rc == HUB_OK ? history_put(call, &q) : rc;
 }
 
 /* Long poll (native-protocol.md section 6): what is there after `since`, or, when that is nothing,
  * what comes within `wait` seconds. */
 static enum hub_rc poll_query(struct call *call)
 {
-    struct slice name = call_text(call, "channel");
-    enum hub_rc rc = may(call, RIGHT_HISTORY, name);
-    if (rc == HUB_OK && io_options(call->io, call->who->app, name)->delivery == NS_LIVE) {
+    struct history_query q;
+    enum hub_rc rc = history_of(call, &q);
+    if (rc == HUB_OK && io_options(call->io, call->who->app, q.channel)->delivery == NS_LIVE) {
         rc = call_fail(call, HUB_INVALID,
                        "a live channel keeps nothing to poll for: subscribe over WebSocket");
     }
     if (rc == HUB_OK) {
-        rc = history_query(call);
+        rc = history_put(call, &q);
     }
     if (rc == HUB_OK && memmem(call->out->p, call->out->n, "\"events\":[]", 11)) {
         call->wait.ms = (int64_t)(call_number(call, "wait", 0) * 1000);
-        memcpy(call->wait.channel, name.p, name.n); /* a valid name, zeroed behind it */
-        call->wait.since = (uint64_t)call_int(call, "since", 0);
+        memcpy(call->wait.channel, q.channel.p, q.channel.n); /* a valid name, zeroed behind it */
+        call->wait.since = q.since;
     }
     return rc;
 }
 
 /* ---- namespaces ---- */
-
-struct each {
-    struct json_out *o;
-    uint32_t app;
-};
 
 static void put_namespace(struct json_out *o, struct slice ns,
                           const struct namespace_options *options)
@@ -536,30 +550,89 @@ static void put_namespace(struct json_out *o, struct slice ns,
     json_end(o, '}');
 }
 
-static bool put_each(void *ctx, uint32_t app, struct slice ns,
-                     const struct namespace_options *options)
+/* They come in the order they were made, which one that is made anew changes: pages go by name. */
+enum { NAMESPACE_KEY_BYTES_MAX = NAMESPACE_BYTES_MAX + 5 };
+
+struct namespace_row {
+    /* Name, NUL, app: the hub's own of a name is first. Zeros behind it. */
+    uint8_t key[NAMESPACE_KEY_BYTES_MAX];
+    uint8_t key_n;
+    struct slice name;
+    const struct namespace_options *options;
+};
+
+struct namespace_rows {
+    struct namespace_row *list;
+    size_t n, cap;
+    uint32_t app;
+};
+
+static int by_key(const void *a, const void *b)
 {
-    struct each *e = ctx;
-    if (app == 0 || app == e->app) {
-        put_namespace(e->o, ns, options);
+    const struct namespace_row *x = a, *y = b;
+    return memcmp(x->key, y->key, sizeof x->key);
+}
+
+static bool gather(void *ctx, uint32_t app, struct slice ns,
+                   const struct namespace_options *options)
+{
+    struct namespace_rows *rows = ctx;
+    if (app != 0 && app != rows->app) {
+        return true;
     }
+    if (rows->n == rows->cap) {
+        rows->cap = rows->cap ? 2 * rows->cap : 64;
+        rows->list = xrealloc(rows->list, rows->cap * sizeof *rows->list);
+    }
+    struct namespace_row *row = &rows->list[rows->n++];
+    *row = (struct namespace_row){.key_n = (uint8_t)(ns.n + 5), .name = ns, .options = options};
+    memcpy(row->key, ns.p, ns.n);
+    be32_put(row->key + ns.n + 1, app);
     return true;
+}
+
+static void put_namespaces(struct page *page)
+{
+    struct namespace_rows rows = {.app = page->call->who->app};
+    uint8_t after[NAMESPACE_KEY_BYTES_MAX] = {0};
+    memcpy(after, page->last, page->last_n < sizeof after ? page->last_n : sizeof after);
+    namespaces_each(page->call->io->namespaces, gather, &rows);
+    if (rows.n) {
+        qsort(rows.list, rows.n, sizeof *rows.list, by_key);
+    }
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct namespace_row *row = &rows.list[i];
+        if (memcmp(row->key, after, sizeof after) <= 0) {
+            continue;
+        }
+        if (!page_takes_key(page, slice_of(row->key, row->key_n))) {
+            break;
+        }
+        put_namespace(&page->o, row->name, row->options);
+    }
+    free(rows.list);
 }
 
 static enum hub_rc namespaces_query(struct call *call)
 {
-    struct json_out o = json_out_to(call->out);
-    struct each e = {.o = &o, .app = call->who->app};
-    json_begin(&o, '{');
-    json_key(&o, "namespaces");
-    json_begin(&o, '[');
-    namespaces_each(call->io->namespaces, put_each, &e);
-    json_end(&o, ']');
-    json_key(&o, "default");
-    namespace_options_json(namespace_of(call->io->namespaces, call->who->app, slice_of(NULL, 0)),
-                           &o);
-    json_end(&o, '}');
-    return HUB_OK;
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, NAMESPACES_DEFAULT);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = page_after(&page);
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "namespaces");
+        put_namespaces(&page);
+        page_list_end(&page);
+        json_key(&page.o, "default");
+        namespace_options_json(
+            namespace_of(call->io->namespaces, call->who->app, slice_of(NULL, 0)), &page.o);
+        json_end(&page.o, '}');
+    }
+    page_close(&page);
+    return rc;
 }
 
 static enum hub_rc namespace_query(struct call *call)
@@ -645,12 +718,14 @@ static enum hub_rc namespace_drop_prepare(struct call *call, struct buf *body)
     "\"conflate\":{\"type\":\"string\",\"maxLength\":200}," \
     "\"echo\":{\"type\":\"boolean\"}," \
     "\"headers\":{\"type\":\"object\"}"
+#define CURSOR "\"cursor\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512,\"description\":\"The next_cursor of the page before.\"}"
+#define NEXT_CURSOR "\"next_cursor\":{\"type\":[\"string\",\"null\"]}"
 #define LIMIT "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}"
 #define NAMESPACE "\"namespace\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}"
 #define OPTION "{\"type\":[\"string\",\"number\",\"boolean\"]}"
 #define PUBLISHED "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"offset\":{\"type\":\"integer\"},\"epoch\":{\"type\":\"string\"},\"duplicate\":{\"type\":\"boolean\"}},\"required\":[\"channel\"]}"
 #define CHANNEL_VIEW "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"namespace\":{\"type\":\"string\"},\"delivery\":{\"enum\":[\"live\",\"durable\"]},\"epoch\":{\"type\":\"string\"},\"first\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"},\"members_count\":{\"type\":\"integer\"},\"created_at\":{\"type\":\"string\"}}}"
-#define HISTORY "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"epoch\":{\"type\":\"string\"},\"first\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"},\"events\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"next\":{\"type\":[\"integer\",\"null\"]}}}"
+#define HISTORY "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"epoch\":{\"type\":\"string\"},\"first\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"},\"events\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"next\":{\"type\":[\"integer\",\"null\"]}," NEXT_CURSOR "}}"
 
 static const struct operation rows[] = {
     { .name = "channels.publish", .summary = "Publish an event; answered when it is on disk",
@@ -680,24 +755,25 @@ static const struct operation rows[] = {
     { .name = "channels.members", .summary = "Who is present in a channel",
       .needs = ROLE_GUEST,
       .routes = { { METHOD_GET, "/api/v1/channels/{channel}/members", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL "," LIMIT ",\"cursor\":{\"type\":\"string\",\"maxLength\":512}},\"required\":[\"channel\"]}",
-      .answer_schema = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"count\":{\"type\":\"integer\"},\"members\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"next\":{\"type\":\"string\"}}}",
+      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL "," LIMIT "," CURSOR "},\"required\":[\"channel\"]}",
+      .answer_schema = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"count\":{\"type\":\"integer\"},\"members\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},\"next\":{\"type\":\"string\"}," NEXT_CURSOR "}}",
       .query = members_query },
     { .name = "channels.history", .summary = "What a channel keeps, oldest first or newest first",
       .needs = ROLE_GUEST,
       .routes = { { METHOD_GET, "/api/v1/channels/{channel}/history", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"since\":{\"type\":\"integer\",\"minimum\":0,\"description\":\"events after this offset\"},\"before\":{\"type\":\"integer\",\"minimum\":0},\"reverse\":{\"type\":\"boolean\"}," LIMIT "},\"required\":[\"channel\"]}",
+      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"since\":{\"type\":\"integer\",\"minimum\":0,\"description\":\"events after this offset\"},\"before\":{\"type\":\"integer\",\"minimum\":0},\"reverse\":{\"type\":\"boolean\"}," LIMIT "," CURSOR "},\"required\":[\"channel\"]}",
       .answer_schema = HISTORY,
       .query = history_query },
     { .name = "channels.poll", .summary = "Events after an offset, waiting for them when there are none",
       .needs = ROLE_GUEST,
       .routes = { { METHOD_GET, "/api/v1/channels/{channel}/events", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"since\":{\"type\":\"integer\",\"minimum\":0},\"wait\":{\"type\":\"number\",\"minimum\":0,\"maximum\":60,\"description\":\"seconds\"}," LIMIT "},\"required\":[\"channel\"]}",
+      .params = "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"since\":{\"type\":\"integer\",\"minimum\":0},\"wait\":{\"type\":\"number\",\"minimum\":0,\"maximum\":60,\"description\":\"seconds\"}," LIMIT "," CURSOR "},\"required\":[\"channel\"]}",
       .answer_schema = HISTORY,
       .query = poll_query },
     { .name = "namespaces.list", .summary = "Namespaces with options of their own, and the default",
       .needs = ROLE_VIEWER,
       .routes = { { METHOD_GET, "/api/v1/namespaces", 200, STYLE_PROBLEM, false } },
+      .params = "{\"type\":\"object\",\"properties\":{\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":1000}," CURSOR "}}",
       .query = namespaces_query },
     { .name = "namespaces.get", .summary = "The options in force for a namespace",
       .needs = ROLE_VIEWER,

@@ -4,8 +4,8 @@
  */
 #include "auth/base64url.h"
 #include "channels/replay.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/consensus/module.h"
 
@@ -43,6 +43,18 @@ static struct slice option_at(const struct round *r, int at)
     return at >= 0 ? option : slice_of(NULL, 0);
 }
 
+static struct slice chair_of(const struct round *r)
+{
+    struct slice rest = r->seats;
+    struct round_seat seat = {0};
+    while (r->chair != TALLY_NOBODY && round_seat_next(&rest, &seat)) {
+        if (seat.seat == r->chair) {
+            return seat.id;
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
 static void put_terms(struct json_out *o, const struct round *r)
 {
     put_str(o, "rule", tally_rule_name(r->terms.rule));
@@ -50,6 +62,7 @@ static void put_terms(struct json_out *o, const struct round *r)
     put_fraction(o, "threshold", "", &r->terms.threshold);
     put_fraction(o, "quorum", r->terms.quorum_exceeds ? ">" : ">=", &r->terms.quorum);
     put_str(o, "tie", tally_tie_name(r->terms.tie));
+    put_text_or_null(o, "chair", chair_of(r));
     put_bool(o, "revote", r->revote);
     put_bool(o, "early_close", r->early_close);
     put_str(o, "visibility", r->open_ballots ? "open" : "sealed");
@@ -238,48 +251,35 @@ static bool wanted(const struct call *call, const struct round *r, const struct 
            (!reference.n || slice_equal(reference, r->reference));
 }
 
-static enum hub_rc list_put(struct call *call, struct store_view *view, uint64_t from)
+static enum hub_rc list_one(struct page *page, uint32_t number)
 {
-    struct asker asker = asker_of(call->who);
-    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0;
-    uint64_t last = from > ROWS_LOOKED_MAX ? from - ROWS_LOOKED_MAX : 0, number = from;
-    struct json_out o = json_out_to(call->out);
-    json_begin(&o, '{');
-    json_key(&o, "rounds");
-    json_begin(&o, '[');
-    for (; number > last && n < limit; number--) {
-        struct round r;
-        enum store_rc rc = round_get(view, (uint32_t)number, &r);
-        if (rc != STORE_OK) {
-            return hub_rc_of_store(rc);
-        }
-        if (wanted(call, &r, &asker)) {
-            json_begin(&o, '{');
-            put_summary(&o, &r);
-            json_end(&o, '}');
-            n++;
-        }
+    struct round r;
+    enum store_rc rc = round_get(page->view, number, &r);
+    if (rc == STORE_OK && wanted(page->call, &r, &page->asker)) {
+        json_begin(&page->o, '{');
+        put_summary(&page->o, &r);
+        json_end(&page->o, '}');
+        page->n++;
     }
-    json_end(&o, ']');
-    put_count(&o, "count", n);
-    put_next_cursor(&o, number);
-    json_end(&o, '}');
-    return HUB_OK;
+    return hub_rc_of_store(rc);
 }
 
 static enum hub_rc list(struct call *call)
 {
-    struct store_view *view;
-    uint64_t from;
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = page_from(call, round_newest(view), &from);
+    rc = page_from(&page, round_newest(page.view));
     if (rc == HUB_OK) {
-        rc = list_put(call, view, from);
+        json_begin(&page.o, '{');
+        page_list(&page, "rounds");
+        rc = page_walk(&page, ROWS_LOOKED_MAX, list_one);
+        page_list_end(&page);
+        json_end(&page.o, '}');
     }
-    store_release(call->io->reader);
+    page_close(&page);
     return rc;
 }
 
@@ -693,7 +693,7 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "voter":{"type":"string"},"ballot":{"enum":["taken","unchanged","replaced","voided"]},"equivocation":{"type":"boolean"}, \
     "version":{"type":"integer"},"round_status":{"type":"string"},"at":SHAPE_TIME}})
 #define ROUND_SUMMARY "round_id":{"type":"string"},"reference":{"type":["string","null"]},"question":{"type":"string"},"options":{"type":"array","items":{"type":"string"}}, \
-    "rule":{"type":"string"},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]},"stop_reason":{"type":["string","null"]},"owner":{"type":"string"}, \
+    "rule":{"type":"string"},"chair":{"type":["string","null"]},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]},"stop_reason":{"type":["string","null"]},"owner":{"type":"string"}, \
     "opened_at":SHAPE_TIME,"deadline":SHAPE_TIME,"closed_at":SHAPE_TIME_OR_NULL,"seats":SHAPE_COUNT,"voted":SHAPE_COUNT,"winner":{"type":["string","null"]}, \
     "confidence_score":{"type":"number"},"runoff_of":{"type":["string","null"]},"runoff":{"type":["string","null"]}
 #define ROUND_ANSWER SCHEMA({"type":"object","required":["round_id","question","status","electorate"],"properties":{ROUND_SUMMARY, \

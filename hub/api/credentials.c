@@ -14,6 +14,12 @@ enum token_rc call_sign(struct call *call, struct principal_spec *spec, char out
     call->io->draw(random, sizeof random);
     uuid_v7(call_wall_ms(call), random, out_id);
     spec->id = slice_str(out_id);
+    return call_sign_again(call, spec, out_token);
+}
+
+enum token_rc call_sign_again(const struct call *call, const struct principal_spec *spec,
+                              struct buf *out_token)
+{
     struct token_claims claims = {.issuer = slice_str(TOKEN_AUDIENCE),
                                   .subject = spec->subject,
                                   .app_id = spec->app_id,

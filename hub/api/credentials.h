@@ -17,6 +17,11 @@ int64_t call_wall_ms(const struct call *call);
 enum token_rc call_sign(struct call *call, struct principal_spec *spec, char out_id[UUID_CHARS + 1],
                         struct buf *out_token);
 
+/* The same token again, for a principal with that id: a signature of Ed25519 follows from key and
+ * text, so while the hub signs with that key the token is the same to the letter. */
+enum token_rc call_sign_again(const struct call *call, const struct principal_spec *spec,
+                              struct buf *out_token);
+
 void call_seal(struct call *call, struct slice clear, struct buf *out);
 /* Shows what was sealed, as the value of that name; false: it was not sealed by this hub. */
 bool put_sealed(struct json_out *o, const struct call *call, const char *name, struct slice sealed);

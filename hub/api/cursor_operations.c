@@ -1,7 +1,7 @@
 /* The named cursors of a channel: where each stands, and removing one (docs/messages.md). */
-#include "hub/api/answer.h"
 #include "hub/api/channel_access.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/core/cursor_commands.h"
 
@@ -24,43 +24,36 @@ static void put_cursor(struct json_out *o, const struct call *call, const struct
     json_end(o, '}');
 }
 
-/* Numbers are dense and few: a page is a run of rows, of which those of the channel are shown. */
-static enum hub_rc list_put(struct call *call, struct store_view *view, uint32_t after)
+/* Numbers are dense and few: a page is a run of rows, of which those of the channel are shown. Its
+ * cursor is the last one looked at. */
+static enum store_rc list_rows(struct page *page, struct slice channel)
 {
-    struct slice channel = call_text(call, "channel"), key, value;
-    size_t limit = (size_t)call_int(call, "limit", LIST_DEFAULT), n = 0, looked = 0;
-    uint32_t last = after;
+    struct slice key, value;
+    uint64_t looked = 0;
     uint8_t from[4];
     struct store_cursor *cursor;
-    struct json_out o = json_out_to(call->out);
-    be32_put(from, after + 1);
-    enum store_rc rc = store_cursor_open(view, TABLE_CURSOR, &cursor);
+    be32_put(from, (uint32_t)page->from + 1);
+    enum store_rc rc = store_cursor_open(page->view, TABLE_CURSOR, &cursor);
     if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
+        return rc;
     }
-    json_begin(&o, '{');
-    put_text(&o, "channel", channel);
-    json_key(&o, "cursors");
-    json_begin(&o, '[');
     rc = store_cursor_seek(cursor, slice_of(from, 4), &key, &value);
-    for (; rc == STORE_OK && n < limit && looked < ROWS_LOOKED_MAX;
+    for (; rc == STORE_OK && page->n < page->limit && looked < ROWS_LOOKED_MAX;
          rc = store_cursor_next(cursor, &key, &value), looked++) {
         struct cursor_row row;
         if (!cursor_row_get(value, &row)) {
             rc = STORE_DAMAGED;
             break;
         }
-        last = row.number;
-        if (row.app == call->who->app && slice_equal(row.channel, channel)) {
-            put_cursor(&o, call, &row);
-            n++;
+        page->next = row.number;
+        if (row.app == page->call->who->app && slice_equal(row.channel, channel)) {
+            put_cursor(&page->o, page->call, &row);
+            page->n++;
         }
     }
     store_cursor_close(cursor);
-    json_end(&o, ']');
-    put_next_cursor(&o, rc == STORE_OK ? last : 0);
-    json_end(&o, '}');
-    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    page->next = rc == STORE_OK ? page->next : 0;
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
 static enum hub_rc may_look(struct call *call)
@@ -71,20 +64,27 @@ static enum hub_rc may_look(struct call *call)
 
 static enum hub_rc list(struct call *call)
 {
-    struct store_view *view;
-    uint64_t after = 0;
+    struct page page;
+    struct slice channel = call_text(call, "channel");
     enum hub_rc rc = may_look(call);
-    if (rc == HUB_OK && call_text(call, "cursor").n) {
-        rc = page_from(call, UINT32_MAX - 1, &after);
-    }
     if (rc == HUB_OK) {
-        rc = call_snapshot(call, &view);
+        rc = page_open(&page, call, LIST_DEFAULT);
     }
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = list_put(call, view, (uint32_t)after);
-    store_release(call->io->reader);
+    if (call_text(call, "cursor").n) {
+        rc = page_from(&page, UINT32_MAX - 1);
+    }
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        put_text(&page.o, "channel", channel);
+        page_list(&page, "cursors");
+        rc = hub_rc_of_store(list_rows(&page, channel));
+        page_list_end(&page);
+        json_end(&page.o, '}');
+    }
+    page_close(&page);
     return rc;
 }
 
@@ -126,7 +126,7 @@ static const struct operation rows[] = {
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/api/v1/channels/{channel}/cursors", 200, STYLE_PROBLEM, false}},
       .params = SCHEMA({"type":"object","required":["channel"],"properties":{"channel":CHANNEL,"limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"cursor":SHAPE_CURSOR}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"channel":{"type":"string"},"cursors":{"type":"array","items":CURSOR_SHAPE},"next_cursor":SHAPE_NEXT_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"channel":{"type":"string"},"cursors":{"type":"array","items":CURSOR_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list },
     { .name = "channels.cursor_delete", .summary = "Remove a named cursor that nobody is attached to",
       .needs = ROLE_OPERATOR,

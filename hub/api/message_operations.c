@@ -1,8 +1,8 @@
 /* Messages between agents: rest-contract.md section 3, semantics.md section 5. Sending and
  * answering are commands; history and one message are read from a snapshot. */
 #include "hub/api/agent_view.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/messages/module.h"
 
@@ -260,11 +260,9 @@ static void put_message_members(struct json_out *o, const struct message *m, str
 }
 
 struct history {
-    struct call *call;
-    struct store_view *view;
-    struct json_out *o;
+    struct page page;
     struct slice receiver; /* that was asked for */
-    uint64_t offset, limit, put, total, last;
+    uint64_t offset, total, last;
     bool since; /* from a sequence on, oldest first: a page ends it */
     enum store_rc rc;
 };
@@ -272,8 +270,9 @@ struct history {
 static bool history_one(void *ctx, uint64_t number)
 {
     struct history *h = ctx;
+    struct page *page = &h->page;
     struct message m;
-    h->rc = message_get(h->view, number, &m);
+    h->rc = message_get(page->view, number, &m);
     if (h->rc == STORE_NOT_FOUND) {
         h->rc = STORE_OK;
         return true;
@@ -281,17 +280,18 @@ static bool history_one(void *ctx, uint64_t number)
     if (h->rc != STORE_OK) {
         return false;
     }
-    if (!visible(h->call, h->view, &m)) {
+    if (!visible(page->call, page->view, &m)) {
         return true;
     }
-    if (h->since && h->put == h->limit) {
+    if (h->since && page->n == page->limit) {
         return false;
     }
-    if (h->total++ >= h->offset && h->put < h->limit) {
-        json_begin(h->o, '{');
-        put_message_members(h->o, &m, m.receiver.n ? m.receiver : h->receiver);
-        json_end(h->o, '}');
-        h->put++;
+    h->total++;
+    /* One that came since the first page, or past this one, is counted and no more. */
+    if (number <= page->from && h->total > h->offset && page_takes(page, number)) {
+        json_begin(&page->o, '{');
+        put_message_members(&page->o, &m, m.receiver.n ? m.receiver : h->receiver);
+        json_end(&page->o, '}');
         h->last = number;
     }
     return true;
@@ -312,41 +312,51 @@ static enum message_index index_of(struct call *call, struct slice *out_word)
                         : MESSAGES_OWNER;
 }
 
-static enum hub_rc history(struct call *call)
+static enum hub_rc put_history(struct history *h)
 {
-    struct store_view *view;
+    struct page *page = &h->page;
+    struct call *call = page->call;
     struct slice word;
-    enum hub_rc rc = call_snapshot(call, &view);
+    enum message_index index = index_of(call, &word);
+    enum hub_rc rc = page_from(page, UINT64_MAX);
     if (rc != HUB_OK) {
         return rc;
     }
-    enum message_index index = index_of(call, &word);
-    uint64_t since = (uint64_t)call_int(call, "since_seq", 0);
-    struct json_out o = answer_begin(call);
-    struct history h = {.call = call,
-                        .view = view,
-                        .o = &o,
-                        .receiver = index == MESSAGES_RECIPIENT ? word : slice_of(NULL, 0),
-                        .offset = (uint64_t)call_int(call, "offset", 0),
-                        .limit = (uint64_t)call_int(call, "limit", HISTORY_DEFAULT),
-                        .last = since,
-                        .since = call_json(call, "since_seq") != NULL};
-    json_key(&o, "messages");
-    json_begin(&o, '[');
+    h->receiver = index == MESSAGES_RECIPIENT ? word : slice_of(NULL, 0);
+    page->o = answer_begin(call);
+    page_list(page, "messages");
     enum store_rc src =
-        messages_each(view, index, call->who->app, word, since, !h.since, history_one, &h);
-    json_end(&o, ']');
-    put_count(&o, "count", h.put);
-    put_count(&o, "total", h.total);
-    put_count(&o, "limit", h.limit);
-    put_count(&o, "offset", h.offset);
-    if (h.since) {
-        put_count(&o, "next_since_seq", h.last);
+        messages_each(page->view, index, call->who->app, word, h->last, !h->since, history_one, h);
+    json_end(&page->o, ']');
+    put_count(&page->o, "count", page->n);
+    put_count(&page->o, "total", h->total);
+    put_count(&page->o, "limit", page->limit);
+    put_count(&page->o, "offset", h->offset);
+    if (h->since) {
+        put_count(&page->o, "next_since_seq", h->last);
+    } else {
+        page_put_next(page);
     }
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    store_release(call->io->reader);
-    return hub_rc_of_store(h.rc != STORE_OK ? h.rc : src);
+    put_time(&page->o, "timestamp", call->now_ms);
+    json_end(&page->o, '}');
+    return hub_rc_of_store(h->rc != STORE_OK ? h->rc : src);
+}
+
+static enum hub_rc history(struct call *call)
+{
+    struct history h = {.offset = (uint64_t)call_int(call, "offset", 0),
+                        .last = (uint64_t)call_int(call, "since_seq", 0),
+                        .since = call_json(call, "since_seq") != NULL};
+    if (call_text(call, "cursor").n && (h.since || h.offset)) {
+        return call_fail_field(call, "cursor", "value_error",
+                               "goes without offset and since_seq: it says where already");
+    }
+    enum hub_rc rc = page_open(&h.page, call, HISTORY_DEFAULT);
+    if (rc == HUB_OK) {
+        rc = put_history(&h);
+        page_close(&h.page);
+    }
+    return rc;
 }
 
 static void put_recipients(struct json_out *o, struct store_view *view, const struct message *m,
@@ -469,9 +479,9 @@ static const struct operation rows[] = {
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/messages/history", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":"string","minLength":1,"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":"string","minLength":1,"maxLength":128,"description":"Broadcasts to it included."},
-          "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0},
+          "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0,"description":"Callers of old count; a cursor stays where it is while messages come."},"cursor":SHAPE_CURSOR,
           "since_seq":{"type":"integer","minimum":0,"description":"Only what came after it, oldest first: the next_since_seq of the page before."}}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"total":SHAPE_COUNT,"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),
       .query = history },
     { .name = "messages.get", .summary = "One message, and how it stands with its recipients",
       .needs = ROLE_VIEWER,

@@ -1,8 +1,8 @@
 /* Agent networks: rest-contract.md section 2. What status and optimize say is computed from the
  * executions that there were (network_advice.c). */
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
 #include "hub/api/network_advice.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/api/work_view.h"
 #include "hub/networks/module.h"
@@ -148,54 +148,40 @@ static enum hub_rc delete_answer(struct call *call, const struct command *comman
 
 /* ---- networks.list, networks.get ---- */
 
-struct listing {
-    struct json_out o;
-    struct asker asker;
-    uint64_t left, next;
-};
-
 static bool list_one(void *ctx, const struct network *network)
 {
-    struct listing *l = ctx;
-    if (!asker_sees(&l->asker, network->owner)) {
+    struct page *page = ctx;
+    if (!asker_sees(&page->asker, network->owner)) {
         return true;
     }
-    if (l->left == 0) {
-        l->next = network->number;
+    if (!page_takes(page, network->number)) {
         return false;
     }
-    network_json(&l->o, network);
-    l->left--;
+    network_json(&page->o, network);
     return true;
 }
 
 static enum hub_rc list(struct call *call)
 {
-    struct store_view *view;
-    uint32_t newest;
-    uint64_t from;
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct page page;
+    uint32_t newest = 0;
+    enum hub_rc rc = page_open(&page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = hub_rc_of_store(network_newest(view, &newest));
+    rc = hub_rc_of_store(network_newest(page.view, &newest));
     if (rc == HUB_OK) {
-        rc = page_from(call, newest, &from);
+        rc = page_from(&page, newest);
     }
     if (rc == HUB_OK) {
-        uint64_t limit = (uint64_t)call_int(call, "limit", LIST_DEFAULT);
-        struct listing l = {
-            .o = json_out_to(call->out), .asker = asker_of(call->who), .left = limit};
-        json_begin(&l.o, '{');
-        json_key(&l.o, "networks");
-        json_begin(&l.o, '[');
-        rc = hub_rc_of_store(networks_each(view, call->who->app, (uint32_t)from, list_one, &l));
-        json_end(&l.o, ']');
-        put_count(&l.o, "count", limit - l.left);
-        put_next_cursor(&l.o, l.next);
-        json_end(&l.o, '}');
+        json_begin(&page.o, '{');
+        page_list(&page, "networks");
+        rc = hub_rc_of_store(
+            networks_each(page.view, call->who->app, (uint32_t)page.from, list_one, &page));
+        page_list_end(&page);
+        json_end(&page.o, '}');
     }
-    store_release(call->io->reader);
+    page_close(&page);
     return rc;
 }
 
@@ -276,6 +262,8 @@ static void execution_json(struct json_out *o, struct store_view *view, const st
         json_end(o, '}');
     } else {
         json_put_null(o);
+        json_key(o, "shards");
+        work_parts_json(o, view, w);
     }
     json_end(o, '}');
 }
@@ -308,54 +296,53 @@ static enum hub_rc execute_answer(struct call *call, const struct command *comma
 }
 
 struct executions {
-    struct json_out o;
-    struct store_view *view;
-    const struct network *network;
-    uint64_t left, next;
+    struct page page;
+    struct network network;
 };
 
 static bool list_execution(void *ctx, const struct work *work)
 {
     struct executions *e = ctx;
-    if (e->left == 0) {
-        e->next = work->number;
+    if (!page_takes(&e->page, work->number)) {
         return false;
     }
-    execution_json(&e->o, e->view, e->network, work);
-    e->left--;
+    execution_json(&e->page.o, e->page.view, &e->network, work);
     return true;
 }
 
-static enum hub_rc say_executions(struct call *call, struct store_view *view,
-                                  const struct network *network)
+static enum hub_rc put_executions(struct executions *e)
 {
-    uint64_t newest, from;
-    enum hub_rc rc = hub_rc_of_store(work_newest(view, &newest));
+    struct page *page = &e->page;
+    uint64_t newest = 0;
+    enum hub_rc rc = network_see(page->call, page->view, &e->network);
     if (rc == HUB_OK) {
-        rc = page_from(call, newest, &from);
+        rc = hub_rc_of_store(work_newest(page->view, &newest));
+    }
+    if (rc == HUB_OK) {
+        rc = page_from(page, newest);
     }
     if (rc != HUB_OK) {
         return rc;
     }
-    uint64_t limit = (uint64_t)call_int(call, "limit", LIST_DEFAULT);
-    struct executions e = {
-        .o = json_out_to(call->out), .view = view, .network = network, .left = limit};
-    json_begin(&e.o, '{');
-    put_text(&e.o, "network_id", network->id);
-    json_key(&e.o, "executions");
-    json_begin(&e.o, '[');
-    rc = hub_rc_of_store(works_each(view, network->app, TEAM_NETWORK, network->number, false, from,
-                                    list_execution, &e));
-    json_end(&e.o, ']');
-    put_count(&e.o, "count", limit - e.left);
-    put_next_cursor(&e.o, e.next);
-    json_end(&e.o, '}');
+    json_begin(&page->o, '{');
+    put_text(&page->o, "network_id", e->network.id);
+    page_list(page, "executions");
+    rc = hub_rc_of_store(works_each(page->view, e->network.app, TEAM_NETWORK, e->network.number,
+                                    false, page->from, list_execution, e));
+    page_list_end(page);
+    json_end(&page->o, '}');
     return rc;
 }
 
 static enum hub_rc executions(struct call *call)
 {
-    return about(call, say_executions);
+    struct executions e;
+    enum hub_rc rc = page_open(&e.page, call, LIST_DEFAULT);
+    if (rc == HUB_OK) {
+        rc = put_executions(&e);
+        page_close(&e.page);
+    }
+    return rc;
 }
 
 static enum hub_rc say_execution(struct call *call, struct store_view *view,
@@ -405,7 +392,8 @@ static enum hub_rc optimize(struct call *call)
     "progress":{"type":"number"},"started_at":SHAPE_TIME,"completed_at":SHAPE_TIME_OR_NULL, \
     "parts":{"type":"object","additionalProperties":SHAPE_COUNT}, \
     "agents":{"type":"array","items":{"type":"string"}}, \
-    "results":{"type":["object","null"],"description":"output: what the parts were merged to; parts: each with its agent, attempt and result."}
+    "results":{"type":["object","null"],"description":"output: what the parts were merged to; parts: each with its agent, attempt and result."}, \
+    "shards":{"type":"array","items":{"type":"object"},"description":"While it runs: the parts as they are."}
 #define EXECUTION {"type":"object","required":["id","execution_id","network_id","task","status","started_at","results"],"properties":{EXECUTION_PROPERTIES}}
 #define ONE_NETWORK SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID}})
 #define STRATEGIES "round-robin, map-reduce (parallel), broadcast, race, pipeline (sequential), scatter-vote, consensus, leader-election, distributed or hierarchical; whatever else is done like round-robin."

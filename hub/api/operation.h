@@ -67,7 +67,7 @@ struct operation {
     const char *answer_schema; /* JSON Schema of the answer; NULL: any object */
     /* A query: writes the answer, one JSON value. */
     enum hub_rc (*query)(struct call *call);
-    /* A command. */
+    /* A command; beside a query it is for those requests that have an Idempotency-Key. */
     const struct command_kind *kind;
     enum hub_rc (*prepare)(struct call *call,
                            struct buf *body); /* HUB_ANSWERED: no command needed */
@@ -113,6 +113,9 @@ struct call {
     struct buf *out;          /* the answer: one JSON value */
     uint16_t status;          /* 0: the route's; a handler may say otherwise (202) */
     const char *content_type; /* OPERATION_RAW */
+    /* A list that is a bare array has its next_cursor beside it: in a header, or in the frame. */
+    bool bare_list;
+    uint64_t next_cursor; /* 0: that was the last page */
     /* on failure */
     struct buf *message; /* sentence; empty: the error's title */
     struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */

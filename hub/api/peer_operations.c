@@ -1,11 +1,11 @@
 /* Links between agents: peers, and masters with their subordinates (rest-contract.md section 3). */
 #include "hub/api/agent_view.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/messages/module.h"
 
-enum { LINKS_SHOWN_MAX = 10000 };
+enum { LINKS_DEFAULT = 1000, LINKS_LOOKED_MAX = 100000 };
 
 /* ---- changes ---- */
 
@@ -114,124 +114,210 @@ static enum hub_rc may_see(struct call *call, struct store_view *view, struct sl
     return agent_see(call, view, id, &agent);
 }
 
+/* A cursor of these lists names the last link that was shown: its kind and its place. */
 struct listing {
-    struct json_out *o;
-    uint64_t n;
+    struct page page;
+    enum link_kind kind;
+    uint8_t after_kind; /* of the cursor; 0: from the beginning */
+    uint8_t after[LINK_PLACE_BYTES];
 };
+
+static enum hub_rc listing_open(struct listing *l, struct call *call, const char *kinds)
+{
+    enum hub_rc rc = page_open(&l->page, call, LINKS_DEFAULT);
+    if (rc != HUB_OK) {
+        return rc;
+    }
+    rc = page_after(&l->page);
+    if (rc == HUB_OK && l->page.last_n != 0 &&
+        (l->page.last_n != 1 + LINK_PLACE_BYTES ||
+         !memchr(kinds, l->page.last[0], strlen(kinds)))) {
+        rc = page_bad_cursor(call);
+    }
+    if (rc != HUB_OK) {
+        page_close(&l->page);
+        return rc;
+    }
+    l->after_kind = l->page.last_n ? l->page.last[0] : 0;
+    memcpy(l->after, l->page.last + 1, sizeof l->after);
+    return HUB_OK;
+}
+
+static bool listing_takes(struct listing *l, const struct link *link)
+{
+    uint8_t key[1 + LINK_PLACE_BYTES] = {(uint8_t)l->kind};
+    memcpy(key + 1, link->place.p, link->place.n);
+    return page_takes_key(&l->page, slice_of(key, sizeof key));
+}
+
+static struct slice listing_after(const struct listing *l)
+{
+    return slice_of(l->after, l->after_kind == l->kind ? sizeof l->after : 0);
+}
 
 static bool put_to(void *ctx, const struct link *link)
 {
     struct listing *l = ctx;
-    json_text(l->o, link->to);
-    return ++l->n < LINKS_SHOWN_MAX;
+    if (!listing_takes(l, link)) {
+        return false;
+    }
+    json_text(&l->page.o, link->to);
+    return true;
 }
 
-static enum store_rc put_links(struct call *call, struct store_view *view, struct listing *l,
-                               const char *key, enum link_kind kind, struct slice id)
+static enum store_rc put_links(struct listing *l, const char *key, enum link_kind kind,
+                               struct slice id)
 {
-    json_key(l->o, key);
-    json_begin(l->o, '[');
-    enum store_rc rc = links_each(view, kind, call->who->app, id, put_to, l);
-    json_end(l->o, ']');
+    struct page *page = &l->page;
+    l->kind = kind;
+    page_list(page, key);
+    enum store_rc rc =
+        links_each(page->view, kind, page->call->who->app, id, listing_after(l), put_to, l);
+    json_end(&page->o, ']');
     return rc;
 }
 
-static enum hub_rc show(struct call *call, bool peers)
+static enum store_rc put_peers(struct listing *l, struct slice id)
 {
-    struct store_view *view;
+    return put_links(l, "peers", LINK_PEER, id);
+}
+
+/* Subordinates first, then masters, as one list over two keys. */
+static enum store_rc put_hierarchy(struct listing *l, struct slice id)
+{
+    struct page *page = &l->page;
+    enum store_rc rc = STORE_OK;
+    if (l->after_kind == LINK_MASTER) {
+        page_list(page, "subs");
+        json_end(&page->o, ']');
+    } else {
+        rc = put_links(l, "subs", LINK_SUB, id);
+    }
+    return rc == STORE_OK ? put_links(l, "masters", LINK_MASTER, id) : rc;
+}
+
+static enum hub_rc show(struct call *call, const char *kinds,
+                        enum store_rc (*put)(struct listing *l, struct slice id))
+{
+    struct listing l = {.kind = LINK_PEER};
+    struct page *page = &l.page;
     struct slice id = call_text(call, "agent_id");
-    enum hub_rc rc = call_snapshot(call, &view);
+    enum hub_rc rc = listing_open(&l, call, kinds);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = may_see(call, view, id);
+    rc = may_see(call, page->view, id);
     if (rc == HUB_OK) {
-        struct json_out o = answer_begin(call);
-        struct listing l = {.o = &o};
-        put_text(&o, "agent_id", id);
-        enum store_rc src =
-            put_links(call, view, &l, peers ? "peers" : "subs", peers ? LINK_PEER : LINK_SUB, id);
-        if (src == STORE_OK && !peers) {
-            src = put_links(call, view, &l, "masters", LINK_MASTER, id);
-        }
-        put_count(&o, "count", l.n);
-        put_time(&o, "timestamp", call->now_ms);
-        json_end(&o, '}');
-        rc = hub_rc_of_store(src);
+        page->o = answer_begin(call);
+        put_text(&page->o, "agent_id", id);
+        rc = hub_rc_of_store(put(&l, id));
+        put_count(&page->o, "count", page->n);
+        page_put_next(page);
+        put_time(&page->o, "timestamp", call->now_ms);
+        json_end(&page->o, '}');
     }
-    store_release(call->io->reader);
+    page_close(page);
     return rc;
 }
 
 static enum hub_rc peers_get(struct call *call)
 {
-    return show(call, true);
+    return show(call, "p", put_peers);
 }
 
 static enum hub_rc hierarchy_get(struct call *call)
 {
-    return show(call, false);
+    return show(call, "sm", put_hierarchy);
 }
 
-/* All links of a kind, those of one name together. */
+/* All links of a kind, those of one name together: a page may end within a name, whose others are
+ * then under the same name in the next. */
 struct grouping {
-    struct call *call;
-    struct store_view *view;
-    struct json_out *o;
-    struct slice from; /* whose list is being written */
-    bool shown;
-    uint64_t agents, links;
+    struct listing listing;
+    struct buf from; /* whose links these are */
+    bool shown, open;
+    uint64_t agents, links, looked;
 };
 
+static bool is_shown(const struct grouping *g, struct slice name)
+{
+    const struct page *page = &g->listing.page;
+    struct agent agent;
+    return page->asker.all || slice_equal(name, page->asker.subject) ||
+           (agent_find(page->view, page->call->who->app, name, &agent) == STORE_OK &&
+            agent_visible(page->call, &agent));
+}
+
+static void group_end(struct grouping *g)
+{
+    if (g->open) {
+        json_end(&g->listing.page.o, ']');
+        g->open = false;
+    }
+}
+
+static void group_put(struct grouping *g, const struct link *link)
+{
+    struct json_out *o = &g->listing.page.o;
+    if (!g->open) {
+        json_key_slice(o, link->from);
+        json_begin(o, '[');
+        g->open = true;
+    }
+    json_text(o, link->to);
+}
+
+/* The totals are of all, whatever page is asked for: so what is not of it is counted. */
 static bool group_one(void *ctx, const struct link *link)
 {
     struct grouping *g = ctx;
-    struct asker asker = asker_of(g->call->who);
-    struct agent agent;
-    if (!slice_equal(link->from, g->from)) {
-        if (g->shown) {
-            json_end(g->o, ']');
-        }
-        g->from = link->from;
-        g->shown = asker.all || slice_equal(link->from, asker.subject) ||
-                   (agent_find(g->view, g->call->who->app, link->from, &agent) == STORE_OK &&
-                    agent_visible(g->call, &agent));
-        if (g->shown) {
-            json_key_slice(g->o, link->from);
-            json_begin(g->o, '[');
-            g->agents++;
-        }
+    struct listing *l = &g->listing;
+    bool first = !slice_equal(link->from, buf_slice(&g->from));
+    if (++g->looked > LINKS_LOOKED_MAX) {
+        return false;
     }
-    if (g->shown) {
-        json_text(g->o, link->to);
-        g->links++;
+    if (first) {
+        group_end(g);
+        buf_clear(&g->from);
+        buf_add_slice(&g->from, link->from);
+        g->shown = is_shown(g, link->from);
+        g->agents += g->shown;
     }
-    return g->links < LINKS_SHOWN_MAX;
+    if (!g->shown) {
+        return true;
+    }
+    g->links++;
+    bool before = l->after_kind && memcmp(link->place.p, l->after, sizeof l->after) <= 0;
+    if (!before && listing_takes(l, link)) {
+        group_put(g, link);
+    }
+    return true;
 }
 
 static enum hub_rc peers_list(struct call *call)
 {
-    struct store_view *view;
-    enum hub_rc rc = call_snapshot(call, &view);
+    struct grouping g = {.listing.kind = LINK_PEER};
+    struct page *page = &g.listing.page;
+    enum hub_rc rc = listing_open(&g.listing, call, "p");
     if (rc != HUB_OK) {
         return rc;
     }
-    struct json_out o = answer_begin(call);
-    struct grouping g = {.call = call, .view = view, .o = &o};
-    json_key(&o, "connections");
-    json_begin(&o, '{');
-    enum store_rc src =
-        links_each(view, LINK_PEER, call->who->app, slice_of(NULL, 0), group_one, &g);
-    if (g.shown) {
-        json_end(&o, ']');
-    }
-    json_end(&o, '}');
-    put_count(&o, "total_agents", g.agents);
-    put_count(&o, "total_peers", g.links);
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    store_release(call->io->reader);
-    return hub_rc_of_store(src);
+    page->o = answer_begin(call);
+    json_key(&page->o, "connections");
+    json_begin(&page->o, '{');
+    rc = hub_rc_of_store(links_each(page->view, LINK_PEER, call->who->app, slice_of(NULL, 0),
+                                    slice_of(NULL, 0), group_one, &g));
+    group_end(&g);
+    json_end(&page->o, '}');
+    put_count(&page->o, "total_agents", g.agents);
+    put_count(&page->o, "total_peers", g.links);
+    put_count(&page->o, "count", page->n);
+    page_put_next(page);
+    put_time(&page->o, "timestamp", call->now_ms);
+    json_end(&page->o, '}');
+    page_close(page);
+    buf_done(&g.from);
+    return rc;
 }
 
 /* ---- the table ---- */
@@ -240,7 +326,7 @@ static enum hub_rc peers_list(struct call *call)
 #define NAME {"type":"string","minLength":1,"maxLength":128}
 #define PEER_PARAMS SCHEMA({"type":"object","required":["agent_id","peer_id"],"properties":{"agent_id":NAME,"peer_id":NAME}})
 #define SUB_PARAMS SCHEMA({"type":"object","required":["master_id","sub_id"],"properties":{"master_id":NAME,"sub_id":NAME}})
-#define ONE SCHEMA({"type":"object","required":["agent_id"],"properties":{"agent_id":NAME}})
+#define ONE SCHEMA({"type":"object","required":["agent_id"],"properties":{"agent_id":NAME,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}})
 #define CHANGED(from, to, at) SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},from:{"type":"string"},to:{"type":"string"},at:SHAPE_TIME}})
 #define NAMES {"type":"array","items":{"type":"string"}}
 
@@ -258,13 +344,14 @@ static const struct operation rows[] = {
     { .name = "peers.list", .summary = "All peers, by agent",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/peers", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"connections":{"type":"object","additionalProperties":NAMES},"total_agents":SHAPE_COUNT,"total_peers":SHAPE_COUNT,"timestamp":SHAPE_TIME}}),
+      .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"connections":{"type":"object","additionalProperties":NAMES},"total_agents":SHAPE_COUNT,"total_peers":SHAPE_COUNT,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
       .query = peers_list },
     { .name = "peers.get", .summary = "The peers of one agent",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/peers/{agent_id}", 200, STYLE_COORDINATOR, false}},
       .params = ONE,
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"peers":NAMES,"count":SHAPE_COUNT,"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"peers":NAMES,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
       .query = peers_get },
     { .name = "hierarchy.add", .summary = "Put an agent under a master: either may write to the other",
       .needs = ROLE_AGENT,
@@ -280,7 +367,7 @@ static const struct operation rows[] = {
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/hierarchy/{agent_id}", 200, STYLE_COORDINATOR, false}},
       .params = ONE,
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"subs":NAMES,"masters":NAMES,"count":SHAPE_COUNT,"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"subs":NAMES,"masters":NAMES,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
       .query = hierarchy_get },
 };
 /* clang-format on */

@@ -1,7 +1,7 @@
 /* Swarms: rest-contract.md section 2. */
 #include "channels/replay.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/api/work_view.h"
 #include "hub/swarms/verdict.h"
@@ -179,21 +179,17 @@ static bool put_member(void *ctx, const struct member *m)
 }
 
 struct listing {
-    struct call *call;
-    struct store_view *view;
-    struct json_out o;
-    struct asker asker;
+    struct page page;
     struct slice id, status;
     bool figures; /* swarm.status */
-    uint32_t from;
-    uint64_t left, total, looked, next;
+    uint64_t total, looked;
 };
 
 static void put_leader(struct listing *l, const struct team_figures *f)
 {
     struct member leader;
-    put_text_or_null(&l->o, "leader",
-                     f->leader && member_get(l->view, f->leader, &leader) == STORE_OK
+    put_text_or_null(&l->page.o, "leader",
+                     f->leader && member_get(l->page.view, f->leader, &leader) == STORE_OK
                          ? leader.id
                          : slice_of(NULL, 0));
 }
@@ -201,44 +197,44 @@ static void put_leader(struct listing *l, const struct team_figures *f)
 static void put_figures(struct listing *l, const struct swarm *swarm, const struct standing *s)
 {
     struct team_figures f;
-    (void)team_figures_get(l->view, TEAM_SWARM, swarm->number, &f);
+    (void)team_figures_get(l->page.view, TEAM_SWARM, swarm->number, &f);
     uint64_t parts = f.parts_done + f.parts_failed;
-    json_begin(&l->o, '{');
-    put_text(&l->o, "swarm_id", swarm->id);
-    put_count(&l->o, "member_count", s->members);
-    put_count(&l->o, "active_members", s->active);
-    put_count(&l->o, "active_tasks", s->open);
-    put_str(&l->o, "coordination_status", coordination_status(s));
+    json_begin(&l->page.o, '{');
+    put_text(&l->page.o, "swarm_id", swarm->id);
+    put_count(&l->page.o, "member_count", s->members);
+    put_count(&l->page.o, "active_members", s->active);
+    put_count(&l->page.o, "active_tasks", s->open);
+    put_str(&l->page.o, "coordination_status", coordination_status(s));
     put_leader(l, &f);
-    json_key(&l->o, "performance_metrics");
-    json_begin(&l->o, '{');
-    json_key(&l->o, "avg_task_time");
-    json_double(&l->o, mean_of((double)f.part_ms / 1000, (double)f.parts_done));
-    json_key(&l->o, "success_rate");
-    json_double(&l->o, mean_of((double)f.parts_done, (double)parts));
-    json_key(&l->o, "coordination_efficiency");
-    json_double(&l->o, mean_of((double)f.part_ms, (double)f.capacity_ms));
-    put_count(&l->o, "coordinations",
+    json_key(&l->page.o, "performance_metrics");
+    json_begin(&l->page.o, '{');
+    json_key(&l->page.o, "avg_task_time");
+    json_double(&l->page.o, mean_of((double)f.part_ms / 1000, (double)f.parts_done));
+    json_key(&l->page.o, "success_rate");
+    json_double(&l->page.o, mean_of((double)f.parts_done, (double)parts));
+    json_key(&l->page.o, "coordination_efficiency");
+    json_double(&l->page.o, mean_of((double)f.part_ms, (double)f.capacity_ms));
+    put_count(&l->page.o, "coordinations",
               f.in_state[WORK_MAPPING] + f.in_state[WORK_COMPLETED] + f.in_state[WORK_PARTIAL] +
                   f.in_state[WORK_FAILED] + f.in_state[WORK_CANCELLED]);
-    put_count(&l->o, "late_parts", f.parts_late);
-    put_count(&l->o, "straggler_copies", f.copies);
-    json_end(&l->o, '}');
-    json_end(&l->o, '}');
+    put_count(&l->page.o, "late_parts", f.parts_late);
+    put_count(&l->page.o, "straggler_copies", f.copies);
+    json_end(&l->page.o, '}');
+    json_end(&l->page.o, '}');
 }
 
 static void put_swarm(struct listing *l, const struct swarm *swarm, const struct standing *s)
 {
-    json_begin(&l->o, '{');
-    put_text(&l->o, "swarm_id", swarm->id);
-    json_key(&l->o, "members");
-    json_begin(&l->o, '[');
-    (void)members_each(l->view, swarm->number, put_member, &l->o);
-    json_end(&l->o, ']');
-    put_time(&l->o, "created_at", swarm->created_ms);
-    put_str(&l->o, "coordination_status", coordination_status(s));
-    put_count(&l->o, "member_count", s->members);
-    json_end(&l->o, '}');
+    json_begin(&l->page.o, '{');
+    put_text(&l->page.o, "swarm_id", swarm->id);
+    json_key(&l->page.o, "members");
+    json_begin(&l->page.o, '[');
+    (void)members_each(l->page.view, swarm->number, put_member, &l->page.o);
+    json_end(&l->page.o, ']');
+    put_time(&l->page.o, "created_at", swarm->created_ms);
+    put_str(&l->page.o, "coordination_status", coordination_status(s));
+    put_count(&l->page.o, "member_count", s->members);
+    json_end(&l->page.o, '}');
 }
 
 /* Those that nobody is left in are shown only to who asks for one by its id. */
@@ -249,71 +245,63 @@ static bool list_one(void *ctx, const struct swarm *swarm)
         return false;
     }
     if ((l->id.n ? !slice_equal(l->id, swarm->id) : swarm->members_n == 0) ||
-        !swarm_visible(l->view, swarm, &l->asker)) {
+        !swarm_visible(l->page.view, swarm, &l->page.asker)) {
         return true;
     }
-    struct standing s = standing_of(l->view, swarm);
+    struct standing s = standing_of(l->page.view, swarm);
     if (!has_status(&s, l->status)) {
         return true;
     }
     l->total++;
-    if (swarm->number > l->from) {
-        return true; /* counted, but of a page before */
+    /* One of a page before, or past this one, is counted and no more. */
+    if (swarm->number <= l->page.from && page_takes(&l->page, swarm->number)) {
+        if (l->figures) {
+            put_figures(l, swarm, &s);
+        } else {
+            put_swarm(l, swarm, &s);
+        }
     }
-    if (l->left == 0) {
-        l->next = l->next ? l->next : swarm->number;
-        return true;
-    }
-    if (l->figures) {
-        put_figures(l, swarm, &s);
-    } else {
-        put_swarm(l, swarm, &s);
-    }
-    l->left--;
     return true;
 }
 
-static enum hub_rc list_all(struct call *call, struct listing *l)
+static enum hub_rc list_all(struct listing *l)
 {
-    uint32_t newest;
-    uint64_t from;
-    enum hub_rc rc = hub_rc_of_store(swarm_newest(l->view, &newest));
+    struct page *page = &l->page;
+    uint32_t newest = 0;
+    enum hub_rc rc = hub_rc_of_store(swarm_newest(page->view, &newest));
     if (rc == HUB_OK) {
-        rc = page_from(call, newest, &from);
+        rc = page_from(page, newest);
     }
-    if (rc == HUB_OK) {
-        l->from = (uint32_t)from;
-        l->o = json_out_to(call->out);
-        if (!l->figures) {
-            json_begin(&l->o, '{');
-            json_key(&l->o, "swarms");
-        }
-        json_begin(&l->o, '[');
-        rc = hub_rc_of_store(swarms_each(l->view, call->who->app, 0, list_one, l));
-        json_end(&l->o, ']');
+    if (rc != HUB_OK) {
+        return rc;
     }
-    if (rc == HUB_OK && !l->figures) {
-        put_count(&l->o, "total_count", l->total);
-        put_next_cursor(&l->o, l->next);
-        json_end(&l->o, '}');
+    if (l->figures) {
+        json_begin(&page->o, '[');
+    } else {
+        json_begin(&page->o, '{');
+        page_list(page, "swarms");
+    }
+    rc = hub_rc_of_store(swarms_each(page->view, page->call->who->app, 0, list_one, l));
+    if (l->figures) {
+        json_end(&page->o, ']');
+        page_tell_next(page);
+    } else {
+        page_list_end(page);
+        put_count(&page->o, "total_count", l->total);
+        json_end(&page->o, '}');
     }
     return rc;
 }
 
 static enum hub_rc listed(struct call *call, bool figures)
 {
-    struct listing l = {.call = call,
-                        .asker = asker_of(call->who),
-                        .id = call_text(call, "swarm_id"),
-                        .status = call_text(call, "status"),
-                        .figures = figures,
-                        .left = (uint64_t)call_int(call, "limit", figures ? 1000 : LIST_DEFAULT)};
-    enum hub_rc rc = call_snapshot(call, &l.view);
-    if (rc != HUB_OK) {
-        return rc;
+    struct listing l = {
+        .id = call_text(call, "swarm_id"), .status = call_text(call, "status"), .figures = figures};
+    enum hub_rc rc = page_open(&l.page, call, figures ? 1000 : LIST_DEFAULT);
+    if (rc == HUB_OK) {
+        rc = list_all(&l);
+        page_close(&l.page);
     }
-    rc = list_all(call, &l);
-    store_release(call->io->reader);
     return rc;
 }
 
@@ -526,8 +514,11 @@ static enum hub_rc task_status(struct call *call)
 static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
 {
     struct work_cancel cancel = {.asker = asker_of(call->who), .id = call_text(call, "task_id")};
-    work_cancel_put(body, &cancel);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &cancel.reason);
+    if (rc == HUB_OK) {
+        work_cancel_put(body, &cancel);
+    }
+    return rc;
 }
 
 /* ---- swarm.consensus ---- */
@@ -550,6 +541,7 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     struct slice name = call_text(call, "consensus_algorithm");
     const json_t *threshold = call_json(call, "consensus_threshold");
     out->rule = RULE_MAJORITY;
+    out->rule_said = name.n || json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
     if (name.n && !tally_rule_of(name, &out->rule)) {
         return call_fail_field(call, "consensus_algorithm", "enum", "'%.*s' is not a valid rule",
@@ -694,11 +686,10 @@ static enum hub_rc show_verdict(struct call *call, struct slice id, int64_t wait
     struct slice name = buf_slice(&channel);
     enum store_rc rc = replay_span(call->io->hub->log, call->io->reader, call->who->app, name,
                                    io_options(call->io, call->who->app, name), call->now_ms, &span);
-    enum hub_rc out =
-        hub_rc_of_store(rc == STORE_OK ? round_find(span.view, call->who->app, id, &round) : rc);
-    if (out == HUB_OK) {
-        out = put_verdict(call, span.view, &round);
+    if (rc == STORE_OK) {
+        rc = round_find(span.view, call->who->app, id, &round);
     }
+    enum hub_rc out = rc == STORE_OK ? put_verdict(call, span.view, &round) : hub_rc_of_store(rc);
     if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
         memcpy(call->wait.channel, name.p, name.n);
         memcpy(call->wait.about, id.p, id.n);
@@ -793,9 +784,9 @@ static const struct operation rows[] = {
           "limit":{"type":"integer","minimum":1,"maximum":1000,"default":20},"cursor":SHAPE_CURSOR}}),
       .answer_schema = SCHEMA({"type":"object","required":["swarms","total_count"],"properties":{"swarms":{"type":"array","items":{"type":"object","properties":{
           "swarm_id":{"type":"string"},"members":{"type":"array","items":MEMBER},"created_at":SHAPE_TIME,"coordination_status":{"type":"string"},"member_count":SHAPE_COUNT}}},
-          "total_count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
+          "count":SHAPE_COUNT,"total_count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list },
-    { .name = "swarm.status", .summary = "Swarms in figures, computed from what their members did",
+    { .name = "swarm.status", .summary = "Swarms in figures, computed from what their members did; next_cursor is the header Next-Cursor, or stands beside the result of a call",
       .needs = ROLE_VIEWER,
       .routes = {SWARM_PATH(METHOD_GET, "/status", 200)},
       .params = SCHEMA({"type":"object","properties":{"swarm_id":SWARM_ID,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
@@ -829,7 +820,7 @@ static const struct operation rows[] = {
     { .name = "swarm.cancel", .summary = "Cancel work of a swarm",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/tasks/{task_id}/cancel", 200)},
-      .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID}}),
+      .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID,"reason":SHAPE_REASON}}),
       .answer_schema = WORK,
       .kind = &command_work_cancel, .prepare = cancel_prepare, .answer = coordinate_answer },
     { .name = "swarm.consensus", .summary = "Agree on the result of a swarm's work: its members' answers are their ballots",

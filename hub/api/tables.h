@@ -11,6 +11,7 @@ extern const struct operation_table auth_operations;    /* auth_operations.c: to
 extern const struct operation_table channel_operations; /* channel_operations.c */
 extern const struct operation_table agent_operations;   /* agent_operations.c */
 extern const struct operation_table task_operations;    /* task_operations.c */
+extern const struct operation_table queue_operations;   /* queue_operations.c: tasks by queue */
 extern const struct operation_table schema_operations;  /* schema_operations.c */
 extern const struct operation_table backup_operations;  /* backup_operations.c */
 extern const struct operation_table

@@ -1,11 +1,10 @@
 /* Tasks: rest-contract.md sections 3 and 6. Whoever wants work done submits, looks and cancels; the
  * agent that has it accepts, renews, reports. Lists and figures are answered from a snapshot. */
 #include "hub/api/agent_view.h"
-#include "hub/api/answer.h"
 #include "hub/api/components.h"
+#include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/api/task_view.h"
-#include "hub/tasks/pauses.h"
 
 #include <stdlib.h>
 
@@ -72,19 +71,13 @@ static enum hub_rc read_text(struct call *call, const char *name, size_t bytes_m
                : call_fail_field(call, name, "too_long", "at most %zu bytes", bytes_max);
 }
 
-static enum hub_rc bad_priority(struct call *call, struct slice word)
-{
-    return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
-                     (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
-}
-
 static enum hub_rc read_priority(struct call *call, struct slice *said, enum task_priority *out)
 {
     *said = call_text(call, "priority");
     if (said->n == 0) {
         *said = slice_str("normal");
     }
-    return task_priority_of(*said, out) ? HUB_OK : bad_priority(call, *said);
+    return task_priority_of(*said, out) ? HUB_OK : task_bad_priority(call, *said);
 }
 
 static enum hub_rc read_keys(struct call *call, struct task_spec *spec)
@@ -529,11 +522,8 @@ static enum hub_rc short_status(struct call *call)
 
 /* ---- reading many, newest first ---- */
 
-struct page {
-    struct call *call;
-    struct store_view *view;
-    struct json_out *o;
-    size_t n, limit;
+struct task_page {
+    struct page page;
     enum hub_rc rc;
     bool by_state, by_status, by_priority, by_agent, dead;
     enum task_state state;
@@ -542,67 +532,46 @@ struct page {
     uint32_t agent;
 };
 
-static bool wanted(const struct page *p, const struct task *task)
+static bool wanted(const struct task_page *p, const struct task *task)
 {
     return (!p->by_state || task->state == p->state) &&
            (!p->by_status || task_status_in(task->state) == p->status) &&
            (!p->by_priority || task->priority == p->priority) &&
            (!p->by_agent || (task->agent ? task->agent : task->last_agent) == p->agent) &&
-           (!p->dead || !task->replayed_as) && task_visible(p->call, p->view, task);
+           (!p->dead || !task->replayed_as) && task_visible(p->page.call, p->page.view, task);
 }
 
 static bool put_one(void *ctx, const struct task *task)
 {
-    struct page *p = ctx;
+    struct task_page *p = ctx;
     if (!wanted(p, task)) {
         return true;
     }
-    if (p->n == p->limit) {
+    if (!page_takes(&p->page, task->number)) {
         return false;
     }
-    p->n++;
-    p->rc = task_json(p->o, p->call, p->view, task, false);
+    p->rc = task_json(&p->page.o, p->page.call, p->page.view, task, false);
     return p->rc == HUB_OK;
 }
 
-static struct task_list list_of(const struct page *p)
+static struct task_list list_of(const struct task_page *p)
 {
-    struct asker asker = asker_of(p->call->who);
     struct task_list list = {
-        .index = TASKS_OF_APP, .app = p->call->who->app, .owner = asker.subject};
+        .index = TASKS_OF_APP, .app = p->page.call->who->app, .owner = p->page.asker.subject};
     if (p->by_status || p->by_state) {
         list.index = TASKS_IN_STATUS;
         list.status = p->by_state ? task_status_in(p->state) : p->status;
-    } else if (!asker.all && !p->by_agent) {
+    } else if (!p->page.asker.all && !p->by_agent) {
         list.index = TASKS_OF_OWNER;
     }
     return list;
 }
 
-static enum hub_rc put_page(struct page *p, uint64_t from)
-{
-    struct call *call = p->call;
-    struct task_list list = list_of(p);
-    uint64_t next;
-    struct json_out o = answer_begin(call);
-    p->o = &o;
-    json_key(&o, "tasks");
-    json_begin(&o, '[');
-    enum hub_rc rc =
-        hub_rc_of_store(tasks_each(p->view, &list, from, LOOKED_MAX, put_one, p, &next));
-    json_end(&o, ']');
-    put_count(&o, "count", p->n);
-    put_next_cursor(&o, next);
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return rc == HUB_OK ? p->rc : rc;
-}
-
 /* A word that is no state, status or priority is one that no task has; so is an agent that is not
  * there for the caller. */
-static bool read_filter(struct page *p)
+static bool read_filter(struct task_page *p)
 {
-    struct call *call = p->call;
+    struct call *call = p->page.call;
     struct slice state = call_text(call, "state"), status = call_text(call, "status");
     struct slice priority = call_text(call, "priority"), agent = call_text(call, "agent_id");
     struct agent found;
@@ -613,7 +582,7 @@ static bool read_filter(struct page *p)
     if (p->dead) {
         p->status = TASK_IS_FAILED;
     }
-    if (p->by_agent && agent_find(p->view, call->who->app, agent, &found) == STORE_OK &&
+    if (p->by_agent && agent_find(p->page.view, call->who->app, agent, &found) == STORE_OK &&
         agent_visible(call, &found)) {
         p->agent = found.number;
     }
@@ -628,37 +597,39 @@ static bool read_filter(struct page *p)
            (!p->by_agent || p->agent);
 }
 
-static void put_empty(struct call *call)
+static enum hub_rc put_tasks(struct task_page *p)
 {
-    struct json_out o = answer_begin(call);
-    json_key(&o, "tasks");
-    json_begin(&o, '[');
-    json_end(&o, ']');
-    put_count(&o, "count", 0);
-    put_null(&o, "next_cursor");
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
+    struct page *page = &p->page;
+    enum hub_rc rc = HUB_OK;
+    page->o = answer_begin(page->call);
+    page_list(page, "tasks");
+    if (read_filter(p) && page->from) {
+        struct task_list list = list_of(p);
+        rc = hub_rc_of_store(
+            tasks_each(page->view, &list, page->from, LOOKED_MAX, put_one, p, &page->next));
+    }
+    page_list_end(page);
+    put_time(&page->o, "timestamp", page->call->now_ms);
+    json_end(&page->o, '}');
+    return rc == HUB_OK ? p->rc : rc;
 }
 
 static enum hub_rc list_with(struct call *call, bool dead)
 {
-    struct page page = {
-        .call = call, .limit = (size_t)call_int(call, "limit", LIST_DEFAULT), .dead = dead};
-    uint64_t newest = 0, from = 0;
-    enum hub_rc rc = call_snapshot(call, &page.view);
+    struct task_page p = {.dead = dead};
+    uint64_t newest = 0;
+    enum hub_rc rc = page_open(&p.page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {
         return rc;
     }
-    rc = hub_rc_of_store(task_newest(page.view, &newest));
+    rc = hub_rc_of_store(task_newest(p.page.view, &newest));
     if (rc == HUB_OK) {
-        rc = page_from(call, newest, &from);
+        rc = page_from(&p.page, newest);
     }
-    if (rc == HUB_OK && (!read_filter(&page) || newest == 0)) {
-        put_empty(call);
-    } else if (rc == HUB_OK) {
-        rc = put_page(&page, from);
+    if (rc == HUB_OK) {
+        rc = put_tasks(&p);
     }
-    store_release(call->io->reader);
+    page_close(&p.page);
     return rc;
 }
 
@@ -670,250 +641,6 @@ static enum hub_rc list(struct call *call)
 static enum hub_rc dead_letters(struct call *call)
 {
     return list_with(call, true);
-}
-
-/* ---- many at once ---- */
-
-static enum hub_rc clear_prepare(struct call *call, struct buf *body)
-{
-    struct slice word = call_text(call, "priority");
-    struct task_many many = {.asker = asker_of(call->who), .said = word};
-    if (!task_priority_of(word, &many.priority)) {
-        return bad_priority(call, word);
-    }
-    enum hub_rc rc = call_reason(call, &many.reason);
-    if (rc == HUB_OK) {
-        task_many_put(body, &many);
-    }
-    return rc;
-}
-
-static enum hub_rc clear_answer(struct call *call, const struct command *command,
-                                struct slice reply)
-{
-    struct task_did_many did;
-    (void)command;
-    if (!task_did_many_get(reply, &did)) {
-        return HUB_INTERNAL;
-    }
-    struct json_out o = answer_begin(call);
-    put_message(&o, "Queue ", did.said, " cleared");
-    put_text(&o, "priority", did.said);
-    put_count(&o, "cleared_count", did.n);
-    put_bool(&o, "more", did.more);
-    put_time(&o, "timestamp", did.at_ms);
-    json_end(&o, '}');
-    return HUB_OK;
-}
-
-static enum hub_rc pause_prepare_as(struct call *call, struct buf *body, bool pause)
-{
-    struct pause_change c = {.said = call_text(call, "priority"), .pause = pause};
-    enum task_priority priority;
-    if (slice_is(c.said, "all")) {
-        c.priorities = PAUSE_ALL;
-    } else if (task_priority_of(c.said, &priority)) {
-        c.priorities = (uint8_t)(1 << priority);
-    } else {
-        return bad_priority(call, c.said);
-    }
-    enum hub_rc rc = call_reason(call, &c.reason);
-    if (rc == HUB_OK) {
-        pause_change_put(body, &c);
-    }
-    return rc;
-}
-
-static enum hub_rc pause_prepare(struct call *call, struct buf *body)
-{
-    return pause_prepare_as(call, body, true);
-}
-
-static enum hub_rc resume_prepare(struct call *call, struct buf *body)
-{
-    return pause_prepare_as(call, body, false);
-}
-
-static enum hub_rc pause_answer(struct call *call, const struct command *command,
-                                struct slice reply)
-{
-    struct pause_changed c;
-    (void)command;
-    if (!pause_changed_get(reply, &c)) {
-        return HUB_INTERNAL;
-    }
-    struct json_out o = answer_begin(call);
-    put_text(&o, "priority", c.said);
-    put_paused(&o, c.paused);
-    put_time(&o, "timestamp", c.at_ms);
-    json_end(&o, '}');
-    return HUB_OK;
-}
-
-static bool stop_of(struct slice word, enum task_stop *out)
-{
-    for (unsigned i = STOP_NONE + 1; i < TASK_STOPS; i++) {
-        if (slice_is(word, task_stop_name((enum task_stop)i))) {
-            *out = (enum task_stop)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum hub_rc replay_many_prepare(struct call *call, struct buf *body)
-{
-    struct task_many many = {.asker = asker_of(call->who), .priority = TASK_PRIORITIES};
-    struct slice priority = call_text(call, "priority"), stop = call_text(call, "stop_reason");
-    if (priority.n && !task_priority_of(priority, &many.priority)) {
-        return bad_priority(call, priority);
-    }
-    if (stop.n && !stop_of(stop, &many.stop)) {
-        return call_fail_field(call, "stop_reason", "enum", "no task ends so");
-    }
-    many.n_max = (uint32_t)call_int(call, "limit", 1000);
-    task_many_put(body, &many);
-    return HUB_OK;
-}
-
-static enum hub_rc replay_many_answer(struct call *call, const struct command *command,
-                                      struct slice reply)
-{
-    struct task_did_many did;
-    (void)command;
-    if (!task_did_many_get(reply, &did)) {
-        return HUB_INTERNAL;
-    }
-    struct json_out o = answer_begin(call);
-    put_count(&o, "replayed_count", did.n);
-    put_bool(&o, "more", did.more);
-    put_time(&o, "timestamp", did.at_ms);
-    json_end(&o, '}');
-    return HUB_OK;
-}
-
-/* ---- figures ---- */
-
-static void figures_of(const struct call *call, struct tasks_figures *out)
-{
-    tasks_figures(writer_module(call->io->hub->writer, MODULE_TASKS), call->who->app, out);
-}
-
-static void put_queue_sizes(struct json_out *o, const struct tasks_figures *f)
-{
-    json_key(o, "queue_sizes");
-    json_begin(o, '{');
-    for (unsigned i = 0; i < TASK_PRIORITIES; i++) {
-        put_count(o, task_priority_name((enum task_priority)i), f->queued[i]);
-    }
-    json_end(o, '}');
-}
-
-static void put_seconds(struct json_out *o, const char *key, uint64_t ms, uint64_t n)
-{
-    json_key(o, key);
-    json_double(o, n ? (double)ms / (double)n / 1000.0 : 0);
-}
-
-static void put_share(struct json_out *o, const char *key, uint64_t part, uint64_t rest)
-{
-    json_key(o, key);
-    json_double(o, part + rest ? (double)part / (double)(part + rest) : 0);
-}
-
-static void put_distribution(struct json_out *o, const struct tasks_figures *f)
-{
-    const struct task_totals *t = &f->totals;
-    uint64_t failed = t->in_state[TASK_DEAD] + t->in_state[TASK_EXPIRED];
-    put_count(o, "tasks_distributed", t->distributed);
-    put_count(o, "tasks_completed", t->in_state[TASK_COMPLETED]);
-    put_count(o, "tasks_failed", failed);
-    put_seconds(o, "avg_distribution_time", t->distribution_ms, t->distributed);
-    json_key(o, "load_balancer_stats");
-    json_begin(o, '{');
-    put_count(o, "total_assignments", t->distributed);
-    put_count(o, "successful_assignments", t->in_state[TASK_COMPLETED]);
-    put_count(o, "failed_assignments", failed + t->redelivered + t->rejected);
-    put_share(o, "success_rate", t->in_state[TASK_COMPLETED], failed);
-    json_end(o, '}');
-}
-
-static void put_states(struct json_out *o, const struct tasks_figures *f)
-{
-    json_key(o, "states");
-    json_begin(o, '{');
-    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
-        put_count(o, task_state_name((enum task_state)i), f->totals.in_state[i]);
-    }
-    json_end(o, '}');
-    put_count(o, "redelivered", f->totals.redelivered);
-    put_count(o, "rejected", f->totals.rejected);
-}
-
-static enum hub_rc stats(struct call *call)
-{
-    struct tasks_figures f;
-    figures_of(call, &f);
-    struct json_out o = answer_begin(call);
-    json_key(&o, "stats");
-    json_begin(&o, '{');
-    put_distribution(&o, &f);
-    put_queue_sizes(&o, &f);
-    put_states(&o, &f);
-    json_end(&o, '}');
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return HUB_OK;
-}
-
-static enum hub_rc paused_of(struct call *call, uint8_t *out)
-{
-    struct store_view *view;
-    enum hub_rc rc = call_snapshot(call, &view);
-    if (rc == HUB_OK) {
-        rc = hub_rc_of_store(pauses_of(view, call->who->app, out));
-        store_release(call->io->reader);
-    }
-    return rc;
-}
-
-static enum hub_rc queues(struct call *call)
-{
-    struct tasks_figures f;
-    uint8_t paused;
-    enum hub_rc rc = paused_of(call, &paused);
-    if (rc != HUB_OK) {
-        return rc;
-    }
-    figures_of(call, &f);
-    struct json_out o = answer_begin(call);
-    put_queue_sizes(&o, &f);
-    put_paused(&o, paused);
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return HUB_OK;
-}
-
-static enum hub_rc queue_stats(struct call *call)
-{
-    struct tasks_figures f;
-    uint8_t paused;
-    enum hub_rc rc = paused_of(call, &paused);
-    if (rc != HUB_OK) {
-        return rc;
-    }
-    figures_of(call, &f);
-    struct json_out o = answer_begin(call);
-    put_queue_sizes(&o, &f);
-    put_paused(&o, paused);
-    json_key(&o, "distribution_stats");
-    json_begin(&o, '{');
-    put_distribution(&o, &f);
-    put_states(&o, &f);
-    json_end(&o, '}');
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return HUB_OK;
 }
 
 /* ---- the table ---- */
@@ -949,14 +676,6 @@ static enum hub_rc queue_stats(struct call *call)
 #define LIST_FILTER "priority":{"type":["string","null"]},"agent_id":{"type":["string","null"],"description":"That has it, or had it last."},"cursor":SHAPE_CURSOR, \
     "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100}
 #define LIST_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"tasks":REF_TASKS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}})
-#define PAUSED {"type":"array","items":{"type":"string"},"description":"Priorities that are offered to nobody."}
-#define PAUSE_PARAMS SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string","description":"One of them, or all."},"reason":SHAPE_REASON}})
-#define PAUSE_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"priority":{"type":"string"},"paused":PAUSED,"timestamp":SHAPE_TIME}})
-#define QUEUE_SIZES {"type":"object","additionalProperties":SHAPE_COUNT}
-#define DISTRIBUTION "tasks_distributed":SHAPE_COUNT,"tasks_completed":SHAPE_COUNT,"tasks_failed":SHAPE_COUNT, \
-    "avg_distribution_time":{"type":"number","description":"Seconds from being queued to being offered."}, \
-    "load_balancer_stats":{"type":"object"},"states":{"type":"object","additionalProperties":SHAPE_COUNT}, \
-    "redelivered":SHAPE_COUNT,"rejected":SHAPE_COUNT
 
 static const struct operation rows[] = {
     { .name = "tasks.submit", .summary = "Submit a task",
@@ -989,43 +708,6 @@ static const struct operation rows[] = {
       .routes = {{METHOD_GET, "/tasks/dead-letters", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{LIST_FILTER}}),
       .answer_schema = LIST_ANSWER, .query = dead_letters },
-    { .name = "tasks.replay_many", .summary = "Submit dead letters again, as new tasks",
-      .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
-      .routes = {{METHOD_POST, "/tasks/dead-letters/replay", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"priority":{"type":["string","null"]},"stop_reason":{"type":["string","null"]},"limit":{"type":"integer","minimum":1,"maximum":10000,"default":1000}}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"replayed_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
-      .kind = &command_tasks_replay, .prepare = replay_many_prepare, .answer = replay_many_answer },
-    { .name = "tasks.stats", .summary = "Tasks in figures",
-      .needs = ROLE_VIEWER,
-      .routes = {{METHOD_GET, "/tasks/status", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"stats":{"type":"object","properties":{DISTRIBUTION,"queue_sizes":QUEUE_SIZES}},"timestamp":SHAPE_TIME}}),
-      .query = stats },
-    { .name = "tasks.queues", .summary = "How many tasks wait, by priority",
-      .needs = ROLE_VIEWER,
-      .routes = {{METHOD_GET, "/tasks/queues", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"timestamp":SHAPE_TIME}}),
-      .query = queues },
-    { .name = "tasks.queue_stats", .summary = "How many tasks wait, and how they are distributed",
-      .needs = ROLE_VIEWER,
-      .routes = {{METHOD_GET, "/tasks/queues/stats", 200, STYLE_COORDINATOR, false}},
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"queue_sizes":QUEUE_SIZES,"paused":PAUSED,"distribution_stats":{"type":"object","properties":{DISTRIBUTION}},"timestamp":SHAPE_TIME}}),
-      .query = queue_stats },
-    { .name = "tasks.clear", .summary = "Cancel the queued tasks of one priority, 10,000 at a time",
-      .needs = ROLE_AGENT,
-      .routes = {{METHOD_POST, "/tasks/queues/{priority}/clear", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string"},"reason":SHAPE_REASON}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"priority":{"type":"string"},"cleared_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
-      .kind = &command_tasks_clear, .prepare = clear_prepare, .answer = clear_answer },
-    { .name = "tasks.queue_pause", .summary = "Offer the tasks of one priority to nobody, until it is resumed; it outlives a restart",
-      .needs = ROLE_OPERATOR,
-      .routes = {{METHOD_POST, "/tasks/queues/{priority}/pause", 200, STYLE_COORDINATOR, false}},
-      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
-      .kind = &command_queue_pause, .prepare = pause_prepare, .answer = pause_answer },
-    { .name = "tasks.queue_resume", .summary = "Offer the tasks of one priority again",
-      .needs = ROLE_OPERATOR,
-      .routes = {{METHOD_POST, "/tasks/queues/{priority}/resume", 200, STYLE_COORDINATOR, false}},
-      .params = PAUSE_PARAMS, .answer_schema = PAUSE_ANSWER,
-      .kind = &command_queue_pause, .prepare = resume_prepare, .answer = pause_answer },
     { .name = "tasks.get", .summary = "One task, with what was submitted, what came out, and why it waits",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/{task_id}", 200, STYLE_COORDINATOR, false}},

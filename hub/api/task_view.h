@@ -14,6 +14,8 @@
  * HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see_call(struct call *call, struct store_view *view, struct slice id,
                           struct task *out);
+/* The sentence of every priority that is none. */
+enum hub_rc task_bad_priority(struct call *call, struct slice word);
 bool task_visible(const struct call *call, struct store_view *view, const struct task *task);
 
 /* The task object; whole: with what was submitted, what came out, and why it waits. */

@@ -115,7 +115,7 @@ struct consensus_cancel {
 void consensus_cancel_put(struct buf *b, const struct consensus_cancel *cancel);
 extern const struct command_kind command_consensus_cancel; /* reply: the round's number */
 
-/* Owners and those above see a round, and so do its members. */
+/* Its owner and admins see a round, and so do its members. */
 bool round_visible(const struct round *round, const struct asker *asker);
 
 #endif

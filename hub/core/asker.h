@@ -1,5 +1,5 @@
-/* hub/core/asker.h: who asks for an object, as the writer sees it: owners have their own, those
- * above see all of their app (rest-contract.md section 1 "Whose").
+/* hub/core/asker.h: who asks for an object, as the writer sees it: owners have their own, admins
+ * see all of their app (rest-contract.md section 1 "Whose").
  *
  * Threads  any; plain values. subject is borrowed.
  */

@@ -25,7 +25,7 @@ struct backups {
     atomic_bool running;
     bool has_thread;
     pthread_t thread;
-    struct backup_result *next; /* of the one under way */
+    _Atomic(struct backup_result *) next; /* of the one under way; then the last as well */
     _Atomic(struct backup_result *) last;
 };
 
@@ -243,14 +243,19 @@ static bool make(struct backups *b, const struct backup_result *r, char *out_tex
 
 /* ---- one at a time, on a thread of its own ---- */
 
-static void *run(void *ctx)
+static void finish(struct backups *b, struct backup_result *r)
 {
-    struct backups *b = ctx;
-    struct backup_result *r = b->next;
-    r->done = make(b, r, r->text, sizeof r->text);
     r->before = atomic_load(&b->last);
     atomic_store(&b->last, r);
     atomic_store(&b->running, false);
+}
+
+static void *run(void *ctx)
+{
+    struct backups *b = ctx;
+    struct backup_result *r = atomic_load(&b->next);
+    r->done = make(b, r, r->text, sizeof r->text);
+    finish(b, r);
     return NULL;
 }
 
@@ -286,15 +291,30 @@ bool backups_start(struct backups *b, const char *name, int64_t now_ms)
     if (b->has_thread) {
         (void)pthread_join(b->thread, NULL); /* it has said that it is done */
     }
-    b->next = xcalloc(1, sizeof *b->next);
-    (void)snprintf(b->next->name, sizeof b->next->name, "%s", name);
-    b->next->begun_ms = now_ms;
-    b->has_thread = pthread_create(&b->thread, NULL, run, b) == 0;
-    if (!b->has_thread) {
-        free(b->next);
-        atomic_store(&b->running, false);
+    struct backup_result *r = xcalloc(1, sizeof *r);
+    const struct backup_result *before = atomic_load(&b->last);
+    (void)snprintf(r->name, sizeof r->name, "%s", name);
+    r->begun_ms = now_ms;
+    r->number = before ? before->number + 1 : 1;
+    atomic_store(&b->next, r);
+    int failed = pthread_create(&b->thread, NULL, run, b);
+    b->has_thread = !failed;
+    if (failed) {
+        (void)snprintf(r->text, sizeof r->text, "no thread: %s", strerror(failed));
+        finish(b, r);
     }
-    return b->has_thread;
+    return true;
+}
+
+bool backups_have(const struct backups *b, const char *name)
+{
+    const struct backup_result *r = atomic_load(&b->next);
+    struct stat st;
+    char *all = path_of(b->data_dir, "backups"), *folder = path_of(all, name);
+    bool have = (r && strcmp(r->name, name) == 0) || stat(folder, &st) == 0;
+    free(folder);
+    free(all);
+    return have;
 }
 
 bool backups_running(const struct backups *b)
@@ -439,7 +459,7 @@ static bool copy_data(const char *from, const char *to, char *out_text, size_t t
 }
 
 bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch[16],
-                     char *out_text, size_t text_n)
+                     int64_t now_ms, char *out_text, size_t text_n)
 {
     struct log_audit sums;
     struct log_stats stats;
@@ -465,7 +485,7 @@ bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch
     uint8_t epoch[16];
     memcpy(epoch, store_epoch(store), sizeof epoch);
     memcpy(epoch, fresh_epoch, 8);
-    bool good = store_renew_epoch(store, epoch) == STORE_OK ||
+    bool good = store_renew_epoch(store, epoch, now_ms) == STORE_OK ||
                 fail(out_text, text_n, to, store_error_text(store));
     if (good) {
         (void)snprintf(out_text, text_n, "%s: %llu channels, %llu events, up to sequence %llu", to,

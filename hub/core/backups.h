@@ -5,8 +5,8 @@
  * A folder without a manifest is no backup.
  *
  * Owns     the thread that makes a backup; one at a time.
- * Threads  backups_start, backups_last: any. The rest: one at a time, without a hub on the folders.
- * Errors   false, and a sentence that names the path and the cause.
+ * Threads  backups_start, backups_have, backups_last: any. The rest: one at a time, without a hub
+ * on the folders. Errors   false, and a sentence that names the path and the cause.
  */
 #ifndef WAGGLE_HUB_CORE_BACKUPS_H
 #define WAGGLE_HUB_CORE_BACKUPS_H
@@ -18,6 +18,7 @@ enum { BACKUP_NAME_MAX = 64, BACKUP_TEXT_MAX = 1024 };
 struct backups;
 
 struct backup_result { /* never changes, and lives as long as the backups */
+    uint64_t number;   /* 1, 2, 3 … since the start */
     char name[BACKUP_NAME_MAX + 1];
     int64_t begun_ms;
     bool done; /* false: text says why not */
@@ -30,6 +31,8 @@ void backups_free(struct backups *backups); /* NULL is fine; waits for one under
 /* False: one is under way. name: letters, digits, - and _. */
 bool backups_start(struct backups *backups, const char *name, int64_t now_ms);
 bool backups_running(const struct backups *backups);
+/* There is a folder of that name, or one is being made. */
+bool backups_have(const struct backups *backups, const char *name);
 const struct backup_result *backups_last(const struct backups *backups); /* NULL: none yet */
 
 /* Reads everything in a data folder; each fault becomes a line for say(). */
@@ -40,6 +43,6 @@ bool backups_verify(const char *folder, backups_say *say, void *ctx);
  * checked, and the log begins a new life: no position in a channel of before is taken for one of
  * now. */
 bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch[16],
-                     char *out_text, size_t text_n);
+                     int64_t now_ms, char *out_text, size_t text_n);
 
 #endif

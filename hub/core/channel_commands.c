@@ -43,6 +43,14 @@ static enum hub_rc publish_apply(struct apply *a, struct command *command, struc
 
 const struct command_kind command_publish = {.name = "publish", .apply = publish_apply};
 
+static enum hub_rc remember_apply(struct apply *a, struct command *command, struct slice body)
+{
+    apply_reply(a, command, body);
+    return HUB_OK;
+}
+
+const struct command_kind command_remember = {.name = "remember", .apply = remember_apply};
+
 /* ---- presence ---- */
 
 void presence_body_put(struct buf *b, enum presence_change change,

@@ -109,8 +109,10 @@ struct writer_stats {
 };
 void writer_stats(const struct writer *writer, struct writer_stats *out);
 
-extern const struct command_kind command_publish;         /* frames from I/O threads; no body */
-extern const struct command_kind command_presence;        /* body: presence_body */
+extern const struct command_kind command_publish;  /* frames from I/O threads; no body */
+extern const struct command_kind command_presence; /* body: presence_body */
+/* Replies with its body: for what is decided elsewhere, and remembered here under its key. */
+extern const struct command_kind command_remember;
 extern const struct command_kind command_namespace;       /* body: namespace_body */
 extern const struct command_kind command_presence_expire; /* of a timer; body: presence_expire() */
 

@@ -1,7 +1,7 @@
 #include "hub/messages/links.h"
 #include "store/hash.h"
 
-enum { ROW_VERSION = 1, PREFIX_BYTES = 5, KEY_BYTES = PREFIX_BYTES + 16 + 16 };
+enum { ROW_VERSION = 1, PREFIX_BYTES = 5, KEY_BYTES = PREFIX_BYTES + LINK_PLACE_BYTES };
 static const uint64_t LINK_SEED = UINT64_C(0x6c696e6b);
 
 static void hash_put(uint8_t *p, uint32_t app, struct slice name)
@@ -76,23 +76,37 @@ bool link_has(struct store_view *view, enum link_kind kind, uint32_t app, struct
     return store_get(view, TABLE_LINK, key_of(key, kind, app, from, to), &row) == STORE_OK;
 }
 
-enum store_rc links_each(struct store_view *view, enum link_kind kind, uint32_t app,
-                         struct slice from, link_visit *visit, void *ctx)
+/* Where to begin, and how much of it a key must begin with. */
+static size_t begin_at(uint8_t begin[KEY_BYTES], enum link_kind kind, uint32_t app,
+                       struct slice from, struct slice after)
 {
-    uint8_t begin[KEY_BYTES] = {0};
-    size_t prefix = from.n ? PREFIX_BYTES + 16 : PREFIX_BYTES;
-    struct store_cursor *cursor;
-    struct slice key, row;
+    memset(begin, 0, KEY_BYTES);
     be32_put(begin, app);
     begin[4] = (uint8_t)kind;
     if (from.n) {
         hash_put(begin + PREFIX_BYTES, app, from);
     }
+    if (after.n == LINK_PLACE_BYTES) {
+        memcpy(begin + PREFIX_BYTES, after.p, LINK_PLACE_BYTES);
+    }
+    return from.n ? PREFIX_BYTES + 16 : PREFIX_BYTES;
+}
+
+enum store_rc links_each(struct store_view *view, enum link_kind kind, uint32_t app,
+                         struct slice from, struct slice after, link_visit *visit, void *ctx)
+{
+    uint8_t begin[KEY_BYTES];
+    size_t prefix = begin_at(begin, kind, app, from, after);
+    struct store_cursor *cursor;
+    struct slice key, row;
     enum store_rc rc = store_cursor_open(view, TABLE_LINK, &cursor);
     if (rc != STORE_OK) {
         return rc;
     }
     rc = store_cursor_seek(cursor, slice_of(begin, KEY_BYTES), &key, &row);
+    if (rc == STORE_OK && after.n && slice_equal(key, slice_of(begin, KEY_BYTES))) {
+        rc = store_cursor_next(cursor, &key, &row);
+    }
     for (; rc == STORE_OK; rc = store_cursor_next(cursor, &key, &row)) {
         struct link link;
         if (key.n != KEY_BYTES || memcmp(key.p, begin, prefix) != 0) {
@@ -102,6 +116,7 @@ enum store_rc links_each(struct store_view *view, enum link_kind kind, uint32_t 
             rc = STORE_DAMAGED;
             break;
         }
+        link.place = slice_of(key.p + PREFIX_BYTES, LINK_PLACE_BYTES);
         if (!visit(ctx, &link)) {
             break;
         }
@@ -127,7 +142,7 @@ static bool climb_one(void *ctx, const struct link *link)
     if (!c->found) {
         c->steps++;
         c->depth++;
-        (void)links_each(c->view, LINK_MASTER, c->app, link->to, climb_one, c);
+        (void)links_each(c->view, LINK_MASTER, c->app, link->to, slice_of(NULL, 0), climb_one, c);
         c->depth--;
     }
     return !c->found;
@@ -139,6 +154,6 @@ bool link_is_above(struct store_view *view, uint32_t app, struct slice name, str
     if (slice_equal(name, above)) {
         return true;
     }
-    (void)links_each(view, LINK_MASTER, app, name, climb_one, &c);
+    (void)links_each(view, LINK_MASTER, app, name, slice_of(NULL, 0), climb_one, &c);
     return c.found;
 }

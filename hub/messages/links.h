@@ -21,9 +21,12 @@ enum link_kind {
 /* Of a hierarchy: how deep it may be, and how many masters are looked at for a new link. */
 enum { LINK_DEPTH_MAX = 64, LINK_STEPS_MAX = 10000 };
 
+enum { LINK_PLACE_BYTES = 32 };
+
 struct link {
     struct slice from, to; /* borrowed */
     int64_t made_ms;
+    struct slice place; /* in the order of all of its kind; of one that was read, borrowed */
 };
 
 /* LINK_PEER or LINK_SUB. STORE_EXISTS: there is one, and nothing was changed. */
@@ -36,9 +39,10 @@ bool link_has(struct store_view *view, enum link_kind kind, uint32_t app, struct
 /* True when `above` is at or over `name` in the hierarchy: its subordinate it must not become. */
 bool link_is_above(struct store_view *view, uint32_t app, struct slice name, struct slice above);
 
-/* Links from that name; an empty name: all of the kind, those of one name together. */
+/* Links from that name; an empty name: all of the kind, those of one name together. They begin
+ * behind the place `after`, whose link may be gone; empty: with the first. */
 typedef bool link_visit(void *ctx, const struct link *link);
 enum store_rc links_each(struct store_view *view, enum link_kind kind, uint32_t app,
-                         struct slice from, link_visit *visit, void *ctx);
+                         struct slice from, struct slice after, link_visit *visit, void *ctx);
 
 #endif

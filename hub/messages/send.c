@@ -117,7 +117,7 @@ static enum hub_rc cascade(struct sending *s)
         buf_add(&names, s->recipients.p + from, until - from);
         struct slice rest = buf_slice(&names), name;
         while (rc == STORE_OK && words_next(&rest, &name)) {
-            rc = links_each(s->a->view, LINK_SUB, s->a->app, name, add_sub, s);
+            rc = links_each(s->a->view, LINK_SUB, s->a->app, name, slice_of(NULL, 0), add_sub, s);
         }
         buf_done(&names);
         from = until;
@@ -139,8 +139,7 @@ static bool fits(const struct message_send *send, const struct agent *agent)
     return true;
 }
 
-/* An agent's broadcast reaches those that it may know of: its owner's, and those it is linked to.
- */
+/* A broadcast reaches those that the caller may know of, and those that the sender is linked to. */
 static bool add_agent(void *ctx, const struct agent *agent)
 {
     struct sending *s = ctx;
@@ -148,7 +147,7 @@ static bool add_agent(void *ctx, const struct agent *agent)
     if (agent->status != AGENT_INACTIVE && agent->status != AGENT_DEREGISTERED &&
         !slice_equal(agent->id, send->message.sender) && fits(send, agent) &&
         !mailbox_is_full(s, agent->id) &&
-        (send->may_any || asker_sees(&send->asker, agent->owner) || any_link(s, agent->id))) {
+        (asker_sees(&send->asker, agent->owner) || any_link(s, agent->id))) {
         recipient_add(s, agent->id);
     }
     return s->count < MESSAGE_RECIPIENTS_MAX;
@@ -205,13 +204,13 @@ static enum hub_rc choose(struct sending *s)
     return rc;
 }
 
-/* An agent speaks for itself or for one of the same owner. */
+/* One speaks for oneself or for an agent of one's own; an admin also for a name that nobody has. */
 static enum hub_rc check_sender(struct sending *s)
 {
     const struct message_send *send = s->send;
     struct slice sender = send->message.sender;
     struct agent agent;
-    if (send->may_any || slice_equal(sender, send->asker.subject)) {
+    if (send->asker.all || slice_equal(sender, send->asker.subject)) {
         return HUB_OK;
     }
     enum store_rc rc = agent_find(s->a->view, s->a->app, sender, &agent);
@@ -232,8 +231,7 @@ static void reply_sent(struct sending *s, const struct message *m, enum message_
                  agent_find(s->a->view, s->a->app, m->receiver, &agent) == STORE_OK &&
                  agent.status != AGENT_DEREGISTERED;
     /* Somebody else's agent is known to those alone who are linked to it. */
-    known = known && (s->send->may_any || asker_sees(&s->send->asker, agent.owner) ||
-                      any_link(s, m->receiver));
+    known = known && (asker_sees(&s->send->asker, agent.owner) || any_link(s, m->receiver));
     pack_i64(&b, m->accepted_ms);
     pack_u32(&b, s->count);
     pack_u8(&b, duplicate);

@@ -224,15 +224,16 @@ static enum member_event event_of(enum agent_status status)
     return MEMBER_AGENT_STALE;
 }
 
-/* Whether the caller may bring this agent along: itself, or one that it sees. */
+/* Whether the caller may bring this one along: itself, registered as an agent or not, or an agent
+ * that it sees (NULL: there is none of that name). */
 static bool may_bring(const struct swarm_join *join, const struct agent *agent)
 {
-    return agent->status == AGENT_DEREGISTERED || slice_equal(agent->id, join->asker.subject) ||
-           asker_sees(&join->asker, agent->owner);
+    return slice_equal(join->agent, join->asker.subject) ||
+           (agent && asker_sees(&join->asker, agent->owner));
 }
 
-/* How a member begins: with its agent, waiting for it, or, when the caller is no agent, as it is.
- */
+/* How a member begins: with its agent, waiting for it while it is inactive, or, when the caller is
+ * no agent, as it is. */
 static enum hub_rc begin_state(struct apply *a, struct command *command,
                                const struct swarm_join *join, struct member *m)
 {
@@ -241,10 +242,12 @@ static enum hub_rc begin_state(struct apply *a, struct command *command,
     if (rc != STORE_OK && rc != STORE_NOT_FOUND) {
         return hub_rc_of_store(rc);
     }
-    if (rc == STORE_OK && !may_bring(join, &agent)) {
-        return apply_refuse(a, command, HUB_NOT_FOUND, "Agent ", join->agent, " not found");
+    bool there = rc == STORE_OK && agent.status != AGENT_DEREGISTERED;
+    if (!may_bring(join, there ? &agent : NULL)) {
+        return apply_refuse(a, command, HUB_NOT_FOUND, "agent_id: Agent ", join->agent,
+                            " not found");
     }
-    enum member_event event = rc == STORE_OK ? event_of(agent.status) : MEMBER_AGENT_GONE;
+    enum member_event event = there ? event_of(agent.status) : MEMBER_AGENT_GONE;
     m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
     m->state = event == MEMBER_AGENT_LIVES   ? MEMBER_ACTIVE
                : event == MEMBER_AGENT_STALE ? MEMBER_SUSPENDED
@@ -709,6 +712,7 @@ void work_cancel_put(struct buf *b, const struct work_cancel *c)
 {
     asker_put(b, &c->asker);
     pack_slice(b, c->id);
+    pack_slice(b, c->reason);
 }
 
 bool work_visible(struct store_view *view, const struct work *work, const struct asker *asker)
@@ -724,6 +728,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     struct unpack u = unpack_of(body);
     struct work_cancel cancel = {.asker = asker_get(&u)};
     cancel.id = unpack_slice(&u);
+    cancel.reason = unpack_slice(&u);
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
@@ -741,7 +746,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
                    : apply_refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
     }
     uint64_t number = work.number;
-    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED);
+    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED, cancel.reason);
     return rc == HUB_OK ? reply_work(a, command, number) : rc;
 }
 

@@ -26,7 +26,7 @@ struct swarm_join {
     struct asker asker;
     struct slice swarm_id; /* empty: the one for its capability, else a new one */
     struct slice agent;    /* id */
-    bool agent_named;      /* the caller named it: it will come, if it is not there yet */
+    bool agent_named;      /* by the caller, who has it come when it is inactive */
     enum swarm_role role;
     struct slice capability, region;
     enum task_priority priority;
@@ -69,7 +69,7 @@ extern const struct command_kind command_swarm_coordinate;
 
 struct work_cancel {
     struct asker asker;
-    struct slice id;
+    struct slice id, reason;
 };
 void work_cancel_put(struct buf *b, const struct work_cancel *cancel);
 extern const struct command_kind command_work_cancel; /* reply: the work's number */

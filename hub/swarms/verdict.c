@@ -9,6 +9,7 @@ void swarm_consensus_put(struct buf *b, const struct swarm_consensus *c)
     pack_u8(b, (uint8_t)c->rule);
     pack_u32(b, c->threshold.over);
     pack_u32(b, c->threshold.under);
+    pack_u8(b, c->rule_said);
     pack_i64(b, c->timeout_ms);
     pack_i64(b, c->wait_ms);
     pack_u32(b, c->options.n);
@@ -24,6 +25,7 @@ static bool consensus_get(struct slice body, struct swarm_consensus *c)
     c->rule = (enum tally_rule)rule;
     c->threshold.over = unpack_u32(&u);
     c->threshold.under = unpack_u32(&u);
+    c->rule_said = unpack_u8(&u) != 0;
     c->timeout_ms = unpack_i64(&u);
     c->wait_ms = unpack_i64(&u);
     c->options.n = unpack_u32(&u);
@@ -237,15 +239,51 @@ bool swarm_verdict_get(struct slice reply, uint32_t *out_round, int64_t *out_wai
     return unpack_done(&u);
 }
 
+static bool same_options(const struct round *round, const struct words *asked)
+{
+    struct slice left = round->options, right = asked->packed, option, word;
+    for (uint32_t i = 0; i < asked->n; i++) {
+        if (!round_option_next(&left, &option) || !words_next(&right, &word) ||
+            !slice_equal(option, word)) {
+            return false;
+        }
+    }
+    return asked->n == round->options_n;
+}
+
+/* The field in which a request differs from the round that there is; NULL: it asks the same. */
+static const char *difference(const struct round *round, const struct swarm_consensus *ask)
+{
+    const struct tally_terms *terms = &round->terms;
+    bool of_share = ask->rule_said && ask->rule == RULE_SUPERMAJORITY;
+    if (ask->rule_said && terms->rule != ask->rule) {
+        return "consensus_algorithm";
+    }
+    if (of_share && (terms->threshold.over != ask->threshold.over ||
+                     terms->threshold.under != ask->threshold.under)) {
+        return "consensus_threshold";
+    }
+    return ask->options.n && !same_options(round, &ask->options) ? "options" : NULL;
+}
+
 /* The same question again is the same round, while it is open and afterwards. */
-static bool asked_already(struct apply *a, const struct swarm_consensus *ask, const struct work *w)
+static enum hub_rc ask_again(struct apply *a, struct command *command,
+                             const struct swarm_consensus *ask, const struct work *w,
+                             bool *out_done)
 {
     struct round round;
-    return w->round && round_get(a->view, (uint32_t)w->round, &round) == STORE_OK &&
-           (round.status == ROUND_OPEN ||
-            (round.status != ROUND_CANCELLED && round.terms.rule == ask->rule &&
-             round.terms.threshold.over == ask->threshold.over &&
-             round.terms.threshold.under == ask->threshold.under));
+    enum store_rc rc = w->round ? round_get(a->view, (uint32_t)w->round, &round) : STORE_NOT_FOUND;
+    *out_done = false;
+    if (rc != STORE_OK || round.status == ROUND_CANCELLED) {
+        return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    }
+    const char *field = difference(&round, ask);
+    if (field && round.status == ROUND_OPEN) {
+        return apply_refuse(a, command, HUB_CONFLICT, field, slice_of(NULL, 0),
+                            ": the round that is open about the task has another");
+    }
+    *out_done = !field;
+    return field ? HUB_OK : reply_round(a, command, ask, (uint32_t)w->round);
 }
 
 static enum hub_rc ask_members(struct apply *a, struct command *command,
@@ -288,9 +326,12 @@ static enum hub_rc consensus_apply(struct apply *a, struct command *command, str
     }
     enum hub_rc rc =
         hub_rc_of_store(is == STORE_OK ? work_hold(a->view, found.number, &bytes, &w) : is);
+    bool done = false;
     if (rc == HUB_OK) {
-        rc = asked_already(a, &ask, &w) ? reply_round(a, command, &ask, (uint32_t)w.round)
-                                        : ask_members(a, command, &ask, &w);
+        rc = ask_again(a, command, &ask, &w, &done);
+    }
+    if (rc == HUB_OK && !done) {
+        rc = ask_members(a, command, &ask, &w);
     }
     buf_done(&bytes);
     return rc;

@@ -19,12 +19,14 @@ struct swarm_consensus {
     struct slice task_id;
     enum tally_rule rule;
     struct tally_fraction threshold; /* supermajority */
+    bool rule_said;                  /* else whatever rule the round that is open has will do */
     int64_t timeout_ms;
     int64_t wait_ms;      /* comes back with the reply */
     struct words options; /* none: the answers that there are */
 };
 void swarm_consensus_put(struct buf *b, const struct swarm_consensus *consensus);
-/* Reply: the round's number. A round about the same work under the same terms is that one. */
+/* Reply: the round's number. A round about the same work under the same terms is that one; while it
+ * is open, other terms are refused (HUB_CONFLICT names what differs), later they open a new one. */
 extern const struct command_kind command_swarm_consensus;
 bool swarm_verdict_get(struct slice reply, uint32_t *out_round, int64_t *out_wait_ms);
 

@@ -24,12 +24,9 @@ enum hub_rc tasks_agent_changed(struct apply *a, const struct agent *agent,
                                 enum agent_status before)
 {
     struct tasks *t = tasks_of(a);
-    const struct place *known = place_of(t, agent->number);
-    bool registered = !known || known->epoch != agent->epoch;
-    bool by_stream = registered ? agent->connection != 0 : known->by_stream;
     enum hub_rc rc = HUB_OK;
     (void)before;
-    worker_set(t, agent, by_stream);
+    worker_set(t, agent);
     if (agent_has_departed(agent->status)) {
         rc = revoke(a, t, worker_of(t, agent->number));
         worker_leave(t, agent->number);
@@ -51,7 +48,7 @@ static enum hub_rc finish(struct apply *a, struct tray *const *trays, unsigned t
             rc = hub_rc_of_store(task_totals_put(a->txn, app->app, &app->totals));
         }
     }
-    return rc;
+    return rc == HUB_OK ? balance_keep(a, t->balance, &t->keeping) : rc;
 }
 
 const struct module tasks_module = {
@@ -59,6 +56,7 @@ const struct module tasks_module = {
     .open = tasks_open,
     .close = tasks_close,
     .load = tasks_load,
+    .recall = tasks_recall,
     .next_due = tasks_next_due,
     .expire = tasks_expire,
     .finish = finish,

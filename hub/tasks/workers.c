@@ -189,28 +189,34 @@ struct slice agent_owner_of(struct apply *a, uint32_t number)
 static void ready_add(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->app);
-    if (app->ready_n == app->ready_cap) {
-        app->ready_cap = app->ready_cap ? app->ready_cap * 2 : 64;
-        app->ready = xrealloc(app->ready, app->ready_cap * sizeof *app->ready);
+    uint32_t capabilities = w->capabilities.n;
+    w->ready_class = (uint8_t)(capabilities < READY_CLASSES ? capabilities : READY_CLASSES - 1);
+    struct ready *ready = &app->ready[w->ready_class];
+    if (ready->n == ready->cap) {
+        ready->cap = ready->cap ? ready->cap * 2 : 64;
+        ready->list = xrealloc(ready->list, ready->cap * sizeof *ready->list);
     }
-    w->ready_at = app->ready_n;
-    app->ready[app->ready_n++] = w->number;
+    w->ready_at = ready->n;
+    ready->list[ready->n++] = w->number;
+    app->ready_n++;
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->app);
-    uint32_t last = app->ready[--app->ready_n];
-    app->ready[w->ready_at] = last;
+    struct ready *ready = &app->ready[w->ready_class];
+    uint32_t last = ready->list[--ready->n];
+    ready->list[w->ready_at] = last;
     worker_of(t, last)->ready_at = w->ready_at;
     w->ready_at = NOT_READY;
+    app->ready_n--;
 }
 
 /* semantics.md section 1: active, and its stream open if it came by one. Health is looked at when
  * it is chosen, as it changes by itself. */
 bool worker_is_there(const struct worker *w)
 {
-    return w && w->status == AGENT_ACTIVE && w->reachable;
+    return w && w->status == AGENT_ACTIVE && w->connection != AGENT_STREAM_CLOSED;
 }
 
 static bool is_ready(const struct worker *w)
@@ -293,6 +299,9 @@ static void texts_set(struct worker *w, const struct agent *agent)
 
 static void worker_come(struct tasks *t, struct worker *w, const struct agent *agent)
 {
+    if (w->ready_at != NOT_READY) {
+        ready_drop(t, w); /* its class may be another now */
+    }
     texts_set(w, agent);
     w->number = agent->number;
     w->app = agent->app;
@@ -300,7 +309,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     w->interval_ms = agent->interval_ms;
     w->type = agent->type;
     w->status = agent->status;
-    w->reachable = agent->connection || !t->places[agent->number].by_stream;
+    w->connection = agent->connection;
     w->seen_ms = agent->seen_ms;
     w->looked_ms = INT64_MIN;
     for (uint32_t i = 0; i < t->kinds_n; i++) {
@@ -315,13 +324,13 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     }
 }
 
-void worker_set(struct tasks *t, const struct agent *agent, bool by_stream)
+void worker_set(struct tasks *t, const struct agent *agent)
 {
     struct place *place = place_reach(t, agent->number);
     place->success = place->epoch ? place->success : agent->success;
     place->success_stored = agent->success;
     place->epoch = agent->epoch;
-    place->by_stream = by_stream;
+    t->agents_changed++;
     if (!agent_has_departed(agent->status)) {
         if (!place->worker) {
             place->worker = xcalloc(1, sizeof *place->worker);
@@ -415,16 +424,15 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
 
 static void load_one(struct tasks *t, struct agent *agent, const struct place *known, bool start)
 {
-    struct place *place = place_reach(t, agent->number);
-    bool by_stream = known ? known->by_stream : agent->connection != 0;
     if (known) {
+        struct place *place = place_reach(t, agent->number);
         *place = *known;
         place->worker = NULL;
     }
-    if (start) {
-        agent->connection = 0; /* no connection outlives a hub */
+    if (start && agent->connection) {
+        agent->connection = AGENT_STREAM_CLOSED; /* of a store too full to say so yet */
     }
-    worker_set(t, agent, by_stream);
+    worker_set(t, agent);
 }
 
 static enum hub_rc load_all(struct tasks *t, struct store_view *view, const struct place *before,

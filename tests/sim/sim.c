@@ -9,10 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { STARVING_EVERY = 10 };
+
 struct options {
     uint64_t from, seeds;
     const char *list; /* a file of seeds, replayed first */
-    bool twice, verbose, digests, throughput;
+    bool twice, verbose, digests, throughput, tasks_only;
 };
 
 struct totals {
@@ -125,6 +127,9 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
     run_kind(o, t, seed, swarms_run);
+    if (seed % STARVING_EVERY == 0) {
+        run_kind(o, t, seed, starving_run);
+    }
     run_kind(o, t, seed, deliveries_run);
 }
 
@@ -150,7 +155,7 @@ static void usage(void)
 {
     puts("sim [--seeds N] [--from S] [--seed S] [--long] [--twice] [--list FILE] [--digests] "
          "[--verbose]\n"
-         "    [--throughput]\n"
+         "    [--throughput] [--tasks-throughput]\n"
          "Runs the hub without sockets, clocks or threads, by seeds. Exit 1 when a seed failed.");
     exit(2);
 }
@@ -187,6 +192,8 @@ static struct options options_read(int argc, char **argv)
             o.verbose = true;
         } else if (strcmp(a, "--throughput") == 0) {
             o.throughput = true;
+        } else if (strcmp(a, "--tasks-throughput") == 0) {
+            o.throughput = o.tasks_only = true;
         } else {
             usage();
         }
@@ -209,7 +216,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.throughput) {
-        return throughput(folder) || tasks_throughput(folder);
+        return (!o.tasks_only && throughput(folder)) || tasks_throughput(folder);
     }
     struct totals t = {0};
     uint64_t began = now_us();

@@ -137,7 +137,10 @@ static void an_agent_of_another_is_not_found(void **state)
                              "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
                      HUB_CONFLICT);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
-    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.viewer, METHOD_GET, "/agents/b1", NULL), HUB_NOT_FOUND);
+    struct principal *looks = person(ROLE_VIEWER, "bee");
+    assert_int_equal(request(t.f, looks, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    principal_unref(looks);
     assert_int_equal(request(t.f, t.viewer, METHOD_POST, "/agents/b1/heartbeat", NULL),
                      HUB_FORBIDDEN);
 }
@@ -286,6 +289,21 @@ static void a_deregistered_agent_is_gone(void **state)
     assert_int_equal(json_integer_value(member(t.f, "count")), 0);
 }
 
+static void a_session_that_is_over_takes_no_leave(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("b1", "");
+    assert_int_equal(
+        call_method(t.f, t.bee, "agents.deregister", "{\"agent_id\":\"b1\",\"session\":1}"),
+        HUB_CONFLICT);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(
+        call_method(t.f, t.bee, "agents.deregister", "{\"agent_id\":\"b1\",\"session\":2}"),
+        HUB_OK);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_NOT_FOUND);
+}
+
 static void the_healthiest_are_found_first(void **state)
 {
     (void)state;
@@ -339,6 +357,50 @@ static void pages_of_the_list_meet_each_agent_once(void **state)
     }
     assert_int_equal(call_method(t.f, t.boss, "agents.list", "{\"cursor\":\"24\"}"), HUB_INVALID);
     assert_int_equal(call_method(t.f, t.boss, "agents.list", "{\"cursor\":\"x\"}"), HUB_INVALID);
+}
+
+/* All fall silent together, at different moments: by the time of the next page each is less healthy
+ * than the last one shown was. And one that is made meanwhile moves none. */
+static void pages_of_the_healthiest_meet_each_once_while_they_fall_silent(void **state)
+{
+    (void)state;
+    enum { AGENTS = 23 };
+    int seen[AGENTS] = {0}, late = 0;
+    for (int i = 0; i < AGENTS; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "n%d", i);
+        bee_registers(id, ",\"services\":[\"honey\"]");
+        t.f->now_ms += 700;
+    }
+    t.f->now_ms += 5000; /* none is stale yet: that would be another state */
+    char params[256] = "{\"service\":\"honey\",\"limit\":5}";
+    for (int page = 0; page < 6 && params[0]; page++) {
+        assert_int_equal(call_method(t.f, t.boss, "agents.by_service", params), HUB_OK);
+        json_t *agent;
+        size_t i;
+        json_array_foreach(member(t.f, "agents"), i, agent)
+        {
+            const char *id = json_string_value(json_object_get(agent, "agent_id"));
+            late += id[0] == 'l';
+            seen[atoi(id + 1)] += id[0] == 'n';
+        }
+        bool last = json_is_null(member(t.f, "next_cursor"));
+        params[0] = '\0';
+        if (!last) {
+            (void)snprintf(params, sizeof params,
+                           "{\"service\":\"honey\",\"limit\":5,\"cursor\":\"%s\"}",
+                           text(t.f, "next_cursor"));
+        }
+        t.f->now_ms += 1000;
+        if (page == 0) {
+            bee_registers("l0", ",\"services\":[\"honey\"]");
+        }
+    }
+    for (int i = 0; i < AGENTS; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+    assert_true(late <= 1);
+    assert_int_equal(params[0], '\0');
 }
 
 static void the_same_key_registers_once(void **state)
@@ -432,8 +494,10 @@ int main(void)
         TEST(more_metrics_than_there_is_room_for_are_refused),
         TEST(an_inactive_agent_is_told_to_register_again),
         TEST(a_deregistered_agent_is_gone),
+        TEST(a_session_that_is_over_takes_no_leave),
         TEST(the_healthiest_are_found_first),
         TEST(pages_of_the_list_meet_each_agent_once),
+        TEST(pages_of_the_healthiest_meet_each_once_while_they_fall_silent),
         TEST(the_same_key_registers_once),
         TEST(an_agent_is_bound_to_the_socket_it_registers_over),
         TEST(an_admin_makes_an_agent_that_comes_with_its_own_token),

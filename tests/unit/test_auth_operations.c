@@ -228,6 +228,42 @@ static void no_secret_reaches_the_store_in_clear(void **state)
     free(admin);
 }
 
+static void a_token_minted_with_a_key_is_given_again_and_kept_nowhere(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"sub\":\"the-bee\",\"role\":\"agent\",\"ttl_s\":600}";
+    assert_int_equal(request_keyed(f, boss, METHOD_POST, "/api/v1/auth/tokens", body, "k1"),
+                     HUB_OK);
+    char *token = kept("token"), *jti = kept("jti");
+    char *signature = strrchr(token, '.') + 1, *claims = strchr(token, '.') + 1;
+    signature[-1] = '\0';
+    assert_true(store_holds("the-bee"));
+    assert_false(store_holds(signature));
+    assert_false(store_holds(claims));
+    signature[-1] = '.';
+    f->now_ms += 5000;
+    assert_int_equal(request_keyed(f, boss, METHOD_POST, "/api/v1/auth/tokens", body, "k1"),
+                     HUB_OK);
+    assert_true(f->replayed);
+    assert_string_equal(text(f, "token"), token);
+    assert_string_equal(text(f, "jti"), jti);
+    assert_int_equal(json_integer_value(member(f, "expires_in")), 600);
+    assert_true(lets_in(token));
+    assert_int_equal(
+        request_keyed(f, boss, METHOD_POST, "/api/v1/auth/tokens", "{\"sub\":\"another\"}", "k1"),
+        HUB_KEY_CONFLICT);
+    assert_int_equal(request(f, boss, METHOD_POST, "/api/v1/auth/tokens", body), HUB_OK);
+    assert_string_not_equal(text(f, "token"), token);
+    /* Another key signs by now: the token is another one of the same id, and no less valid. */
+    assert_int_equal(request(f, boss, METHOD_POST, "/api/v1/auth/signing-keys/rotate", NULL),
+                     HUB_OK);
+    assert_int_equal(request_keyed(f, boss, METHOD_POST, "/api/v1/auth/tokens", body, "k1"),
+                     HUB_OK);
+    assert_string_equal(text(f, "jti"), jti);
+    free(token);
+    free(jti);
+}
+
 static void a_new_app_has_an_admin_who_rules_it_alone(void **state)
 {
     (void)state;
@@ -340,6 +376,7 @@ int main(void)
         TEST(ended_revocations_are_swept_within_an_hour),
         TEST(a_key_is_shown_once_and_again_for_its_idempotency_key),
         TEST(no_secret_reaches_the_store_in_clear),
+        TEST(a_token_minted_with_a_key_is_given_again_and_kept_nowhere),
         TEST(a_new_app_has_an_admin_who_rules_it_alone),
         TEST(a_rotated_key_verifies_until_its_overlap_is_over),
         TEST(everybody_learns_who_they_are),

@@ -573,29 +573,40 @@ static void sweeping_in_steps_drops_what_is_over_and_keeps_the_rest(void **state
     revocations_unref(set);
 }
 
-static bool count_visit(void *ctx, const struct revocation *r)
+struct counted {
+    size_t n;
+    uint8_t last[REVOCATION_PLACE_BYTES_MAX];
+    size_t last_n;
+};
+
+static bool count_visit(void *ctx, const struct revocation *r, struct slice place)
 {
-    size_t *n = ctx;
+    struct counted *c = ctx;
     assert_int_equal(r->made_ms, 50);
     assert_true(r->text.n > 0);
-    ++*n;
-    return true;
+    memcpy(c->last, place.p, place.n);
+    c->last_n = place.n;
+    return ++c->n % 2 != 0;
 }
 
 static void revocations_of_an_app_are_listed_with_their_texts(void **state)
 {
     struct fixture *f = *state;
-    size_t n = 0;
+    struct counted c = {0};
     begin(f);
     withdraw(f, REVOKE_TOKEN, "j1", 0, 0);
+    withdraw(f, REVOKE_TOKEN, "j2", 0, 0);
     withdraw(f, REVOKE_SUBJECT, "bob", 0, 0);
     assert_int_equal(
         revocation_add(
             f->txn, &(struct revocation){.app = 2, .kind = REVOKE_TOKEN, .text = slice_str("j1")}),
         STORE_OK);
     commit(f);
-    assert_int_equal(revocations_each(look(f), 1, count_visit, &n), STORE_OK);
-    assert_int_equal(n, 2);
+    assert_int_equal(revocations_each(look(f), 1, slice_of(NULL, 0), count_visit, &c), STORE_OK);
+    assert_int_equal(c.n, 2); /* a visit that returns false is the last */
+    assert_int_equal(revocations_each(look(f), 1, slice_of(c.last, c.last_n), count_visit, &c),
+                     STORE_OK);
+    assert_int_equal(c.n, 3);
 }
 
 static void fields_of_a_revocation_have_bounds(void **state)

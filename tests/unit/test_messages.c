@@ -226,7 +226,9 @@ static void links_have_one_direction_and_masters_form_no_circle(void **state)
     assert_true(link_is_above(view, 1, slice_str("c"), slice_str("a")));
     assert_true(link_is_above(view, 1, slice_str("a"), slice_str("a")));
     assert_false(link_is_above(view, 1, slice_str("a"), slice_str("c")));
-    assert_int_equal(links_each(view, LINK_SUB, 1, slice_of(NULL, 0), count_link, &n), STORE_OK);
+    assert_int_equal(
+        links_each(view, LINK_SUB, 1, slice_of(NULL, 0), slice_of(NULL, 0), count_link, &n),
+        STORE_OK);
     assert_int_equal(n, 2);
     assert_int_equal(link_remove(txn, LINK_SUB, 1, bc.from, bc.to), STORE_OK);
     assert_false(link_has(view, LINK_MASTER, 1, slice_str("c"), slice_str("b")));

@@ -218,6 +218,30 @@ static void a_role_that_is_none_and_a_swarm_that_is_none_are_refused(void **stat
     assert_string_equal(message(t.f), "Swarm swarm_1 not found");
 }
 
+static void an_agent_that_is_named_must_be_there_and_the_caller_s(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "a", 1);
+    agent_comes(t.bee, "gone", 1);
+    ok(call(t.bee, "agents.deregister", "{\"agent_id\":\"gone\"}"));
+    struct {
+        struct principal *who;
+        const char *agent;
+    } asks[] = {{t.bee, "nobody"}, {t.bee, "gone"}, {t.other, "a"}, {t.boss, "nobody"}};
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        char sentence[64];
+        (void)snprintf(sentence, sizeof sentence, "agent_id: Agent %s not found", asks[i].agent);
+        assert_int_equal(call(asks[i].who, "swarm.join",
+                              "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"%s\"}",
+                              asks[i].agent),
+                         HUB_NOT_FOUND);
+        assert_string_equal(message(t.f), sentence);
+    }
+    /* Whoever asks is there, an agent or not. */
+    ok(call(t.other, "swarm.join",
+            "{\"role\":\"monitor\",\"capability\":\"x\",\"agent_id\":\"other\"}"));
+}
+
 static void leaving_without_a_member_takes_all_of_the_caller_s(void **state)
 {
     (void)state;
@@ -265,6 +289,8 @@ static void others_do_not_see_a_swarm(void **state)
 static void a_member_follows_its_agent(void **state)
 {
     (void)state;
+    agent_comes(t.bee, "late", 1);
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"late\",\"status\":\"inactive\"}"));
     ok(call(t.bee, "swarm.join",
             "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"late\"}"));
     assert_string_equal(text(t.f, "status"), "joining");
@@ -752,6 +778,39 @@ static void a_round_without_answers_is_open_until_members_answer_or_vote(void **
     free(round);
 }
 
+static void a_round_that_is_open_is_not_asked_otherwise(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ask, *differs;
+    } asks[] = {{",\"consensus_algorithm\":\"plurality\"", "consensus_algorithm"},
+                {",\"consensus_threshold\":0.9", "consensus_threshold"},
+                {",\"options\":[\"a1\"]", "options"},
+                {",\"options\":[\"a2\",\"a1\"]", "options"}};
+    swarm_of(3);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v3\",\"strategy\":\"broadcast\"}"));
+    ok(call(t.boss, "swarm.task_consensus",
+            "{\"task_id\":\"v3\",\"consensus_threshold\":0.6,\"options\":[\"a1\",\"a2\"]}"));
+    char *round = xstrdup(text(t.f, "round_id"));
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        assert_int_equal(call(t.boss, "swarm.consensus", "{\"task_id\":\"v3\"%s}", asks[i].ask),
+                         HUB_CONFLICT);
+        assert_ptr_equal(strstr(message(t.f), asks[i].differs), message(t.f));
+    }
+    static const char *const same[] = {
+        "", ",\"options\":[\"a1\",\"a2\"]", ",\"consensus_threshold\":0.6",
+        ",\"consensus_algorithm\":\"supermajority\",\"consensus_threshold\":0.6"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        ok(call(t.boss, "swarm.consensus", "{\"task_id\":\"v3\"%s}", same[i]));
+        assert_string_equal(text(t.f, "round_id"), round);
+    }
+    work_off(votes_for_a1, NULL); /* and once it is closed another is another round */
+    ok(call(t.boss, "swarm.consensus",
+            "{\"task_id\":\"v3\",\"consensus_algorithm\":\"plurality\"}"));
+    assert_string_not_equal(text(t.f, "round_id"), round);
+    free(round);
+}
+
 /* ---- networks ---- */
 
 static void network_of(const char *strategy, char out[64])
@@ -919,6 +978,7 @@ int main(void)
         with_hub(members_with_one_capability_share_a_swarm),
         with_hub(joining_twice_with_a_role_is_one_membership),
         with_hub(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
+        with_hub(an_agent_that_is_named_must_be_there_and_the_caller_s),
         with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
         with_hub(others_do_not_see_a_swarm),
         with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
@@ -941,6 +1001,7 @@ int main(void)
         with_hub(a_part_only_a_gone_agent_could_do_fails_at_once),
         with_hub(answers_of_members_are_their_ballots),
         with_hub(a_round_without_answers_is_open_until_members_answer_or_vote),
+        with_hub(a_round_that_is_open_is_not_asked_otherwise),
         with_hub(a_network_is_shown_as_it_was_made),
         with_hub(a_network_executes_as_its_strategy_says),
         with_hub(status_and_advice_are_computed),

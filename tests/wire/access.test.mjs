@@ -12,13 +12,13 @@ import { fresh, story } from './lib/story.mjs';
 
 const MARK = 'nectar7c41';
 const ROLES = ['guest', 'viewer', 'agent', 'operator', 'admin'];
-const EVERYBODY = ['other owner', 'other app'];
+const EVERYBODY = ['other owner', 'other viewer', 'other operator', 'other app'];
 
 let hub, ops, own, actors;
 
 /** A caller that REST and `call` both know. */
-async function actor({ token, sub }) {
-  return { token, sub, socket: await hub.connect({ token }) };
+async function actor({ token, sub, role }) {
+  return { token, sub, role, socket: await hub.connect({ token }) };
 }
 
 /** One of each kind of object, the owner's. */
@@ -75,11 +75,14 @@ async function revoked() {
 }
 
 before(async () => {
-  hub = await startHub();
+  hub = await startHub({ config: { audit: { seal_interval: '1h' } } }); // what no app has sealed yet, nobody finds
   ops = await operations(hub);
   own = await makeThings();
   actors = {
     'other owner': await actor(await hub.mint({ sub: fresh('other'), role: 'agent' })),
+    // What another owner may not see, its viewers and operators do not see either: that is for admins.
+    'other viewer': await actor(await hub.mint({ sub: fresh('looker'), role: 'viewer' })),
+    'other operator': await actor(await hub.mint({ sub: fresh('operator'), role: 'operator' })),
     'other app': await actor(await hub.mint({ sub: 'root', role: 'admin', app: own.app })),
   };
   own.view = await ownView();
@@ -87,12 +90,14 @@ before(async () => {
 after(() => hub?.stop());
 
 const none = () => ({});
-const row = (finds, params = none, elsewhere = finds) => ({ finds: { 'other owner': finds, 'other app': elsewhere }, params });
+const row = (finds, params = none, elsewhere = finds, operators = finds) => ({
+  finds: { 'other owner': finds, 'other viewer': finds, 'other operator': operators, 'other app': elsewhere }, params,
+});
 const hidden = (params) => row('nothing', params); // 404, as if it were not there
 const list = (params) => row('own', params); // an answer in which nothing of the owner's is
 const makes = list; // something of the caller's own
 const hubs = (params) => row('forbidden', params); // the hub's own affair
-const rights = (params) => row('forbidden', params, 'own'); // 403 here; a thing of that name is another one in another app
+const rights = (params) => row('forbidden', params, 'own', 'all'); // 403 here, for operators not; a thing of that name is another one in another app
 const lease_id = 'lease-1';
 
 const rows = {
@@ -101,7 +106,7 @@ const rows = {
 
   'auth.mint': makes((o, who) => ({ sub: who.sub, role: 'viewer' })),
   'auth.revoke': makes(() => ({ jti: fresh('jti') })),
-  'auth.revocations': list(),
+  'auth.revocations': row('own', none, 'own', 'all'), // the app's, for its operators
   'auth.keys.create': makes(() => ({ name: fresh('key') })),
   'auth.keys.list': list(),
   'auth.keys.revoke': hidden((o) => ({ id: o.key_id })),
@@ -121,14 +126,14 @@ const rows = {
   'channels.members': rights((o) => ({ channel: o.channel })),
   'channels.history': rights((o) => ({ channel: o.channel })),
   'channels.cursors': rights((o) => ({ channel: o.channel })),
-  'channels.cursor_delete': hidden((o) => ({ channel: o.channel, cursor: o.cursor })),
+  'channels.cursor_delete': row('nothing', (o) => ({ channel: o.channel, cursor: o.cursor }), 'nothing', 'busy'),
   'channels.publish_batch': rights((o) => ({ events: [{ channel: o.channel, event: 'x', data: 1 }] })),
   'channels.list': list(),
   // Namespaces are an app's, set by its operators and read by all in it.
   'namespaces.list': row('all', none, 'own'),
   'namespaces.get': row('all', () => ({ namespace: 'plain' }), 'own'),
   'namespaces.set': makes(() => ({ namespace: 'plain', latest: true })),
-  'namespaces.reset': hidden((o) => ({ namespace: o.namespace })),
+  'namespaces.reset': hidden((o, who) => ({ namespace: who.role === 'operator' ? fresh('ns') : o.namespace })),
 
   'agents.register': makes(() => ({ agent_id: fresh('agent'), agent_type: 'worker' })),
   'agents.create': makes(() => ({ agent_id: fresh('made') })),
@@ -152,7 +157,7 @@ const rows = {
   'tasks.clear': list(() => ({ priority: 'normal' })),
   'tasks.queue_pause': makes(() => ({ priority: 'low' })),
   'tasks.queue_resume': makes(() => ({ priority: 'low' })),
-  'tasks.replay_many': list(),
+  'tasks.replay_many': list(), 'tasks.purge': list(),
   'tasks.get': hidden((o) => ({ task_id: o.task_id })),
   'tasks.short_status': hidden((o) => ({ task_id: o.plain })),
   'tasks.accept': hidden((o) => ({ task_id: o.task_id, lease_id })),
@@ -179,7 +184,7 @@ const rows = {
   'networks.status': hidden((o) => ({ network_id: o.network_id })),
   'networks.optimize': hidden((o) => ({ network_id: o.network_id })),
 
-  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id }), 'own'),
+  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id })),
   'swarm.leave': hidden((o) => ({ swarm_id: o.swarm_id, member_id: o.member_id })),
   'swarm.list': list(),
   'swarm.status': list(),
@@ -206,11 +211,11 @@ const rows = {
   'messages.progress': hidden((o) => ({ message_id: o.message_id, agent_id: o.agent_id })),
   'messages.term': hidden((o) => ({ message_id: o.message_id, agent_id: o.agent_id })),
   'peers.add': rights((o) => ({ agent_id: o.agent_id, peer_id: o.peer_id })),
-  'peers.remove': rights((o) => ({ agent_id: o.agent_id, peer_id: o.peer_id })),
+  'peers.remove': rights((o, who) => ({ agent_id: o.agent_id, peer_id: who.role === 'operator' ? fresh('peer') : o.peer_id })),
   'peers.list': list(),
   'peers.get': row('nothing', (o) => ({ agent_id: o.agent_id }), 'own'),
   'hierarchy.add': rights((o) => ({ master_id: o.agent_id, sub_id: o.peer_id })),
-  'hierarchy.remove': rights((o) => ({ master_id: o.agent_id, sub_id: o.peer_id })),
+  'hierarchy.remove': rights((o, who) => ({ master_id: o.agent_id, sub_id: who.role === 'operator' ? fresh('sub') : o.peer_id })),
   'hierarchy.get': row('nothing', (o) => ({ agent_id: o.agent_id }), 'own'),
 };
 
@@ -277,8 +282,8 @@ story('the role below the one that an operation needs is refused, over REST and 
 
 /** What is wrong with an answer that somebody else got; null for nothing. */
 function fault(finds, { status, text }) {
-  if (text.includes(MARK)) return 'tells what is another\'s';
-  const right = { nothing: status === 404, forbidden: status === 403, own: status < 300, all: status < 300 }[finds];
+  if (finds !== 'all' && text.includes(MARK)) return 'tells what is another\'s';
+  const right = { nothing: status === 404, forbidden: status === 403, own: status < 300, all: status < 300, busy: status === 409 }[finds];
   return right ? null : `is not as ${finds} would be`;
 }
 
@@ -289,7 +294,7 @@ story('what belongs to others is not found and never shows, over REST and over c
     for (const who of EVERYBODY) {
       const me = actors[who];
       const { token, socket } = me;
-      const may = who === 'other app' || ROLES.indexOf(op.role) <= ROLES.indexOf('agent');
+      const may = ROLES.indexOf(op.role) <= ROLES.indexOf(me.role);
       if (!may) continue; // 403, as the roles' story has it
       const answers = { rest: await op.rest(hub, row.params(own, me), { token }) };
       if (op.callable) answers.call = await called(op, socket, row.params(own, me));
@@ -303,8 +308,7 @@ story('what belongs to others is not found and never shows, over REST and over c
 });
 
 /** All that the owner finds of its own things. */
-async function ownView() {
-  const { token } = own.owner;
+async function ownView({ token } = own.owner) {
   const paths = [
     '/agents', `/tasks/${own.task_id}`, `/v1/tasks/${own.plain}/status`, `/api/v1/agents/networks/${own.network_id}`,
     `/api/v1/agents/networks/${own.network_id}/executions/${own.execution_id}`, `/swarm/list?swarm_id=${own.swarm_id}`,
@@ -332,6 +336,11 @@ story('the owner finds what the others did not', async () => {
 story('after all that, the owner finds everything as it was', async () => {
   assert.deepEqual(still(await ownView()), still(own.view));
   for (const [path, [status]] of Object.entries(own.view)) assert.equal(status, 200, path);
+});
+
+story('a viewer of the owner\'s name looks at all that is the owner\'s, and an admin at all of the app', async () => {
+  assert.deepEqual(still(await ownView(await hub.mint({ sub: own.owner.sub, role: 'viewer' }))), still(own.view));
+  for (const [path, [status]] of Object.entries(await ownView(own.admin))) assert.equal(status, 200, path);
 });
 
 story('what refers to another\'s object in passing is refused too', async () => {

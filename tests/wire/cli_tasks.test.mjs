@@ -76,6 +76,10 @@ story('lists, figures and queues say what there is', async () => {
   const listed = (await cli.run('task ls --status pending --priority low -o id')).lines;
   for (const id of ids) assert.ok(listed.includes(id));
   assert.ok((await cli.ask('queue ls')).queue_sizes.low >= 3);
+  assert.equal((await cli.run('queue pause low --reason quiet')).code, 0);
+  assert.match((await cli.run('queue ls')).out, /^low +paused +\d+$/m);
+  assert.match((await cli.run('queue ls')).out, /^high +open +\d+$/m);
+  assert.equal((await cli.run('queue resume low')).code, 0);
   assert.equal((await cli.ask(`task show ${ids[1]}`)).task.task_data.n, 1);
   assert.match((await cli.run('task ls --limit 1')).err, /There is more: --cursor/);
   assert.ok((await cli.ask('queue clear low --yes')).cleared_count >= 3);
@@ -101,6 +105,21 @@ story('a dead letter is listed, and tried again as a new task', async () => {
   assert.equal((await cli.ask(`task show ${again.task_id}`)).task.replay_of, task_id);
   assert.ok(!(await cli.run('task dlq ls -o id')).lines.includes(task_id));
   assert.equal((await cli.ask('task dlq replay --limit 10')).replayed_count, 0);
+});
+
+story('a dead letter that was purged is listed no more and never tried again', async () => {
+  const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')} --priority urgent --start-within 50ms`);
+  await until(async () => (await cli.run('task dlq ls -p urgent -o id')).lines.includes(task_id), { what: 'the dead letter' });
+  const purged = await cli.ask("task dlq purge -p urgent --reason 'too late' --yes");
+  assert.equal(purged.purged_count, 1);
+  assert.deepEqual((await cli.run('task dlq ls -p urgent -o id')).lines, []);
+  const retry = await cli.run(`task retry ${task_id}`);
+  assert.equal(retry.code, 4);
+  assert.match(retry.err, /was purged/);
+  assert.equal((await cli.ask(`task show ${task_id}`)).task.status, 'failed');
+  const last = (await cli.ask(`trace ${task_id}`)).at(-1);
+  assert.deepEqual([last.event, last.data.reason], ['purged', 'too late']);
+  assert.equal((await cli.ask('task dlq purge -p urgent')).purged_count, 0);
 });
 
 story('a trace says what happened, in order, with the time between', async () => {

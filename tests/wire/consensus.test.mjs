@@ -201,6 +201,21 @@ story('a certificate can be checked in another language, from the bytes it came 
   await close(all);
 });
 
+story('a member computes the digest of an open round from what it is shown, chair included', async () => {
+  const all = await voters(3);
+  const { round_id } = await openRound(all, { tie: 'chair', chair: all[1].id, quorum: '1/2', threshold: '3/4', revote: true });
+  const round = await all[0].bee.call('consensus.get', { round_id });
+  assert.equal(round.chair, all[1].id);
+  const digest = createHash('sha256').update(
+    ['waggle-round-1', round.round_id, round.question, String(round.options.length), ...round.options,
+     String(round.electorate.length), ...round.electorate.flatMap((seat) => [seat.id, String(seat.weight), seat.public_key ?? '']),
+     round.rule, round.of, round.threshold, round.quorum, round.tie, round.chair ?? '', round.revote ? 'revote' : '', round.early_close ? 'early_close' : '',
+     round.visibility, round.signed ? 'signed' : '', String(Date.parse(round.opened_at)), String(Date.parse(round.deadline)), round.runoff_of ?? '']
+      .map(netstring).join('')).digest('hex');
+  assert.equal(digest, round.digest);
+  await close(all);
+});
+
 story('a round outlives kill -9: every acknowledged ballot is counted, once', async () => {
   const own = await startHub();
   const all = await voters(7, own);

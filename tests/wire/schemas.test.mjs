@@ -121,6 +121,11 @@ story('a body that is no JSON object is 422 on every operation that takes one', 
 
 /** What each creating operation needs to succeed, made anew for each attempt. */
 const making = {
+  'auth.mint': () => ({ sub: fresh('sub'), role: 'viewer', ttl_s: 60 }),
+  'backups.create': async () => {
+    await until(async () => !(await hub.get('/api/v1/admin/backups')).body.running, { what: 'no backup under way' });
+    return { name: fresh('copy') };
+  },
   'auth.keys.create': () => ({ name: fresh('key') }),
   'apps.create': () => ({ id: fresh('app') }),
   'channels.publish': () => ({ channel: fresh('channel'), event: 'made', data: 1 }),
@@ -143,6 +148,7 @@ const making = {
 };
 /** How the same request is made another one. */
 const otherwise = {
+  'auth.mint': { ttl_s: 61 }, 'backups.create': { name: 'another' },
   'auth.keys.create': { name: 'another' }, 'apps.create': { name: 'another' }, 'channels.publish': { data: 2 },
   'channels.publish_batch': { events: [{ channel: 'another', event: 'made', data: 2 }] },
   'agents.register': { region: 'another' }, 'agents.create': { region: 'another' }, 'tasks.submit': { task_data: { n: 2 } }, 'tasks.create': { task_data: { n: 2 } },
@@ -151,12 +157,6 @@ const otherwise = {
   'swarm.consensus': { options: ['a', 'c'] }, 'swarm.task_consensus': { options: ['a', 'c'] },
   'consensus.open': { question: 'what?' }, 'messages.send': { payload: { n: 2 } }, 'messages.broadcast': { payload: { n: 2 } },
 };
-/** Answers 201 or 202 and yet takes no key, for a reason. */
-const keyless = {
-  'auth.mint': 'nothing is stored, and a token is not shown twice',
-  'backups.create': 'its name is its key: a folder is made once',
-};
-
 async function made(method, path, body) {
   const answer = await hub.http(method, path, { body });
   assert.ok(answer.status < 300, `${path}: ${short(answer)}`);
@@ -197,83 +197,128 @@ story('a POST that creates answers the same key and body with the first result, 
 
 story('every POST that answers with something new takes a key', async () => {
   const { body } = await hub.get('/openapi.json');
-  const fails = ops.filter((op) => op.method === 'POST' && !op.creates && !keyless[op.name]
+  const fails = ops.filter((op) => op.method === 'POST' && !op.creates
     && ['201', '202'].some((status) => body.paths[op.path].post.responses[status]));
   assert.deepEqual(fails.map(String), []);
 });
 
 // --- lists -------------------------------------------------------------------------------------
 
-/** Makes some of what a list lists, and says how it is asked for. */
+/** Makes some of what a list lists, and says how it is asked for; asked again, some more of it. */
 const some = (make, n = 5) => Promise.all(numbers(n).map(make));
 const listed = {
   'auth.revocations': async () => { await some(() => made('POST', '/api/v1/auth/tokens/revoke', { jti: fresh('jti') })); },
   'auth.keys.list': async () => { await some(() => made('POST', '/api/v1/auth/keys', { name: fresh('key') })); },
   'apps.list': async () => { await some(() => made('POST', '/api/v1/apps', { id: fresh('app') })); },
-  'backups.list': () => {},
+  'backups.list': async () => { for (const _ of numbers(5)) await backup(); },
   'channels.list': async () => { await some(() => publish(fresh('chan'))); },
-  'channels.members': () => ({ channel: fresh('presence') }),
-  'channels.history': async () => { const channel = fresh('chan'); await some(() => publish(channel)); return { channel }; },
-  'channels.poll': async () => { const channel = fresh('chan'); await some(() => publish(channel)); return { channel, since: 0 }; },
-  'channels.cursors': async () => {
-    const channel = fresh('chan');
-    const bee = await hub.connect();
-    await publish(channel);
-    for (const n of numbers(5)) await bee.subscribe({ channel, cursor: `c${n}`, since: 0 });
+  'channels.members': async ({ channel } = { channel: fresh('presence') }) => {
+    await some(async () => {
+      const { token } = await hub.mint({ sub: fresh('bee'), role: 'agent' });
+      await (await hub.connect({ token })).subscribe({ channel, presence: {} });
+    });
     return { channel };
   },
-  'namespaces.list': () => {},
+  'channels.history': async ({ channel } = { channel: fresh('chan') }) => { await some(() => publish(channel)); return { channel }; },
+  'channels.poll': async ({ channel } = { channel: fresh('chan') }) => { await some(() => publish(channel)); return { channel, since: 0 }; },
+  'channels.cursors': async ({ channel } = { channel: fresh('chan') }) => {
+    const bee = await hub.connect();
+    await publish(channel);
+    for (const _ of numbers(5)) await bee.subscribe({ channel, cursor: fresh('c'), since: 0 });
+    return { channel };
+  },
+  'namespaces.list': async () => { await some(() => made('PUT', `/api/v1/namespaces/${fresh('ns')}`, { latest: true })); },
   'agents.list': async () => { await some(() => agent()); },
   'agents.discover': async () => { await some(() => agent()); },
-  'agents.by_service': async () => ({ service: (await skilled()).service }),
-  'agents.by_capability': async () => ({ capability: (await skilled()).capability }),
+  'agents.by_service': async ({ service } = { service: fresh('service') }) => { await skilled({ services: [service] }); return { service }; },
+  'agents.by_capability': async ({ capability } = { capability: fresh('skill') }) => {
+    await skilled({ capabilities: [capability] });
+    return { capability };
+  },
   'tasks.list': async () => { await some(() => made('POST', '/tasks/submit', { task_data: {} })); },
   'tasks.dead_letters': async () => { await some(() => deadTask()); },
   'networks.list': async () => { await some(() => network()); },
-  'networks.executions': async () => {
-    const { id } = await network();
+  'networks.executions': async ({ network_id } = {}) => {
+    const id = network_id ?? (await network()).id;
     await some(() => made('POST', `/api/v1/agents/networks/${id}/execute`, { task: {} }));
     return { network_id: id };
   },
   'swarm.list': async () => { await some(() => member()); },
   'swarm.status': async () => { await some(() => member()); },
   'consensus.list': async () => { await some(async () => made('POST', '/api/v1/consensus', await making['consensus.open']())); },
-  'messages.history': async () => {
-    const id = await agent();
+  'messages.history': async ({ receiver_id } = {}) => {
+    const id = receiver_id ?? (await agent());
     await some(() => made('POST', '/messages/send', { receiver_id: id, message_type: 'direct', payload: {} }));
     return { receiver_id: id };
   },
   'peers.list': async () => { await linked('peers', 'agent_id', 'peer_id'); },
-  'peers.get': async () => ({ agent_id: await linked('peers', 'agent_id', 'peer_id') }),
-  'hierarchy.get': async () => ({ agent_id: await linked('hierarchy', 'master_id', 'sub_id') }),
+  'peers.get': async ({ agent_id } = {}) => ({ agent_id: await linked('peers', 'agent_id', 'peer_id', agent_id) }),
+  'hierarchy.get': async ({ agent_id } = {}) => {
+    const id = await linked('hierarchy', 'master_id', 'sub_id', agent_id);
+    await linked('hierarchy', 'sub_id', 'master_id', id);
+    return { agent_id: id };
+  },
 };
 const publish = (channel) => made('POST', `/api/v1/channels/${channel}/events`, { event: 'x', data: 1 });
-async function skilled() {
-  const [service, capability] = [fresh('service'), fresh('skill')];
-  await some(() => made('POST', '/agents/register', {
-    agent_id: fresh('bee'), agent_type: 'worker', services: [service], capabilities: [capability],
-  }));
-  return { service, capability };
+async function backup() {
+  const { name } = await made('POST', '/api/v1/admin/backups', { name: fresh('copy') });
+  await until(async () => (await hub.get('/api/v1/admin/backups')).body.backups.some((one) => one.name === name), { what: 'the backup' });
 }
-async function linked(kind, from, to) {
-  const id = fresh('hub');
-  for (const n of numbers(5)) await made('POST', `/${kind}/add`, { [from]: id, [to]: `${id}-${n}` });
+async function skilled(skills) {
+  await some(() => made('POST', '/agents/register', { agent_id: fresh('bee'), agent_type: 'worker', ...skills }));
+}
+async function linked(kind, from, to, id = fresh('hub')) {
+  for (const _ of numbers(5)) await made('POST', `/${kind}/add`, { [from]: id, [to]: fresh('other') });
   return id;
 }
 
-const itemsOf = (body) => (Array.isArray(body) ? body : Object.values(body).find(Array.isArray)) ?? [];
-
-/** Lists of another kind, and what they have instead. */
-const unpaged = {
-  'apps.list': 'few', 'backups.list': 'those since the start', 'namespaces.list': 'few',
-  'channels.history': 'since and before', 'channels.poll': 'since', 'messages.history': 'limit and offset, as callers send them',
-  'agents.discover': 'the best, as many as limit says', 'agents.by_service': 'the best', 'agents.by_capability': 'the best',
-  'peers.list': 'whole', 'peers.get': 'whole', 'hierarchy.get': 'whole',
-  'swarm.status': 'a bare array has no place for next_cursor; swarm_id names one',
-  'channels.members': 'next_cursor only while there is more',
+/** What is listed, where that is not the first array of the answer. */
+const itemsIn = {
+  'peers.list': ({ connections }) => Object.entries(connections).flatMap(([from, all]) => all.map((to) => `${from} ${to}`)),
+  'hierarchy.get': ({ subs, masters }) => [...subs, ...masters],
 };
+const itemsOf = (op, body) => itemsIn[op.name]?.(body) ?? (Array.isArray(body) ? body : Object.values(body).find(Array.isArray)) ?? [];
+/** What tells one item from another: its first id. A history's events have their offsets. */
+const nameOf = (one) => (one.constructor === Object
+  ? JSON.stringify(Object.entries(one).find(([key]) => /^(offset|jti|cursor|namespace|name|channel)$|id$/.test(key))) : one);
+/** In these the order follows what moves by itself. */
+const restless = ['agents.discover', 'agents.by_service', 'agents.by_capability'];
 
-story('every list pages to its end without repeats or holes', async () => {
+/** All pages of so many, by name; `between` is done once, after the first. Throws what is wrong. */
+async function paged(op, params, limit, between = () => {}) {
+  const seen = [];
+  let cursor;
+  do {
+    const page = await op.rest(hub, { ...params, limit, ...(cursor && { cursor }) });
+    if (page.status !== 200) throw new Error(short(page));
+    const items = itemsOf(op, page.body);
+    if (items.length > limit) throw new Error(`${items.length} items in a page of ${limit}`);
+    if (!Array.isArray(page.body) && page.body.next_cursor === undefined) throw new Error('says no next_cursor');
+    seen.push(...items.map(nameOf));
+    if (cursor === undefined) await between();
+    cursor = Array.isArray(page.body) ? page.headers['next-cursor'] ?? null : page.body.next_cursor;
+  } while (cursor !== null);
+  return seen;
+}
+
+/** What is wrong with pages, given the whole list before and after they were turned. Things come and go by
+ * themselves too (what was due, a channel that was told of it): what was there all the time is what counts. */
+function pagesFault(op, before, walked, after) {
+  const [seen, last] = [new Set(walked), new Set(after)];
+  const stayed = before.filter((name) => last.has(name));
+  const missed = stayed.filter((name) => !seen.has(name));
+  const unknown = walked.filter((name) => !last.has(name) && !before.includes(name));
+  const known = new Set(stayed);
+  if (before.length < 5) return `only ${before.length} items`;
+  if (after.length < before.length + 5 && !restless.includes(op.name)) return `${after.length} items after ${before.length}`;
+  if (seen.size < walked.length) return `${walked.length - seen.size} items twice`;
+  if (missed.length) return `${missed.length} of ${stayed.length} items missed: ${missed[0]}`;
+  if (unknown.length) return `${unknown.length} items from nowhere: ${unknown[0]}`;
+  const inOrder = JSON.stringify(walked.filter((name) => known.has(name))) === JSON.stringify(stayed);
+  return inOrder || restless.includes(op.name) ? null : 'another order than the whole list';
+}
+
+story('every list pages to its end without repeats or holes, while more is made', async () => {
   const { body } = await hub.get('/openapi.json');
   const lists = ops.filter((op) => {
     const { schema } = Object.values(body.paths[op.path][op.method.toLowerCase()].responses['200']?.content ?? {})[0] ?? {};
@@ -281,25 +326,46 @@ story('every list pages to its end without repeats or holes', async () => {
   });
   assert.deepEqual(lists.filter((op) => !listed[op.name]).map(String), [], 'lists that nobody walked');
   await walk(lists, async (op) => {
-    const params = (await listed[op.name]()) ?? {};
-    if (unpaged[op.name]) return [];
     if (!op.properties.limit || !op.properties.cursor) return [`${op} has no limit and cursor`];
-    const whole = itemsOf((await op.rest(hub, { ...params, limit: 1000 })).body);
-    const seen = [];
-    let cursor, pages = 0;
-    do {
-      const page = await op.rest(hub, { ...params, limit: 2, ...(cursor && { cursor }) });
-      if (page.status !== 200) return [`${op}: ${short(page)}`];
-      const items = itemsOf(page.body);
-      if (items.length > 2) return [`${op}: ${items.length} items in a page of 2`];
-      seen.push(...items);
-      cursor = Array.isArray(page.body) ? page.headers['next-cursor'] : page.body.next_cursor;
-      if (cursor === undefined) return [`${op} says no next_cursor`];
-    } while (cursor !== null && cursor !== '' && ++pages < 1000);
-    const name = (one) => JSON.stringify(Object.entries(one.constructor === Object ? one : { one }).filter(([key]) => /id$|^name$|^channel$|^one$|^jti$|cursor/.test(key)));
-    const [all, walked] = [whole.map(name), seen.map(name)];
-    const wrong = JSON.stringify(all) === JSON.stringify(walked) ? [] : [`${op}: ${walked.length} of ${all.length} items, ${new Set(walked).size} of them different`];
-    if (all.length < 5) wrong.push(`${op}: only ${all.length} items`);
+    const params = (await listed[op.name]()) ?? {};
+    try {
+      const before = await paged(op, params, 1000);
+      const few = Math.max(2, Math.ceil(before.length / 8)); // of hundreds of channels not two at a time
+      const walked = await paged(op, params, few, () => listed[op.name](params));
+      const fault = pagesFault(op, before, walked, await paged(op, params, 1000));
+      return fault ? [`${op}: ${fault}`] : [];
+    } catch (error) {
+      return [`${op}: ${error.message}`];
+    }
+  });
+});
+
+/** Members are named, and any name is a place among them. */
+const anyPlace = ['channels.members'];
+
+story('a cursor that a list has not given is 422 and named', async () => {
+  await walk(ops.filter((op) => op.properties.limit && op.properties.cursor && !anyPlace.includes(op.name)), async (op) => {
+    const params = (await listed[op.name]()) ?? {};
+    const wrong = [];
+    for (const cursor of ['no such', 'zz', '0', '-1', '{}']) {
+      const answer = await op.rest(hub, { ...params, cursor });
+      const named = Array.isArray(answer.body?.detail) && answer.body.detail.some((one) => one.loc[1] === 'cursor');
+      if (answer.status !== 422 || !named) wrong.push(`${op}: ${cursor}: ${short(answer)}`);
+    }
     return wrong;
   });
+});
+
+story('a list that is a bare array has its cursor beside it: in a header, and in the frame of a call', async () => {
+  await listed['swarm.status']();
+  const bee = await hub.connect();
+  const { body, headers } = await hub.get('/swarm/status?limit=2');
+  const frame = await bee.request({ type: 'call', method: 'swarm.status', params: { limit: 2 } });
+  assert.equal(frame.next_cursor, headers['next-cursor']);
+  assert.deepEqual(frame.result, body);
+  const rest = await bee.request({ type: 'call', method: 'swarm.status', params: { cursor: frame.next_cursor } });
+  assert.equal(rest.next_cursor, null);
+  const last = await hub.get(`/swarm/status?cursor=${headers['next-cursor']}`);
+  assert.equal(last.headers['next-cursor'], undefined);
+  assert.deepEqual(last.body, rest.result);
 });
