@@ -42,14 +42,14 @@ static void add(struct candidates *c, const struct worker *w)
     }
     struct balance_candidate *new = &c->list[c->n++];
     *new = (struct balance_candidate){
-        .number = w->agent.number,
+        .number = w->number,
         .running = w->held_n + w->picked_n,
-        .slots = w->agent.slots,
+        .slots = w->slots,
         .use = w->use,
         .load = w->load,
         .reported_ms = w->reported_ms,
-        .region = w->agent.region,
-        .capabilities = &w->agent.capabilities,
+        .region = w->region,
+        .capabilities = &w->capabilities,
     };
     c->free_n += new->running < new->slots;
 }
@@ -78,8 +78,7 @@ static void consider(struct tasks *t, struct tasks_app *app, const struct wanted
                      uint32_t number)
 {
     struct worker *w = worker_of(t, number);
-    if (number != want->except &&
-        (!want->preferred || words_have(&want->kind->prefer, w->agent.id)) &&
+    if (number != want->except && (!want->preferred || words_have(&want->kind->prefer, w->id)) &&
         is_healthy(t, app, w, want->kind, want->ask->now_ms)) {
         add(t->candidates, w);
     }
@@ -251,7 +250,7 @@ static bool visit_sum(struct tasks *t, struct tasks_app *app, const struct wante
     const struct worker *w = worker_of(t, number);
     (void)app;
     want->kind->sums.running += w->held_n + w->picked_n;
-    want->kind->sums.slots += w->agent.slots;
+    want->kind->sums.slots += w->slots;
     return true;
 }
 
@@ -281,7 +280,7 @@ static void gather_keyed(struct tasks *t, struct tasks_app *app, const struct wa
         const struct worker *w = worker_of(t, keyed->agents[i]);
         uint32_t has = w ? w->held_n + w->picked_n : 0;
         if (worker_is_there(w) && w->ready_at != NOT_READY &&
-            has < balance_key_bound(sums->running, sums->slots, w->agent.slots)) {
+            has < balance_key_bound(sums->running, sums->slots, w->slots)) {
             consider(t, app, want, keyed->agents[i]);
         }
     }
