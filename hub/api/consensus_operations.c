@@ -677,7 +677,7 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "signed":{"type":["boolean","null"],"description":"Only signed ballots; always so under bft."}, \
     "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":2592000,"default":300}, \
     "reference":{"type":["string","null"],"maxLength":256,"description":"What it is about: a task, say."}, \
-    "wait":{"type":["boolean","null"],"description":"Over REST: answer when it has closed."}}})
+    "wait":{"type":["boolean","null"],"description":"Answer when it has closed."}}})
 #define VOTE_PARAMS SCHEMA({"type":"object","required":["round_id"],"properties":{ \
     "round_id":ROUND_ID, \
     "voter":{"type":["string","null"],"maxLength":128,"description":"Whose ballot; the caller itself when left out."}, \
@@ -716,7 +716,7 @@ static const struct operation rows[] = {
     { .name = "consensus.get", .summary = "One round; with wait, when it has closed",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/api/v1/consensus/{round_id}", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID,"wait":{"type":"number","minimum":0,"maximum":3600,"description":"Over REST: seconds to wait for its close."}}}),
+      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID,"wait":{"type":"number","minimum":0,"maximum":3600,"description":"Seconds to wait for its close."}}}),
       .answer_schema = ROUND_ANSWER,
       .query = get },
     { .name = "consensus.vote", .summary = "Cast a ballot",

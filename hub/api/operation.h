@@ -82,7 +82,7 @@ struct operation_table {
     size_t n;
 };
 
-/* An answer over REST that may wait: until that channel moves past the offset, or for so long. Then
+/* An answer that may wait: until that channel moves past the offset, or for so long. Then
  * the channel's history since is the answer; or, with `again`, what that writes about `about`,
  * which may set `ms` once more to say that it is not what was waited for. */
 enum { WAIT_ABOUT_BYTES_MAX = 64 };
@@ -118,7 +118,7 @@ struct call {
     struct buf *message; /* sentence; empty: the error's title */
     struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
     uint32_t retry_after_s;
-    struct call_wait wait; /* queries and answers of commands may set it; not over a socket */
+    struct call_wait wait; /* queries and answers of commands may set it */
 };
 
 /* Says why, in a sentence, and returns rc. */

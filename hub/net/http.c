@@ -3,11 +3,11 @@
 #include "hub/net/http.h"
 #include "auth/digest.h"
 #include "channels/replay.h"
-#include "hub/api/channel_access.h"
 #include "hub/net/files.h"
 #include "hub/net/http1_text.h"
 #include "hub/net/native.h"
 #include "hub/net/native_parts.h"
+#include "hub/net/waits.h"
 #include "hub/net/ws_handshake.h"
 
 #include <assert.h>
@@ -25,10 +25,8 @@ struct http_exchange {
     bool limited; /* rate is of a rule */
     bool head_only, keep_alive, http10, waiting;
     enum answer_style style;
-    bool polling, poked;  /* a long poll */
-    struct buf poll_path; /* its channel */
-    uint64_t poll_since;
-    struct call_wait poll_wait; /* what is asked again, when it is not the channel's history */
+    bool polling, poked; /* a long poll */
+    struct call_wait poll_wait;
     unsigned poll_status;
 };
 
@@ -65,7 +63,6 @@ static void exchange_free(struct conn *c)
         buf_done(&x->path);
         buf_done(&x->request_id);
         buf_done(&x->origin);
-        buf_done(&x->poll_path);
         principal_unref(x->who);
         free(x);
         c->exchange = NULL;
@@ -639,36 +636,11 @@ static bool is_json(const struct http1_request *req)
 
 /* ---- long polls: a subscription that is answered with the next page, or by asking again ---- */
 
-static enum hub_rc poll_history(struct conn *c, struct call *call)
-{
-    struct http_exchange *x = c->exchange;
-    struct history_query q = {
-        .channel = buf_slice(&x->poll_path), .since = x->poll_since, .limit = 100};
-    struct json_out o = json_out_to(call->out);
-    json_begin(&o, '{');
-    enum hub_rc rc = channel_history(&c->thread->io, x->who->app, &q, &o);
-    json_end(&o, '}');
-    return rc;
-}
-
-/* Interest first, then one more look: what came in between is seen by one of the two. */
 static void poll_listen(struct conn *c)
 {
-    struct net_thread *t = c->thread;
     struct http_exchange *x = c->exchange;
-    struct slice name = buf_slice(&x->poll_path);
-    bool fresh;
-    subscriber_init(&c->sub, x->who->app, c->id);
-    struct subscription *sub =
-        topics_subscribe(t->io.topics, &c->sub, io_channel_hash(&t->io, x->who->app, name), name,
-                         io_options(&t->io, x->who->app, name), &fresh);
-    sub->next = x->poll_since + 1;
-    sub->state = SUB_LIVE;
-    struct replay_span span;
-    enum store_rc rc = replay_span(t->hub->log, t->io.reader, x->who->app, name,
-                                   io_options(&t->io, x->who->app, name), t->io.now_ms, &span);
-    store_release(t->io.reader);
-    if (rc != STORE_OK || span.head.last > x->poll_since) {
+    if (wait_listen(c->thread, &c->sub, x->who->app, c->id, slice_str(x->poll_wait.channel),
+                    x->poll_wait.since)) {
         http_poked(c);
     }
 }
@@ -680,10 +652,9 @@ static void poll_end(struct conn *c, bool over)
     struct call call = call_begin(c);
     subscriber_done(c->thread->io.topics, &c->sub);
     x->poked = false;
-    enum hub_rc rc = x->poll_wait.again ? x->poll_wait.again(&call, slice_str(x->poll_wait.about))
-                                        : poll_history(c, &call);
+    enum hub_rc rc = wait_look(&x->poll_wait, &call);
     if (rc == HUB_OK && call.wait.ms > 0 && !over && !c->thread->draining) {
-        x->poll_since = call.wait.since;
+        x->poll_wait.since = call.wait.since;
         poll_listen(c); /* not yet; the deadline stands */
         return;
     }
@@ -695,9 +666,7 @@ static void poll_end(struct conn *c, bool over)
 static void poll_begin(struct conn *c, const struct call *call, unsigned status)
 {
     struct http_exchange *x = c->exchange;
-    buf_add_str(&x->poll_path, call->wait.channel);
     x->poll_wait = call->wait;
-    x->poll_since = call->wait.since;
     x->poll_status = status;
     x->polling = x->waiting = true;
     conn_pause(c);

@@ -8,6 +8,7 @@
 #include "hub/net/http.h"
 #include "hub/net/native.h"
 #include "hub/net/talkers.h"
+#include "hub/net/waits.h"
 #include "auth/digest.h"
 #include "hub/api/metrics.h"
 #include "store/hash.h"
@@ -470,6 +471,10 @@ static void deliver_tray(struct net_thread *t, const struct tray *tray)
 static void on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bool via_pattern)
 {
     struct net_thread *t = ctx;
+    if (waits_hear(who)) {
+        waits_heard(who);
+        return;
+    }
     struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
     if (c->closing || c->dead) {
         return;
@@ -486,6 +491,10 @@ static void on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bo
 static void on_behind(void *ctx, struct subscriber *who)
 {
     (void)ctx;
+    if (waits_hear(who)) {
+        waits_heard(who);
+        return;
+    }
     struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
     if (c->wire == CONN_HTTP) {
         http_poked(c);

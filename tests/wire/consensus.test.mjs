@@ -216,6 +216,42 @@ story('a member computes the digest of an open round from what it is shown, chai
   await close(all);
 });
 
+story('over a call, wait answers when the round is closed, and the connection goes on meanwhile', async () => {
+  const all = await voters(3);
+  const boss = await hub.connect();
+  const reference = fresh('way');
+  const electorate = all.map((one) => one.id);
+  const opened = boss.call('consensus.open', { question: 'Which way?', options: ['left', 'right'], reference, electorate, wait: true, timeout_seconds: 60 });
+  const round = await until(async () => (await boss.call('consensus.list', { reference })).rounds[0], { what: 'the round' });
+  const shown = await show(round);
+  const [got, bounded] = [boss.call('consensus.get', { round_id: round.round_id, wait: 60 }), boss.call('consensus.get', { round_id: round.round_id, wait: 0.5 })];
+  assert.equal((await bounded).status, 'open'); // its time was up, the others' is not
+  for (const one of all.slice(0, 2)) await one.vote(shown, { choice: 'left' });
+  assert.equal((await boss.call('consensus.get', { round_id: round.round_id })).status, 'open');
+  await all[2].vote(shown, { choice: 'left' });
+  for (const answer of [await opened, await got]) assert.deepEqual([answer.status, answer.winner], ['decided', 'left']);
+  await close([...all, { bee: boss }]);
+});
+
+story('a bounded number of calls wait on a connection; they end with it, or with the hub', async () => {
+  const own = await startHub();
+  const boss = await own.connect();
+  const { round_id } = await boss.call('consensus.open', { question: 'When?', electorate: ['nobody-yet'], timeout_seconds: 60 });
+  const waits = numbers(64).map(() => boss.call('consensus.get', { round_id, wait: 60 }));
+  await refused(boss.call('consensus.get', { round_id, wait: 60 }), 'limit', 429);
+  const gone = await own.connect();
+  gone.call('consensus.get', { round_id, wait: 60 }).catch(() => {});
+  gone.call('channels.poll', { channel: fresh('quiet'), since: 0, wait: 60 }).catch(() => {});
+  await gone.call('consensus.get', { round_id }); // the hub has heard of both
+  gone.terminate();
+  const polled = (await own.connect()).call('channels.poll', { channel: 'soon', since: 0, wait: 60 });
+  await own.post('/api/v1/channels/soon/events', { event: 'x', data: 1 });
+  assert.equal((await polled).events.length, 1);
+  const ended = own.terminate();
+  for (const wait of waits) assert.equal((await wait).status, 'open');
+  assert.equal((await ended).code, 0);
+});
+
 story('a round outlives kill -9: every acknowledged ballot is counted, once', async () => {
   const own = await startHub();
   const all = await voters(7, own);
