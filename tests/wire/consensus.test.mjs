@@ -2,7 +2,7 @@
 // midst, and certificates that a third party checks.
 
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
 import { after, before } from 'node:test';
 import { sleep, startHub, until } from './lib/hub.mjs';
 import { fresh, isTime, numbers, refused, story } from './lib/story.mjs';
@@ -251,6 +251,34 @@ story('a bounded number of calls wait on a connection; they end with it, or with
   for (const wait of waits) assert.equal((await wait).status, 'open');
   assert.equal((await ended).code, 0);
 });
+
+story('commitments outlive kill -9; who does not show its ballot is named, in the certificate too', async () => {
+  const own = await startHub();
+  const all = await voters(4, own);
+  const round = await openRound(all, { commit_seconds: 12, timeout_seconds: 15, signed: true }, own);
+  const nonces = all.map(() => randomBytes(16).toString('hex'));
+  const vote = { choice: 'left' };
+  const hash = (one, nonce) => createHash('sha256')
+    .update(ballotMessage(round, one.id, vote).replace('waggle-ballot-1', 'waggle-commit-1') + netstring(nonce)).digest('hex');
+  const commit = (one, nonce) => one.bee.call('consensus.commit', { round_id: round.round_id, commitment: hash(one, nonce) });
+  const show = (one, nonce) => one.bee.call('consensus.vote', { ...one.signed(round, vote), nonce });
+  await refused(show(all[0], nonces[0]), 'conflict', 409);
+  for (const i of [0, 1]) await commit(all[i], nonces[i]);
+  await own.kill9();
+  await own.restart();
+  for (const one of all) await one.connect();
+  assert.equal((await commit(all[0], nonces[0])).commitment, 'unchanged');
+  await refused(commit(all[0], nonces[1]), 'already_voted', 409);
+  for (const i of [2, 3]) await commit(all[i], nonces[i]); // all have: nobody waits for the rest of the time
+  await refused(show(all[0], nonces[1]), 'invalid', 422);
+  for (const i of [0, 1, 2]) await show(all[i], nonces[i]);
+  const closed = await all[0].bee.call('consensus.get', { round_id: round.round_id, wait: 90 }, { timeout: 80_000 });
+  assert.deepEqual([closed.status, closed.winner, closed.outcome.unrevealed], ['decided', 'left', [all[3].id]]);
+  const { certificate } = (await own.get(`/api/v1/consensus/${round.round_id}/certificate`)).body;
+  for (const [i, { commitment }] of certificate.commitments.entries()) assert.equal(commitment, hash(all[i], nonces[i]));
+  assert.deepEqual(certificate.ballots.map((one) => one.nonce), nonces.slice(0, 3));
+  await own.stop();
+}, { timeout: 120_000 });
 
 story('a round outlives kill -9: every acknowledged ballot is counted, once', async () => {
   const own = await startHub();
