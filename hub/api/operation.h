@@ -113,7 +113,9 @@ struct call {
     const char *content_type; /* OPERATION_RAW */
     /* A list that is a bare array has its next_cursor beside it: in a header, or in the frame. */
     bool bare_list;
-    uint64_t next_cursor; /* 0: that was the last page */
+    uint64_t next_cursor;      /* 0: that was the last page */
+    const struct route *route; /* over REST, while the request is read */
+    bool has_body;             /* … and it came with one, or should have */
     /* on failure */
     struct buf *message; /* sentence; empty: the error's title */
     struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
@@ -124,7 +126,7 @@ struct call {
 /* Says why, in a sentence, and returns rc. */
 enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* One entry for 422's detail: loc is ["body", field] (or where the parameter came from). */
+/* One entry for 422's detail: loc is where the parameter came from, and the field. */
 enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 
