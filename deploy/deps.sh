@@ -38,6 +38,7 @@ libpcre2-dev
 libncurses-dev
 libxxhash-dev
 libssl-dev
+libseccomp-dev
 ca-certificates
 LIST
 }

@@ -22,7 +22,8 @@
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
 #
-# The first stage that fails ends the run with its output. The last line is `N passed, N failed`.
+# The first stage that fails ends the run with its output; after the summary stands in short what
+# failed (deploy/failures.awk). The last line is `N passed, N failed`.
 # Docs: docs/testing.md
 set -u
 
@@ -45,7 +46,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,25s/^# \{0,1\}//p' "$0"
+        sed -n '2,26s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -83,9 +84,15 @@ elapsed() {
     echo $(($(date +%s) - started))
 }
 
+# Of a long log a reader may have only the end: what failed is said there once more, in short.
 finish() {
     printf '\n== summary\n'
     cat "$logs/summary"
+    if [ -n "${broken-}" ]; then
+        printf '\n== failed in %s (all of it: %s)\n' "$broken" "$logs/$broken.log"
+        awk -v lines_max=60 -f deploy/failures.awk "$logs/$broken.log"
+        echo
+    fi
     awk '{ p += $1; f += $2; s += $3 }
          END { if (s) printf "%d skipped\n", s
                printf "%d passed, %d failed\n", p, f
@@ -113,6 +120,7 @@ run_stage() {
     printf '%-9s %-7s %4d s  %s\n' "$1" "$verdict" "$took" "$(cat "$logs/note")" >>"$logs/summary"
     tail -n 1 "$logs/summary"
     if [ $verdict = FAILED ]; then
+        broken=$1
         printf -- '---- output of %s (%s)\n' "$1" "$logs/$1.log"
         cat "$logs/$1.log"
         # A stage that failed before it could count its tests has failed as one.
@@ -368,6 +376,7 @@ if wanted unit fuzz sim wire wire-asan wire-tsan fault network load browser tidy
     printf '== build: release and the sanitizers\n'
     build_started=$(date +%s)
     if ! stage_build >"$logs/build.log" 2>&1; then
+        broken=build
         cat "$logs/build.log"
         printf '%-9s %-7s\n' build FAILED >>"$logs/summary"
         count 0 1

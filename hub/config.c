@@ -97,6 +97,7 @@ static const struct key keys[] = {
     { "log", "level", TEXT, AT(log_level), "info", "log-level", 0, 0, "error, warn or info" },
     { "process", "user", TEXT, AT(user), "", "user", 0, 0, "started as root: go on as this user once the listeners are open" },
     { "process", "inspectable", TEXT, AT(inspectable), "no", NULL, 0, 0, "yes: what runs as the same user may look inside, debuggers too; for measuring" },
+    { "process", "seccomp", TEXT, AT(seccomp), "no", "seccomp", 0, 0, "a filter on the hub's own system calls: no, refuse (what it does not need fails), kill (… ends the hub, and the log names it)" },
 };
 /* clang-format on */
 
@@ -389,7 +390,9 @@ static void flag_name(const struct key *key, char *out, size_t n)
     }
     snprintf(out, n, "--%s-%s", key->section, key->name);
     for (char *p = out; *p; p++) {
-        *p = *p == '_' ? '-' : *p;
+        if (*p == '_') {
+            *p = '-';
+        }
     }
 }
 
@@ -505,6 +508,10 @@ static bool judge(struct config *c, char *out_text, size_t text_n)
     } else if (strcmp(c->inspectable, "yes") != 0 && strcmp(c->inspectable, "no") != 0) {
         snprintf(out_text, text_n, "process.inspectable: \"%s\" is neither yes nor no",
                  c->inspectable);
+    } else if (strcmp(c->seccomp, "no") != 0 && strcmp(c->seccomp, "refuse") != 0 &&
+               strcmp(c->seccomp, "kill") != 0) {
+        snprintf(out_text, text_n, "process.seccomp: \"%s\" is none of no, refuse, kill",
+                 c->seccomp);
     } else if (strcmp(c->log_level, "error") != 0 && strcmp(c->log_level, "warn") != 0 &&
                strcmp(c->log_level, "info") != 0) {
         snprintf(out_text, text_n, "log.level: \"%s\" is none of error, warn, info", c->log_level);

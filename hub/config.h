@@ -20,7 +20,7 @@ struct config_list {
 struct config {
     struct config_list listen, apps, origins;
     char *data_dir, *file, *admin_key, *trust_jwks, *tls_cert, *tls_key, *web_dir, *log_format;
-    char *log_level, *anonymous_role, *user, *inspectable;
+    char *log_level, *anonymous_role, *user, *inspectable, *seccomp;
     const char *folder; /* of the command line, to be verified or restored from */
     uint64_t threads, map_bytes, quota_bytes;
     uint64_t journal_records, key_window_ms, keys_max, reply_window_ms, replies_max;

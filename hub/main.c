@@ -1,14 +1,15 @@
 /* waggled: start, stop, and the signals between.
  *
- * Order of a start: configuration, store, keys, writer, operations, sockets, and last the line
- * `ready`. Of an end: no new connections, goodbye, everything under way is finished, last commit,
- * exit 0. */
+ * Order of a start: configuration, store, keys, writer, operations, sockets, no privileges, no
+ * other system calls than needed, and last the line `ready`. Of an end: no new connections,
+ * goodbye, everything under way is finished, last commit, exit 0. */
 #define _GNU_SOURCE
 #include "auth/digest.h"
 #include "auth/keyfile.h"
 #include "auth/start.h"
 #include "hub/config.h"
 #include "hub/core/backups.h"
+#include "hub/filter.h"
 #include "hub/modules.h"
 #include "hub/net/server.h"
 
@@ -373,6 +374,32 @@ static bool drop_privileges(struct program *p, char *text, size_t text_n)
     return true;
 }
 
+/* A line without the heap: whoever made the call may have been inside it. */
+static void forbidden_call(const char *call, int number)
+{
+    uint8_t time[JSON_TIME_BYTES];
+    char line[256];
+    json_time_put(time, wall_ms());
+    int n = snprintf(line, sizeof line,
+                     log_manner.json
+                         ? "{\"time\":\"%.*s\",\"level\":\"error\",\"event\":"
+                           "\"forbidden_call\",\"detail\":\"call=%s number=%d action=kill\"}\n"
+                         : "time=%.*s level=error event=forbidden_call call=%s number=%d "
+                           "action=kill\n",
+                     (int)sizeof time, (const char *)time, call, number);
+    (void)!write(STDERR_FILENO, line, (size_t)n);
+}
+
+/* Threads that are running are under it as well; those to come inherit it. */
+static bool filter_calls(const struct config *c, char *text, size_t text_n)
+{
+    if (strcmp(c->seccomp, "no") == 0) {
+        return true;
+    }
+    enum filter_manner manner = strcmp(c->seccomp, "kill") == 0 ? FILTER_KILL : FILTER_REFUSE;
+    return filter_install(manner, forbidden_call, text, text_n);
+}
+
 static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
 {
     *out_exit = EXIT_OPEN;
@@ -396,7 +423,8 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
     if (p->api) {
         p->hub.openapi = api_openapi(p->api);
     }
-    if (!p->api || !open_sockets(p, text, text_n) || !drop_privileges(p, text, text_n)) {
+    if (!p->api || !open_sockets(p, text, text_n) || !drop_privileges(p, text, text_n) ||
+        !filter_calls(&p->config, text, text_n)) {
         return false;
     }
     p->writer_runs = pthread_create(&p->writer_thread, NULL, run_writer, p) == 0;
@@ -479,7 +507,7 @@ static int restore(const struct config *c)
         return EXIT_OPEN;
     }
     auth_random(fresh, sizeof fresh);
-    bool good = backups_restore(c->folder, c->data_dir, fresh, text, sizeof text);
+    bool good = backups_restore(c->folder, c->data_dir, fresh, wall_ms(), text, sizeof text);
     fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
     return good ? 0 : EXIT_OPEN;
 }

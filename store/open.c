@@ -433,13 +433,26 @@ const uint8_t *store_epoch(const struct store *store)
     return store->epoch;
 }
 
-enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16])
+static const char renewed_key[] = "renewed";
+
+int64_t store_renewed_ms(struct store_view *view)
+{
+    struct slice row;
+    bool is = store_get(view, TABLE_META, slice_str(renewed_key), &row) == STORE_OK && row.n == 8;
+    return is ? (int64_t)be64_get(row.p) : 0;
+}
+
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16], int64_t now_ms)
 {
     struct store_txn *txn;
+    uint8_t at[8];
+    be64_put(at, (uint64_t)now_ms);
     enum store_rc rc = store_begin(store, &txn);
     if (rc != STORE_OK)
         return rc;
     rc = store_put(txn, TABLE_META, slice_str("epoch"), slice_of(epoch, sizeof store->epoch));
+    if (rc == STORE_OK)
+        rc = store_put(txn, TABLE_META, slice_str(renewed_key), slice_of(at, sizeof at));
     if (rc != STORE_OK) {
         store_abort(txn);
         return rc;

@@ -106,7 +106,9 @@ void store_close(struct store *store); /* NULL is fine; every view must have end
  * Channel epochs (native-protocol.md section 5) are its first 8 bytes in hex. */
 const uint8_t *store_epoch(const struct store *store);
 /* Gives the log a new life after a restore; before any other thread uses the store. */
-enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16]);
+enum store_rc store_renew_epoch(struct store *store, const uint8_t epoch[16], int64_t now_ms);
+/* When that was last done; 0: never. What was promised before was promised in another life. */
+int64_t store_renewed_ms(struct store_view *view);
 
 /* What the library said to the last call that came out as STORE_FULL, STORE_IO, STORE_DAMAGED or
  * STORE_INVALID; any thread. */

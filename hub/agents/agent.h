@@ -88,10 +88,14 @@ struct agent {
     uint32_t slots, interval_ms;
     int64_t registered_ms, first_registered_ms, changed_ms,
         seen_ms;            /* seen: at the last change of state */
-    uint64_t connection;    /* that holds its session; 0: none */
+    uint64_t connection;    /* that holds its session, or AGENT_STREAM_CLOSED; 0: it came by none */
     double success;         /* moving average of its tasks, 1 without any */
     struct metrics metrics; /* at the last change of state */
 };
+
+/* It registered over a connection that is closed: until it comes again nobody hears what it is
+ * told. No connection has this number. */
+enum { AGENT_STREAM_CLOSED = 1 };
 
 void agent_pack(struct buf *b, const struct agent *agent);
 bool agent_unpack(struct slice row, struct agent *out);

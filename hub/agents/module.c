@@ -229,7 +229,8 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
         struct watch *w = watch_add(a, agent.number);
         w->app = agent.app;
         w->interval_ms = agent.interval_ms;
-        w->connection = start ? 0 : agent.connection;
+        bool open = !start && agent.connection != AGENT_STREAM_CLOSED;
+        w->connection = open ? agent.connection : 0;
         bool known = !start && agent.number <= before_n;
         w->graced = start || (known && before[agent.number].graced);
         w->closed_ms = known && agent.status == AGENT_STALE ? before[agent.number].closed_ms : 0;
@@ -249,6 +250,28 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
     store_cursor_close(cursor);
     free(before);
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+static void agents_recall(const void *state, bool lasting, struct buf *out)
+{
+    const struct agents *a = state;
+    buf_printf(out, "%u agents, %u there\n", a->n, a->live);
+    for (unsigned i = 0; i < AGENT_STATUSES; i++) {
+        buf_printf(
+            out, "%s: %llu\n", agent_status_name((enum agent_status)i),
+            (unsigned long long)atomic_load_explicit(&a->by_status[i], memory_order_relaxed));
+    }
+    for (uint32_t i = 1; i <= a->n; i++) {
+        const struct watch *w = &a->watches[i];
+        buf_printf(out, "agent %u: app %u, status %u, interval %u", i, w->app, w->status,
+                   w->interval_ms);
+        if (!lasting) {
+            int64_t closed_ms = w->status == AGENT_STALE ? w->closed_ms : 0;
+            buf_printf(out, ", connection %llx, graced %d, closed %lld",
+                       (unsigned long long)w->connection, w->graced, (long long)closed_ms);
+        }
+        buf_add_str(out, "\n");
+    }
 }
 
 static int64_t agents_next_due(void *state)
@@ -490,8 +513,11 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     if (pulse.seen_ms) {
         after.metrics = pulse.metrics;
     }
-    if (status == AGENT_INACTIVE || status == AGENT_DEREGISTERED) {
-        after.connection = 0;
+    if (!is_watched((uint8_t)status)) {
+        agents->watches[after.number].connection = 0;
+    }
+    if (after.connection && !agents->watches[after.number].connection) {
+        after.connection = AGENT_STREAM_CLOSED;
     }
     enum hub_rc rc = hub_rc_of_store(agent_put(a->txn, &after, &held->agent));
     if (rc == HUB_OK) {
@@ -499,9 +525,6 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
-        if (after.connection == 0) {
-            agents->watches[after.number].connection = 0;
-        }
         look_again(agents, after.number, a->now_ms);
     }
     return rc;
@@ -514,6 +537,7 @@ void agent_change_put(struct buf *b, const struct agent_change *c)
     pack_u8(b, c->has_status);
     pack_u8(b, (uint8_t)c->status);
     pack_slice(b, c->reason);
+    pack_u32(b, c->session);
     metrics_pack(b, &c->metrics);
 }
 
@@ -525,6 +549,7 @@ static bool agent_change_get(struct slice body, struct agent_change *out)
     out->has_status = unpack_u8(&u) != 0;
     out->status = (enum agent_status)unpack_u8(&u);
     out->reason = unpack_slice(&u);
+    out->session = unpack_u32(&u);
     return metrics_unpack(&u, &out->metrics) && unpack_done(&u);
 }
 
@@ -629,6 +654,10 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
     }
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
+    if (rc == HUB_OK && change.session && change.session != held.agent.epoch) {
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Agent ", change.id,
+                          " has registered anew since that session");
+    }
     if (rc == HUB_OK) {
         rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
     }
@@ -677,6 +706,17 @@ void agent_gone_put(struct buf *b, uint32_t number, uint32_t epoch, uint64_t con
     pack_u64(b, connection);
 }
 
+/* It is stale already, and its stream is gone too: nothing is told, but it gets nothing more. */
+static enum hub_rc stream_closed(struct apply *a, const struct agent *agent)
+{
+    struct agent after = *agent;
+    after.connection = AGENT_STREAM_CLOSED;
+    enum hub_rc rc = hub_rc_of_store(agent_put(a->txn, &after, agent));
+    rc = rc == HUB_OK ? tell_watchers(a, &after, agent->status) : rc;
+    look_again(a->state, agent->number, a->now_ms);
+    return rc;
+}
+
 static enum hub_rc gone_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct agents *agents = a->state;
@@ -695,25 +735,23 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
         is_watched((uint8_t)held.agent.status)) {
         w->connection = 0;
         w->closed_ms = a->now_ms;
-        if (held.agent.status != AGENT_STALE) {
-            held.agent.connection = 0;
-            rc = change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
-        } else {
-            look_again(agents, number, a->now_ms);
-        }
+        rc = held.agent.status == AGENT_STALE
+                 ? stream_closed(a, &held.agent)
+                 : change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
     }
     buf_done(&held.bytes);
     return rc == HUB_NOT_FOUND ? HUB_OK : rc;
 }
 
-static bool gone_must(struct slice body)
+/* What has happened already cannot be refused. */
+static bool always(struct slice body)
 {
     (void)body;
     return true;
 }
 
 const struct command_kind command_agent_gone = {
-    .name = "agents.gone", .apply = gone_apply, .module = MODULE_AGENTS, .must = gone_must};
+    .name = "agents.gone", .apply = gone_apply, .module = MODULE_AGENTS, .must = always};
 
 /* ---- deadlines: the command carries the pulse that was seen ---- */
 
@@ -817,11 +855,66 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     return rc;
 }
 
+/* ---- a start ---- */
+
+/* The first from `number` on whose row still has a connection. Copied, as writing moves the row. */
+static enum hub_rc next_connected(struct apply *a, uint32_t number, struct held_agent *out)
+{
+    struct store_cursor *cursor;
+    struct slice key, value;
+    uint8_t from[4];
+    be32_put(from, number);
+    out->agent.connection = 0;
+    enum store_rc rc = store_cursor_open(a->view, TABLE_AGENT, &cursor);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    rc = store_cursor_seek(cursor, slice_of(from, sizeof from), &key, &value);
+    while (rc == STORE_OK) {
+        if (!agent_unpack(value, &out->agent)) {
+            rc = STORE_DAMAGED;
+        } else if (out->agent.connection > AGENT_STREAM_CLOSED) {
+            buf_add_slice(&out->bytes, value);
+            (void)agent_unpack(buf_slice(&out->bytes), &out->agent);
+            break;
+        } else {
+            rc = store_cursor_next(cursor, &key, &value);
+        }
+    }
+    store_cursor_close(cursor);
+    return hub_rc_of_store(rc);
+}
+
+/* No connection outlives a hub. Who came by one is stored as having none, or the next change of
+ * its row would say that it is heard. */
+static enum hub_rc restart_apply(struct apply *a, struct command *command, struct slice body)
+{
+    enum hub_rc rc = HUB_OK;
+    (void)command, (void)body;
+    for (uint32_t number = 1; rc == HUB_OK; number++) {
+        struct held_agent held = {0};
+        rc = next_connected(a, number, &held);
+        if (rc == HUB_OK) {
+            number = held.agent.number;
+            struct agent after = held.agent;
+            after.connection = AGENT_STREAM_CLOSED;
+            rc = hub_rc_of_store(agent_put(a->txn, &after, &held.agent));
+        }
+        buf_done(&held.bytes);
+    }
+    return rc == HUB_NOT_FOUND ? HUB_OK : rc;
+}
+
+static const struct command_kind command_agents_restart = {
+    .name = "agents.restart", .apply = restart_apply, .module = MODULE_AGENTS, .must = always};
+
 const struct module agents_module = {
     .name = "agents",
+    .restart = &command_agents_restart,
     .open = agents_open,
     .close = agents_close,
     .load = agents_load,
+    .recall = agents_recall,
     .next_due = agents_next_due,
     .expire = agents_expire,
 };

@@ -56,6 +56,7 @@ struct agent_change {
     enum agent_status status;
     struct metrics metrics;
     struct slice reason;
+    uint32_t session; /* of a deregistration: only while it is this one; 0: whichever */
 };
 void agent_change_put(struct buf *b, const struct agent_change *change);
 struct agent_changed {

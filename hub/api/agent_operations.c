@@ -151,7 +151,9 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
 
 static enum hub_rc deregister_prepare(struct call *call, struct buf *body)
 {
-    struct agent_change change = {.asker = asker_of(call->who), .id = agent_meant(call)};
+    struct agent_change change = {.asker = asker_of(call->who),
+                                  .id = agent_meant(call),
+                                  .session = (uint32_t)call_int(call, "session", 0)};
     enum hub_rc rc = call_reason(call, &change.reason);
     if (rc == HUB_OK) {
         agent_change_put(body, &change);
@@ -749,7 +751,7 @@ static const struct operation rows[] = {
     { .name = "agents.deregister", .summary = "Take an agent out of the registry",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON}}),
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON,"session":{"type":["integer","null"],"minimum":1,"maximum":4294967295,"description":"Only while this is its session: 409 once it has registered anew."}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
       .kind = &command_agent_deregister, .prepare = deregister_prepare, .answer = deregister_answer },
     { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",

@@ -1,6 +1,5 @@
 #include "hub/api/metrics.h"
 #include "hub/messages/module.h"
-#include "hub/tasks/module.h"
 
 #include <stdio.h>
 
@@ -289,6 +288,26 @@ void hub_figures(const struct hub *hub, struct hub_figures *out)
     for (unsigned i = 0; i < AGENT_DEREGISTERED; i++) {
         out->agents_total += counts.by_status[i];
     }
+    tasks_figures(writer_module(hub->writer, MODULE_TASKS), 0, &out->tasks);
+}
+
+/* Every state counts a task once, so those that are over only grow. */
+static uint64_t tasks_in(const struct hub_figures *f, enum task_state first, enum task_state last)
+{
+    uint64_t sum = 0;
+    for (enum task_state state = first; state <= last; state++) {
+        sum += f->tasks.totals.in_state[state];
+    }
+    return sum;
+}
+
+static uint64_t tasks_waiting(const struct hub_figures *f)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < TASK_PRIORITIES; i++) {
+        sum += f->tasks.queued[i];
+    }
+    return sum;
 }
 
 static void put_figures(struct json_out *o, const struct hub *hub, const struct hub_figures *f,
@@ -308,7 +327,15 @@ static void put_figures(struct json_out *o, const struct hub *hub, const struct 
                    {"agents_active", f->agents_active},
                    {"agents_stale", f->agents_stale},
                    {"commits", f->commits},
-                   {"commit_us", f->commit_us}};
+                   {"commit_us", f->commit_us},
+                   {"tasks_queued", tasks_waiting(f)},
+                   {"tasks_running", tasks_in(f, TASK_LEASED, TASK_RUNNING)},
+                   {"tasks_submitted_total", tasks_in(f, TASK_NONE + 1, TASK_STATES - 1)},
+                   {"tasks_completed_total", tasks_in(f, TASK_COMPLETED, TASK_COMPLETED)},
+                   {"tasks_failed_total",
+                    tasks_in(f, TASK_DEAD, TASK_DEAD) + tasks_in(f, TASK_EXPIRED, TASK_EXPIRED)},
+                   {"offers_total", f->tasks.offers},
+                   {"offer_wait_ms_total", f->tasks.offer_wait_ms}};
     json_begin(o, '{');
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         json_key(o, figures[i].name);

@@ -262,6 +262,8 @@ static void execution_json(struct json_out *o, struct store_view *view, const st
         json_end(o, '}');
     } else {
         json_put_null(o);
+        json_key(o, "shards");
+        work_parts_json(o, view, w);
     }
     json_end(o, '}');
 }
@@ -390,7 +392,8 @@ static enum hub_rc optimize(struct call *call)
     "progress":{"type":"number"},"started_at":SHAPE_TIME,"completed_at":SHAPE_TIME_OR_NULL, \
     "parts":{"type":"object","additionalProperties":SHAPE_COUNT}, \
     "agents":{"type":"array","items":{"type":"string"}}, \
-    "results":{"type":["object","null"],"description":"output: what the parts were merged to; parts: each with its agent, attempt and result."}
+    "results":{"type":["object","null"],"description":"output: what the parts were merged to; parts: each with its agent, attempt and result."}, \
+    "shards":{"type":"array","items":{"type":"object"},"description":"While it runs: the parts as they are."}
 #define EXECUTION {"type":"object","required":["id","execution_id","network_id","task","status","started_at","results"],"properties":{EXECUTION_PROPERTIES}}
 #define ONE_NETWORK SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID}})
 #define STRATEGIES "round-robin, map-reduce (parallel), broadcast, race, pipeline (sequential), scatter-vote, consensus, leader-election, distributed or hierarchical; whatever else is done like round-robin."

@@ -683,11 +683,10 @@ static enum hub_rc show_verdict(struct call *call, struct slice id, int64_t wait
     struct slice name = buf_slice(&channel);
     enum store_rc rc = replay_span(call->io->hub->log, call->io->reader, call->who->app, name,
                                    io_options(call->io, call->who->app, name), call->now_ms, &span);
-    enum hub_rc out =
-        hub_rc_of_store(rc == STORE_OK ? round_find(span.view, call->who->app, id, &round) : rc);
-    if (out == HUB_OK) {
-        out = put_verdict(call, span.view, &round);
+    if (rc == STORE_OK) {
+        rc = round_find(span.view, call->who->app, id, &round);
     }
+    enum hub_rc out = rc == STORE_OK ? put_verdict(call, span.view, &round) : hub_rc_of_store(rc);
     if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
         memcpy(call->wait.channel, name.p, name.n);
         memcpy(call->wait.about, id.p, id.n);

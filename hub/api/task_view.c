@@ -228,8 +228,10 @@ static void put_agent(struct json_out *o, const struct call *call, struct store_
     uint32_t number = task->agent ? task->agent : task->last_agent;
     bool known = number && agent_get(view, number, &agent) == STORE_OK;
     put_text_or_null(o, "agent_id", known ? agent.id : slice_of(NULL, 0));
-    /* The lease is the agent's: whoever knows it may speak for it. */
-    if (task_is_held(task->state) && known && agent_visible(call, &agent)) {
+    /* The lease is the agent's: whoever knows it may speak for it. One of before a restore is
+     * nobody's. */
+    if (task_is_held(task->state) && known && agent_visible(call, &agent) &&
+        task->leased_ms >= store_renewed_ms(view)) {
         char lease[TASK_LEASE_ID_BYTES + 1];
         task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), task->number,
                                                   task->lease});

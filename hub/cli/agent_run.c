@@ -54,7 +54,8 @@ struct agent {
     int signals; /* descriptor */
     enum stage stage;
     bool registered, beaten;
-    int64_t interval_ms, next_beat_ms, stage_until_ms;
+    uint64_t session; /* of the last registration; 0: none yet */
+    int64_t interval_ms, lease_ms, next_beat_ms, stage_until_ms;
     bool known; /* position in its own channel */
     struct buf epoch;
     uint64_t offset;
@@ -212,11 +213,14 @@ static void send_beat(struct agent *agent)
     agent->next_beat_ms = clock_steady_ms() + agent->interval_ms;
 }
 
+/* Its own session alone: another process may have taken over the name meanwhile. */
 static void send_deregister(struct agent *agent)
 {
     struct buf text = {0};
     struct json_out o = begin_call(&text, CALL_DEREGISTER, "agents.deregister");
     add_text(&o, "agent_id", agent->id);
+    json_key(&o, "session");
+    json_u64(&o, agent->session);
     end_call(agent, &o, &text);
 }
 
@@ -251,12 +255,18 @@ static void send_subscribe(struct agent *agent)
 /* --- what comes --------------------------------------------------------------------------------
  */
 
+/* Whoever is finishing reports over any connection. To register again would end the session of a
+ * process that has taken over since. */
 static void on_open(void *ctx)
 {
     struct agent *agent = ctx;
-    agent->registered = false;
+    agent->registered = agent->stage == FINISHING && agent->session;
     if (agent->stage <= FINISHING) {
         send_subscribe(agent); /* first: whoever registers may be offered something at once */
+    }
+    if (agent->registered) {
+        agent_tasks_registered(agent->tasks, agent->lease_ms);
+    } else if (agent->stage == WORKING) {
         send_register(agent);
     }
 }
@@ -264,6 +274,7 @@ static void on_open(void *ctx)
 static void on_registered(struct agent *agent, struct slice result)
 {
     double seconds = 0;
+    (void)json_to_u64(json_at(result, "session"), &agent->session);
     int64_t asked_ms = args_ms(&agent->cli->args, "interval", 0);
     (void)json_to_double(json_at(result, "heartbeat_interval"), &seconds);
     agent->interval_ms = asked_ms                         ? asked_ms
@@ -277,10 +288,23 @@ static void on_registered(struct agent *agent, struct slice result)
     (void)json_to_double(json_at(result, "lease_seconds"), &lease);
     say(agent, "registered, a beat every %.1f s", (double)agent->interval_ms / 1000);
     send_beat(agent);
-    agent_tasks_registered(agent->tasks,
-                           lease > 0 && lease < 86400 ? (int64_t)(lease * 1000) : LEASE_MS);
+    agent->lease_ms = lease > 0 && lease < 86400 ? (int64_t)(lease * 1000) : LEASE_MS;
+    agent_tasks_registered(agent->tasks, agent->lease_ms);
     if (agent->votes) {
         agent_votes_registered(agent->votes);
+    }
+}
+
+static void on_beat(struct agent *agent, struct slice result)
+{
+    if (!agent->beaten) {
+        agent->beaten = true;
+        say(agent, "beating");
+    }
+    if (agent->stage == WORKING && slice_is(json_at(result, "must_register"), "true")) {
+        say(agent, "silent for too long: registering again");
+        agent->registered = false;
+        send_register(agent);
     }
 }
 
@@ -294,10 +318,7 @@ static void on_result(struct agent *agent, const struct hub_frame *frame)
         on_registered(agent, frame->field[HUB_RESULT_VALUE]);
         return;
     case CALL_BEAT:
-        if (!agent->beaten) {
-            agent->beaten = true;
-            say(agent, "beating");
-        }
+        on_beat(agent, frame->field[HUB_RESULT_VALUE]);
         return;
     case CALL_DEREGISTER:
         say(agent, "deregistered");
@@ -357,8 +378,13 @@ static void on_error(struct agent *agent, const struct hub_frame *frame)
     }
     enum call call = (enum call)hub_frame_number(frame, HUB_ID);
     uint64_t status = hub_frame_number(frame, HUB_STATUS);
+    if (call == CALL_DEREGISTER && status == 409) {
+        say(agent, "another process has taken over");
+        agent->stage = GONE;
+        return;
+    }
     enum cli_exit exit = socket_complain(agent->cli, frame);
-    if (call == CALL_BEAT && status == 404) {
+    if (call == CALL_BEAT && status == 404 && agent->stage == WORKING) {
         say(agent, "the hub does not know it any more: registering again");
         agent->registered = false;
         send_register(agent);

@@ -20,12 +20,12 @@ const struct option global_options[] = {
 
 static const struct command *const tables[] = {
     publish_commands, tail_commands, channel_commands, agent_commands, token_commands, context_commands,
-    hub_commands, top_commands, trace_commands, bench_commands, doctor_commands, verify_commands,
+    hub_commands, top_commands, trace_commands, bench_commands, doctor_commands, verify_commands, backup_commands,
     call_commands, reference_commands, self_commands,
 };
 
 static const struct verb *const verb_tables[] = {
-    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, auth_verbs,
+    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, schema_verbs, auth_verbs,
 };
 
 const struct command_group command_groups[] = {
@@ -40,10 +40,11 @@ const struct command_group command_groups[] = {
     { "peer",      "who may write to whom" },
     { "channel",   "channels: list, members, history" },
     { "namespace", "namespaces: the options of channels" },
+    { "schema",    "JSON Schemas: judge a value" },
     { "token",     "tokens: mint, read, verify, revoke" },
     { "key",       "API keys, and the key that signs tokens" },
     { "app",       "apps, the tenants of the hub" },
-    { "backup",    "copies of the whole hub, made while it runs" },
+    { "backup",    "copies of the whole hub: made while it runs, checked, put back" },
     { "bench",     "a small load on the running hub, and its times" },
     { "context",   "the hubs you use, by name" },
     { 0 },

@@ -140,6 +140,7 @@ enum { OFFER_WAIT_MS = 700 };
 
 // clang-format off
 static const struct source { const char *command, *path, *member, *id, *help; } sources[] = {
+    { "agent network ", "/api/v1/agents/networks?limit=200", "networks", "id",   "name" },
     { "agent ",    "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
     { "task ",     "/api/v1/tasks?limit=200",         "tasks",      "task_id",   "status" },
     { "network ",  "/api/v1/agents/networks?limit=200", "networks", "id",        "name" },
@@ -150,6 +151,20 @@ static const struct source { const char *command, *path, *member, *id, *help; } 
     { "namespace ", "/api/v1/namespaces",             "namespaces", "namespace", "options.delivery" },
     { "key ",      "/api/v1/auth/keys?limit=200",     "keys",       "id",        "name" },
     { "app ",      "/api/v1/apps",                    "apps",       "id",        "name" },
+    { "swarm show", "/api/v1/swarm/list?limit=200",   "swarms",     "swarm_id",  "coordination_status" },
+    { "msg send",  "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
+    { "msg ",      "/api/v1/messages/history?limit=200", "messages", "message_id", "receiver_id" },
+    { "peer ",     "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
+    { "trace",     "/api/v1/tasks?limit=200",         "tasks",      "task_id",   "status" },
+    /* Without a path the words themselves, or files. */
+    { "queue ",    NULL, "urgent critical high normal low all", NULL, NULL },
+    { "lb strategy", NULL, "least_connections round_robin weighted_round_robin resource_based geographic random least_response_time capability_based predictive consistent_hash", NULL, NULL },
+    { "top",       NULL, "pulses agents queues tasks dlq networks swarms consensus messages log", NULL, NULL },
+    { "tui",       NULL, "pulses agents queues tasks dlq networks swarms consensus messages log", NULL, NULL },
+    { "completion", NULL, "bash zsh fish", NULL, NULL },
+    { "verify",    NULL, ":files", NULL, NULL },
+    { "backup ",   NULL, ":files", NULL, NULL },
+    { "schema ",   NULL, ":files", NULL, NULL },
 };
 // clang-format on
 
@@ -172,6 +187,18 @@ static void offer_ids(const struct completing *c, struct cli *cli, const struct 
         }
     }
     reply_done(&reply);
+}
+
+static void offer_words(const struct completing *c, const char *words)
+{
+    if (words[0] == ':') {
+        fprintf(c->to, "%s\n", words);
+        return;
+    }
+    for (size_t n; *words; words += n + (words[n] == ' ')) {
+        n = strcspn(words, " ");
+        offer(c, "", words, n, "");
+    }
 }
 
 static const struct source *source_of(const struct command *command)
@@ -249,7 +276,8 @@ enum cli_exit complete_run(struct cli *cli)
     } else if (strncmp(command->name, "context ", 8) == 0) {
         offer_contexts(&c);
     } else if (source_of(command)) {
-        offer_ids(&c, cli, source_of(command));
+        const struct source *source = source_of(command);
+        source->path ? offer_ids(&c, cli, source) : offer_words(&c, source->member);
     }
     buf_done(&words);
     return CLI_OK;

@@ -81,7 +81,7 @@ static const struct operand backup_operands[] = { { "NAME", 0, "of its folder, i
 static const struct field backup_fields[] = { { "NAME", "name", FIELD_TEXT }, { 0 } };
 
 const struct verb hub_verbs[] = {
-    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: waggled --verify FOLDER, waggled --restore FOLDER.",
+    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
         backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
       { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
     { { "backup ls", "the backups made since the hub started", NULL, NULL, NULL, request_run, NULL },

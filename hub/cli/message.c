@@ -79,6 +79,13 @@ static const struct option nack_options[] = {
     { 0 },
 };
 static const struct field nack_fields[] = { { "agent", "agent_id", FIELD_TEXT }, { "delay", "delay", FIELD_SECONDS }, { 0 } };
+static const struct option term_options[] = {
+    { 0, "agent", OPTION_TEXT, 0, "AGENT", "which recipient answers (you yourself)", NULL },
+    REQUEST_OPTION_REASON,
+    REQUEST_OPTIONS_DESTROY,
+    { 0 },
+};
+static const struct field term_fields[] = { { "agent", "agent_id", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct option history_options[] = {
     { 0, "from", OPTION_TEXT, 0, "AGENT", "what it sent", NULL },
     { 0, "to", OPTION_TEXT, 0, "AGENT", "what it was sent", NULL },
@@ -103,6 +110,10 @@ const struct verb message_verbs[] = {
       { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/ack", .fields = ack_fields, .id = "state" } },
     { { "msg nack", "ask for a message again, later", NULL, one_message, nack_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/nack", .fields = nack_fields, .id = "state" } },
+    { { "msg progress", "say that a message is being dealt with: the time for it begins anew", NULL, one_message, ack_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/progress", .fields = ack_fields, .id = "state" } },
+    { { "msg term", "give a message up: it is dead", NULL, one_message, term_options, request_run, "waggle msg term msg_0123456789abcdef --agent bee-2 --reason 'no such file'" },
+      { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/term", .fields = term_fields, .id = "state", .how = REQUEST_DESTROYS } },
     { { "msg history", "messages, newest first", NULL, NULL, history_options, request_run, "waggle msg history --to bee-2 --watch" },
       { .method = "GET", .path = "/api/v1/messages/history", .fields = history_fields, .member = "messages", .columns = columns, .channels = "messages" } },
     { { "msg show", "one message, and how it stands with its recipients", NULL, one_message, show_options, request_run, NULL },

@@ -16,6 +16,7 @@ extern const struct command trace_commands[];     /* hub/cli/trace.c */
 extern const struct command bench_commands[];     /* hub/cli/bench.c */
 extern const struct command doctor_commands[];    /* hub/cli/doctor.c */
 extern const struct command verify_commands[];    /* hub/cli/verify.c */
+extern const struct command backup_commands[];    /* hub/cli/backup.c */
 extern const struct command call_commands[];      /* hub/cli/call.c */
 extern const struct command reference_commands[]; /* hub/cli/reference.c */
 extern const struct command self_commands[];      /* hub/cli/self.c */
@@ -29,5 +30,6 @@ extern const struct verb consensus_verbs[]; /* hub/cli/consensus.c */
 extern const struct verb message_verbs[];   /* hub/cli/message.c */
 extern const struct verb auth_verbs[];      /* hub/cli/auth.c */
 extern const struct verb hub_verbs[];       /* hub/cli/hub.c */
+extern const struct verb schema_verbs[];    /* hub/cli/schema.c */
 
 #endif

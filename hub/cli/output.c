@@ -222,7 +222,7 @@ const char *status_colour(struct slice status)
         { "completed", "\033[32m" }, { "decided", "\033[32m" }, { "acked", "\033[32m" }, { "ok", "\033[32m" },
         { "queued", "\033[36m" }, { "open", "\033[36m" }, { "delivered", "\033[36m" },
         { "suspended", "\033[33m" }, { "cancelled", "\033[33m" }, { "expired", "\033[33m" }, { "warn", "\033[33m" },
-        { "tied", "\033[33m" }, { "no_quorum", "\033[33m" }, { "dead", "\033[31m" }, { "evicted", "\033[31m" },
+        { "paused", "\033[33m" }, { "tied", "\033[33m" }, { "no_quorum", "\033[33m" }, { "dead", "\033[31m" }, { "evicted", "\033[31m" },
         { "inactive", "\033[31m" }, { "error", "\033[31m" }, { "failed", "\033[31m" },
     };
     // clang-format on

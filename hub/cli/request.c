@@ -451,9 +451,24 @@ out:
     return rc;
 }
 
+/* In the forms that show what the hub said, the answer stays as it is. */
+static void show_made_list(const struct cli *cli, const struct request *request,
+                           struct slice answer)
+{
+    struct buf list = {0};
+    bool as_said = cli->out.query || cli->out.format == OUT_JSON || cli->out.format == OUT_YAML;
+    if (!as_said) {
+        request->list(answer, &list);
+    }
+    output_list(&cli->out, as_said ? answer : buf_slice(&list), "", request->columns);
+    buf_done(&list);
+}
+
 void request_show(const struct cli *cli, const struct request *request, struct slice answer)
 {
-    if (request->columns && (request->how & REQUEST_PAGES)) {
+    if (request->list) {
+        show_made_list(cli, request, answer);
+    } else if (request->columns && (request->how & REQUEST_PAGES)) {
         pages_print(cli, answer, request->member, request->columns);
     } else if (request->columns) {
         output_list(&cli->out, answer, request->member, request->columns);

@@ -61,6 +61,8 @@ struct request {
     const char *channels; /* that tell when to look again: "tasks queue.>" */
     const struct follow *follow;
     const struct newest *newest; /* whose id stands in for an operand that was left out */
+    /* Makes the list that the columns are of, where the answer has none; NULL: member is it. */
+    void (*list)(struct slice answer, struct buf *out);
 };
 
 /* A row of a table that ends with a row without command.name. Its command's run is request_run. */

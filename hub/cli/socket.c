@@ -602,7 +602,7 @@ enum cli_exit socket_wait(struct socket *s, int64_t until_ms, struct pollfd *ext
     }
     int ready = poll(fds, extra_n + 1, until(own_ms < until_ms ? own_ms : until_ms));
     for (nfds_t i = 0; i < extra_n; i++) {
-        extra[i].revents = ready > 0 ? fds[i + 1].revents : 0;
+        extra[i].revents = (short)(ready > 0 ? fds[i + 1].revents : 0);
     }
     if (s->curl && (s->more || (ready > 0 && fds[0].revents))) {
         read_some(s);

@@ -1,5 +1,6 @@
 /* Tasks, their queues and who gets them. */
 #include "hub/cli/nouns.h"
+#include "hub/cli/queues.h"
 
 // clang-format off
 static const char *const priorities[] = { "urgent", "critical", "high", "normal", "low", NULL };
@@ -137,8 +138,8 @@ const struct verb task_verbs[] = {
       { .method = "POST", .path = "/api/v1/tasks/dead-letters/replay", .fields = replay_many_fields, .id = "replayed_count" } },
     { { "task stats", "the tasks in figures", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/status", .member = "stats", .channels = "tasks" } },
-    { { "queue ls", "how many wait at each priority", NULL, NULL, show_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/tasks/queues", .member = "queue_sizes", .channels = "tasks" } },
+    { { "queue ls", "the queues: how many wait, and which are paused", NULL, NULL, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/tasks/queues", .columns = queue_columns, .list = queues_list, .channels = "tasks" } },
     { { "queue stats", "the queues and what left them", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/queues/stats", .channels = "tasks" } },
     { { "queue pause", "offer what waits at a priority to nobody; what is being done goes on", "It outlives a restart of the hub.", pause_queue, pause_options, request_run, "waggle queue pause low --reason 'disk full'" },

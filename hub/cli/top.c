@@ -15,6 +15,7 @@
 
 #include "channels/json_out.h"
 #include "hub/cli/socket.h"
+#include "hub/cli/top_bulk.h"
 #include "hub/cli/top_draw.h"
 #include "hub/cli/watch.h"
 
@@ -23,7 +24,9 @@ enum {
     WHO_ID = 2,
     HEALTH_ID = 3,
     ACT_ID = 4,
-    VIEW_ID = 100, /* and the view's number */
+    VIEW_ID = 100,  /* and the view's number */
+    TREE_ID = 1000, /* and which tree: answers to an older one are nothing to the newer */
+    WHEEL_LINES = 3,
     RELOAD_LEAST_MS = 500,
     RELOAD_MS = 3000, /* ages, loads and what no event tells of */
     TICK_MS = 1000,
@@ -36,6 +39,8 @@ struct top {
     struct socket *socket;
     struct top_model model;
     struct top_screen screen;
+    struct top_bulk bulk;
+    uint64_t trees;                                  /* begun */
     int64_t loaded_ms[TOP_VIEWS], due_ms[TOP_VIEWS]; /* steady clock */
     bool loading[TOP_VIEWS];
     bool started, quit; /* the terminal is ours */
@@ -139,6 +144,9 @@ static bool begin_screen(struct top *t)
     (void)keypad(stdscr, TRUE);
     (void)nodelay(stdscr, TRUE);
     (void)curs_set(0);
+    /* Pressed is enough: to wait for what may become a double click would make it late. */
+    (void)mousemask(BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED, NULL);
+    (void)mouseinterval(0);
     set_up_looks(t->cli->out.colour);
     t->started = true;
     return true;
@@ -250,27 +258,63 @@ static void load(struct top *t, size_t view)
     }
 }
 
-/* What is selected as the parameter of its action. */
+static void act_on(struct top *t)
+{
+    struct buf params = {0};
+    while (top_bulk_next(&t->bulk, &params)) {
+        call(t, ACT_ID, t->bulk.action->method, buf_slice(&params));
+        buf_clear(&params);
+    }
+    buf_done(&params);
+    top_bulk_say(&t->bulk, &t->model);
+}
+
+/* On what is marked, else on what is selected. */
 static void act(struct top *t)
 {
-    const struct top_action *a = t->model.action;
-    struct buf id = {0}, params = {0};
-    if (!top_table_id(&t->model.tables[t->model.view], &id)) {
+    struct top_model *m = &t->model;
+    size_t n;
+    if (top_bulk_is_busy(&t->bulk)) {
+        top_say(m, "not begun: something else is being done");
         return;
     }
-    struct json_out o = json_out_to(&params);
-    json_begin(&o, '{');
-    json_key(&o, a->param);
-    json_text(&o, buf_slice(&id));
-    json_end(&o, '}');
-    if (a->more) { /* the members of the row, before the closing brace */
-        params.n--;
-        buf_printf(&params, ",%s}", a->more);
+    char **ids = top_table_meant(&m->tables[m->view], &n);
+    if (ids) {
+        top_bulk_begin(&t->bulk, m->action, ids, n, m->reason);
+        top_table_unmark(&m->tables[m->view]);
+        act_on(t);
     }
-    call(t, ACT_ID, a->method, buf_slice(&params));
-    top_say(&t->model, "%s %.*s …", a->label, (int)id.n, (const char *)id.p);
+}
+
+static void on_acted(struct top *t, struct slice refusal)
+{
+    if (!top_bulk_is_busy(&t->bulk)) {
+        return;
+    }
+    top_bulk_answer(&t->bulk, refusal);
+    act_on(t);
+    t->due_ms[t->model.view] = 0;
+}
+
+static void ask_for_tree(void *ctx, const char *method, struct slice params)
+{
+    struct top *t = ctx;
+    call(t, TREE_ID + t->trees, method, params);
+}
+
+static void begin_tree(struct top *t)
+{
+    struct top_model *m = &t->model;
+    struct top_table *table = &m->tables[m->view];
+    struct tree_asker asker = {.ask = ask_for_tree, .ctx = t};
+    struct buf id = {0};
+    if (top_table_id(table, &id)) {
+        t->trees++;
+        top_tree_begin(&m->tree, top_tree_of(m->view), buf_slice(&id),
+                       top_table_item(table, table->selected), &asker);
+        top_tree_show(m);
+    }
     buf_done(&id);
-    buf_done(&params);
 }
 
 /* A channel that is not allowed is an error of its own; the others are subscribed all the same. */
@@ -306,6 +350,9 @@ static void on_lost(void *ctx, const char *why, int64_t retry_ms)
     struct top *t = ctx;
     (void)retry_ms;
     t->model.connected = false;
+    if (top_bulk_is_busy(&t->bulk)) {
+        top_bulk_done(&t->bulk); /* what was not answered may have been done: the list will say */
+    }
     t->model.lost_ms = t->model.lost_ms ? t->model.lost_ms : clock_wall_ms();
     top_say(&t->model, "(%s)", why);
     if (t->started) {
@@ -328,11 +375,27 @@ static bool belongs(struct slice channel, const char *channels)
     return false;
 }
 
+static void on_figures(struct top *t, const struct hub_frame *frame)
+{
+    struct buf time = {0};
+    int64_t at_ms;
+    json_add_human(&time, json_at(frame->text, "time"));
+    if (time_read(buf_slice(&time), &at_ms)) {
+        top_pulse_take(&t->model.pulse, frame->field[HUB_DATA], at_ms);
+    }
+    buf_done(&time);
+}
+
 static void on_event(struct top *t, const struct hub_frame *frame)
 {
     struct buf channel = {0};
-    top_table_push(&t->model.tables[TOP_VIEWS - 1], frame->text);
     (void)json_to_text(frame->field[HUB_CHANNEL], &channel);
+    if (slice_is(buf_slice(&channel), "hub")) {
+        on_figures(t, frame);
+        buf_done(&channel);
+        return;
+    }
+    top_table_push(&t->model.tables[TOP_LOG], frame->text);
     for (size_t i = 0; i < TOP_VIEWS; i++) {
         int64_t soon = t->loaded_ms[i] + RELOAD_LEAST_MS;
         if (belongs(buf_slice(&channel), top_views[i].channels) && soon < t->due_ms[i]) {
@@ -350,6 +413,22 @@ static void take_text(char *out, size_t n, struct slice result, const char *path
     buf_done(&b);
 }
 
+static void on_loaded(struct top *t, size_t view, struct slice result)
+{
+    const struct top_view *v = &top_views[view];
+    struct buf made = {0};
+    t->model.notes[view][0] = '\0';
+    t->loading[view] = false;
+    t->loaded_ms[view] = clock_steady_ms();
+    t->due_ms[view] = t->loaded_ms[view] + RELOAD_MS;
+    if (v->list) {
+        v->list(result, &made);
+    }
+    top_table_load(&t->model.tables[view], v->list ? buf_slice(&made) : json_at(result, v->member),
+                   clock_wall_ms());
+    buf_done(&made);
+}
+
 static void on_result(struct top *t, uint64_t id, struct slice result)
 {
     struct top_model *m = &t->model;
@@ -362,15 +441,13 @@ static void on_result(struct top *t, uint64_t id, struct slice result)
     } else if (id == HEALTH_ID) {
         take_text(m->version, sizeof m->version, result, "version");
     } else if (id == ACT_ID) {
-        top_say(m, "done");
-        t->due_ms[m->view] = 0;
+        on_acted(t, (struct slice){0});
+    } else if (id == TREE_ID + t->trees) {
+        struct tree_asker asker = {.ask = ask_for_tree, .ctx = t};
+        top_tree_answer(&m->tree, result, &asker);
+        top_tree_show(m);
     } else if (id >= VIEW_ID && id < VIEW_ID + TOP_VIEWS) {
-        size_t view = (size_t)(id - VIEW_ID);
-        m->notes[view][0] = '\0';
-        t->loading[view] = false;
-        t->loaded_ms[view] = clock_steady_ms();
-        t->due_ms[view] = t->loaded_ms[view] + RELOAD_MS;
-        top_table_load(&m->tables[view], json_at(result, top_views[view].member), clock_wall_ms());
+        on_loaded(t, (size_t)(id - VIEW_ID), result);
     }
 }
 
@@ -385,7 +462,10 @@ static void on_error(struct top *t, uint64_t id, const struct hub_frame *frame)
         snprintf(t->model.notes[view], sizeof t->model.notes[view], "%.*s", (int)text.n,
                  (const char *)text.p);
     } else if (id == ACT_ID) {
-        top_say(&t->model, "refused: %.*s", (int)text.n, (const char *)text.p);
+        on_acted(t, text.n ? buf_slice(&text) : slice_str("refused"));
+    } else if (id == TREE_ID + t->trees) {
+        top_tree_refused(&t->model.tree, frame->field[HUB_MESSAGE]);
+        top_tree_show(&t->model);
     }
     buf_done(&text);
 }
@@ -412,6 +492,40 @@ static bool is_stopping(void *ctx)
 /* --- turns -------------------------------------------------------------------------------------
  */
 
+static enum top_effect take_mouse(struct top_model *m)
+{
+    MEVENT event;
+    if (getmouse(&event) != OK) {
+        return TOP_NOTHING;
+    }
+    if (event.bstate & (BUTTON4_PRESSED | BUTTON5_PRESSED)) {
+        top_wheel(m, event.bstate & BUTTON4_PRESSED ? -WHEEL_LINES : WHEEL_LINES);
+        return TOP_NOTHING;
+    }
+    return event.bstate & BUTTON1_PRESSED ? top_click(m, (size_t)event.y, (size_t)event.x)
+                                          : TOP_NOTHING;
+}
+
+static void heed(struct top *t, enum top_effect effect)
+{
+    switch (effect) {
+    case TOP_NOTHING:
+        return;
+    case TOP_LOAD:
+        t->due_ms[t->model.view] = 0;
+        return;
+    case TOP_ACT:
+        act(t);
+        return;
+    case TOP_TREE:
+        begin_tree(t);
+        return;
+    case TOP_QUIT:
+        t->quit = true;
+        return;
+    }
+}
+
 static void take_keys(struct top *t)
 {
     int key;
@@ -419,20 +533,8 @@ static void take_keys(struct top *t)
         t->keyed = true;
         if (key == KEY_RESIZE || key == 12) { /* ctrl-L */
             (void)clearok(stdscr, TRUE);
-            continue;
-        }
-        switch (top_key(&t->model, key_of(key))) {
-        case TOP_NOTHING:
-            break;
-        case TOP_LOAD:
-            t->due_ms[t->model.view] = 0;
-            break;
-        case TOP_ACT:
-            act(t);
-            break;
-        case TOP_QUIT:
-            t->quit = true;
-            break;
+        } else {
+            heed(t, key == KEY_MOUSE ? take_mouse(&t->model) : top_key(&t->model, key_of(key)));
         }
     }
 }
@@ -442,7 +544,7 @@ static void load_what_is_due(struct top *t)
 {
     int64_t now = clock_steady_ms();
     for (size_t i = 0; i < TOP_VIEWS; i++) {
-        if ((i == t->model.view || i == 0 || i == 2) && now >= t->due_ms[i]) {
+        if ((i == t->model.view || i == TOP_AGENTS || i == TOP_TASKS) && now >= t->due_ms[i]) {
             load(t, i);
         }
     }
@@ -467,21 +569,54 @@ static enum cli_exit run(struct top *t)
         rc = socket_wait(t->socket, due < next && !t->loading[t->model.view] ? due : next,
                          &keyboard, 1);
         if (keyboard.revents & (POLLHUP | POLLERR | POLLNVAL)) {
-            t->quit = true; /* the terminal is gone */
+            stop_signal = SIGHUP; /* the terminal is gone; the kernel's own signal may come yet */
         }
         take_keys(t);
     }
     return rc;
 }
 
+/* Who was told to end by a signal ends by it: that is what its parent asks for. It also keeps a
+ * leak check out of the end of a terminal: the kernel sends SIGCONT after SIGHUP, which takes the
+ * stop of a tracer back, and both would wait for ever. */
+static void end_by_signal(void)
+{
+    if (stop_signal) {
+        (void)signal(stop_signal, SIG_DFL);
+        (void)raise(stop_signal);
+    }
+}
+
+/* A terminal without Unicode, or a person who wants none. */
 static bool wants_ascii(const struct cli *cli)
 {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *plain = getenv("NO_UNICODE"), *term = getenv("TERM");
+    if (args_has(&cli->args, "ascii") || (plain && *plain)) {
+        return true;
+    }
+    if (term && (strcmp(term, "linux") == 0 || strncmp(term, "vt", 2) == 0)) {
+        return true; /* the console's font has no braille */
+    }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *text = getenv(names[i]);
         if (text && *text) {
-            return args_has(&cli->args, "ascii") ||
-                   !(strcasestr(text, "utf-8") || strcasestr(text, "utf8"));
+            return !(strcasestr(text, "utf-8") || strcasestr(text, "utf8"));
+        }
+    }
+    return true;
+}
+
+static bool choose_view(struct cli *cli, struct top_model *m)
+{
+    const char *name = args_operand(&cli->args, 0);
+    m->view = TOP_PULSES;
+    if (!name) {
+        return true;
+    }
+    while (strcmp(top_views[m->view].name, name) != 0) {
+        if (++m->view == TOP_VIEWS) {
+            return args_refuse(&cli->args, "there is no view \"%s\"", name);
         }
     }
     return true;
@@ -499,6 +634,9 @@ static enum cli_exit top_run(struct cli *cli)
         return CLI_USAGE;
     }
     top_model_init(&t.model);
+    if (!choose_view(cli, &t.model)) {
+        return cli_usage(cli);
+    }
     t.model.readonly = args_has(&cli->args, "readonly");
     t.model.ascii = wants_ascii(cli);
     snprintf(t.model.hub, sizeof t.model.hub, "%s", cli->target.url);
@@ -508,22 +646,29 @@ static enum cli_exit top_run(struct cli *cli)
     socket_free(t.socket);
     end_screen(&t);
     top_screen_done(&t.screen);
+    top_bulk_done(&t.bulk);
     top_model_done(&t.model);
+    end_by_signal();
     return rc;
 }
 
 // clang-format off
+static const struct operand operands[] = {
+    { "VIEW", 0, "the first to be shown: pulses, agents, queues, tasks, dlq, networks, swarms, consensus, messages or log (pulses)" }, { 0 } };
+
 static const struct option options[] = {
     { 0, "readonly", OPTION_FLAG, 0, NULL, "keys change nothing", NULL },
-    { 0, "ascii", OPTION_FLAG, 0, NULL, "no characters beyond ASCII", NULL },
+    { 0, "ascii", OPTION_FLAG, 0, NULL, "no characters beyond ASCII; so does NO_UNICODE", NULL },
     { 0 },
 };
 
+#define TOP_ABOUT \
+    "Views of pulses, agents, queues, tasks, dead letters, networks, swarms, rounds, messages and of all events, as they change. ? shows the keys. " \
+    "When the hub goes away, what was there stays, greyed, until it is back."
+
 const struct command top_commands[] = {
-    { "top", "the hub on the whole terminal, live",
-      "Views of agents, queues, tasks, networks, swarms, rounds, messages and of all events, as they change. ? shows the keys. "
-      "When the hub goes away, what was there stays, greyed, until it is back.",
-      NULL, options, top_run, "waggle top --readonly" },
+    { "top", "the hub on the whole terminal, live", TOP_ABOUT, operands, options, top_run, "waggle top tasks --readonly" },
+    { "tui", "the same as top", TOP_ABOUT, operands, options, top_run, NULL },
     { 0 },
 };
 // clang-format on

@@ -5,8 +5,19 @@
 
 #include "channels/json_scan.h"
 #include "hub/cli/text.h"
+#include "hub/cli/top_command.h"
 
-enum { HEADER_ROWS = 2, FOOTER_ROWS = 1, CELLS_MAX = 16, CELL_GAP = 2, CELL_LEAST = 4 };
+enum {
+    FOOTER_ROWS = 1,
+    CELL_GAP = 2,
+    CELL_LEAST = 4,
+    LAST_LEAST = 10,
+    GUTTER = 1, /* of the table: where marks stand */
+    PULSE_WIDE_COLUMNS = 110,
+    PULSE_WIDTH = 20,
+    PULSE_CAPTION = 16,
+    PULSE_REST = 36 /* of the view of pulses: what is not the line of the past */
+};
 
 void top_screen_done(struct top_screen *screen)
 {
@@ -93,9 +104,27 @@ static size_t count_status(const struct top_table *t, const char *status)
     return count;
 }
 
+/* Of more than the table holds the first are counted. */
+static const char *more_than(const struct top_table *t)
+{
+    return t->n == TOP_ROWS_MAX ? "+" : "";
+}
+
+/* The tasks that were done lately, at the right end of the header. */
+static void draw_throughput(struct top_screen *s, const struct top_model *m, struct top_line *line)
+{
+    struct buf past = {0}, text = {0};
+    series_draw(&m->pulse.series[PULSE_COMPLETED], &past, PULSE_WIDTH, m->ascii);
+    buf_printf(&text, "%.1f done/s ", m->pulse.now[PULSE_COMPLETED]);
+    put(m, line, s->columns, LOOK_PLAIN, buf_slice(&text), PULSE_CAPTION, true);
+    put(m, line, s->columns, LOOK_BUSY, buf_slice(&past), PULSE_WIDTH, false);
+    buf_done(&past);
+    buf_done(&text);
+}
+
 static void draw_header(struct top_screen *s, const struct top_model *m)
 {
-    const struct top_table *agents = &m->tables[0], *tasks = &m->tables[2];
+    const struct top_table *agents = &m->tables[TOP_AGENTS], *tasks = &m->tables[TOP_TASKS];
     put_rest(m, &s->lines[0], s->columns, LOOK_BAR, " waggle top  %s  %s  %s%s", m->hub, m->version,
              m->who, m->readonly ? "  read only" : "");
     if (s->rows < 2) {
@@ -108,12 +137,18 @@ static void draw_header(struct top_screen *s, const struct top_model *m)
                  m->message);
         return;
     }
-    put_rest(m, &s->lines[1], s->columns, LOOK_PLAIN,
-             " agents %zu: %zu active %zu busy %zu stale  |  tasks %zu: %zu pending %zu running "
-             "%zu failed",
-             agents->n, count_status(agents, "active"), count_status(agents, "busy"),
-             count_status(agents, "stale"), tasks->n, count_status(tasks, "pending"),
-             count_status(tasks, "running"), count_status(tasks, "failed"));
+    struct top_line *line = &s->lines[1];
+    bool wide = s->columns >= PULSE_WIDE_COLUMNS;
+    put_rest(
+        m, line, wide ? s->columns - PULSE_WIDTH - PULSE_CAPTION : s->columns, LOOK_PLAIN,
+        " agents %zu%s: %zu active %zu busy %zu stale  |  tasks %zu%s: %zu pending %zu running "
+        "%zu failed",
+        agents->n, more_than(agents), count_status(agents, "active"), count_status(agents, "busy"),
+        count_status(agents, "stale"), tasks->n, more_than(tasks), count_status(tasks, "pending"),
+        count_status(tasks, "running"), count_status(tasks, "failed"));
+    if (wide) {
+        draw_throughput(s, m, line);
+    }
 }
 
 static void draw_sidebar(struct top_screen *s, const struct top_model *m, struct top_line *line,
@@ -122,10 +157,12 @@ static void draw_sidebar(struct top_screen *s, const struct top_model *m, struct
     char text[40] = "";
     bool here = row == m->view;
     if (row < TOP_VIEWS) {
-        snprintf(text, sizeof text, " %zu %-9.9s", row + 1, top_views[row].title);
+        snprintf(text, sizeof text, " %zu %-9.9s", (row + 1) % TOP_VIEWS, top_views[row].title);
         size_t n = strlen(text);
-        if (m->tables[row].n) {
-            snprintf(text + n, sizeof text - n, " %zu", m->tables[row].n);
+        if (m->tables[row].n && row != TOP_PULSES) {
+            m->tables[row].n < TOP_ROWS_MAX
+                ? snprintf(text + n, sizeof text - n, " %zu", m->tables[row].n)
+                : snprintf(text + n, sizeof text - n, " %dk", TOP_ROWS_MAX / 1000);
         }
     }
     put(m, line, s->columns, here ? LOOK_SELECTED : LOOK_PLAIN, slice_str(text), TOP_SIDEBAR - 1,
@@ -133,20 +170,49 @@ static void draw_sidebar(struct top_screen *s, const struct top_model *m, struct
     put(m, line, s->columns, LOOK_DIM, slice_str(m->ascii ? "|" : "│"), 1, false);
 }
 
+static void draw_words(struct top_screen *s, const struct top_model *m, struct top_line *line)
+{
+    const char *words[TOP_WORDS_MAX];
+    struct buf text = {0};
+    size_t n = top_command_words(m, m->input, words);
+    buf_printf(&text, ":%s_   (Tab completes)", m->input);
+    for (size_t i = 0; m->input[0] && i < n; i++) {
+        buf_printf(&text, " %s", words[i]);
+    }
+    put(m, line, s->columns, LOOK_BOLD, buf_slice(&text), s->columns, false);
+    buf_done(&text);
+}
+
+static void draw_question(struct top_screen *s, const struct top_model *m, struct top_line *line)
+{
+    const struct top_table *t = &m->tables[m->view];
+    struct buf id = {0};
+    if (t->marks_n) {
+        put_rest(m, line, s->columns, LOOK_WARN, "%s all %zu marked? y/n", m->action->label,
+                 t->marks_n);
+    } else {
+        (void)top_table_id(t, &id);
+        put_rest(m, line, s->columns, LOOK_WARN, "%s %.*s? y/n", m->action->label, (int)id.n,
+                 (const char *)id.p);
+    }
+    buf_done(&id);
+}
+
 static void draw_footer(struct top_screen *s, const struct top_model *m, struct top_line *line)
 {
-    struct buf id = {0};
     switch (m->mode) {
     case TOP_COMMAND:
-        put_rest(m, line, s->columns, LOOK_BOLD, ":%s_   (Tab completes)", m->input);
+        draw_words(s, m, line);
         break;
     case TOP_FILTER:
         put_rest(m, line, s->columns, LOOK_BOLD, "/%s_", m->input);
         break;
     case TOP_CONFIRM:
-        (void)top_table_id(&m->tables[m->view], &id);
-        put_rest(m, line, s->columns, LOOK_WARN, "%s %.*s? y/n", m->action->label, (int)id.n,
-                 (const char *)id.p);
+        draw_question(s, m, line);
+        break;
+    case TOP_REASON:
+        put_rest(m, line, s->columns, LOOK_WARN, "%s: why? (enter: do it, esc: not)  %s_",
+                 m->action->label, m->input);
         break;
     case TOP_PAGE:
         put_rest(m, line, s->columns, LOOK_BAR, " esc back  arrows PgUp PgDn move");
@@ -156,12 +222,10 @@ static void draw_footer(struct top_screen *s, const struct top_model *m, struct 
             put_rest(m, line, s->columns, LOOK_WARN, "%s", m->message);
             break;
         }
-        put_rest(
-            m, line, s->columns, LOOK_BAR,
-            " ? help  : view  / filter  enter in  esc out  s sort  y JSON  l log  z faults  q");
+        put_rest(m, line, s->columns, LOOK_BAR,
+                 " ? help  : command  / filter  enter in  esc out  s sort  space mark  x tree  q");
         break;
     }
-    buf_done(&id);
 }
 
 /* --- the table ---------------------------------------------------------------------------------
@@ -178,7 +242,9 @@ static enum top_look look_of(struct slice status)
 }
 
 struct layout {
-    size_t widths[CELLS_MAX], n;
+    size_t widths[TOP_CELLS_MAX], n;
+    const struct column *columns[TOP_CELLS_MAX]; /* those that are shown */
+    size_t numbers[TOP_CELLS_MAX];               /* of each within all */
 };
 
 static size_t title_width(const struct top_table *t, size_t i)
@@ -186,44 +252,67 @@ static size_t title_width(const struct top_table *t, size_t i)
     return strlen(t->columns[i].title) + (t->sort == (int)i ? 2 : 0);
 }
 
-/* As wide as what stands on the screen; where that is too much, the widest give way. */
+/* What can be taken of a column: an id counts half, and a word of status stays whole. */
+static size_t spare(const struct layout *l, size_t i)
+{
+    size_t width = i ? l->widths[i] : l->widths[i] / 2;
+    return l->columns[i]->kind == COLUMN_STATUS || width <= CELL_LEAST ? 0 : width;
+}
+
+/* First the last column, which says the most at length; then the widest. */
+static bool give_way(struct layout *l)
+{
+    size_t which = l->n - 1;
+    for (size_t i = 0; l->widths[l->n - 1] <= LAST_LEAST && i < l->n; i++) {
+        which = spare(l, i) > spare(l, which) ? i : which;
+    }
+    if (spare(l, which) == 0) {
+        return false;
+    }
+    l->widths[which]--;
+    return true;
+}
+
+/* As wide as what stands on the screen; where that is too much, columns give way. */
 static void lay_out(struct layout *l, const struct top_model *m, const struct top_table *t,
                     size_t first, size_t rows, size_t columns)
 {
     size_t all = 0;
     *l = (struct layout){0};
-    for (; t->columns[l->n].title && l->n < CELLS_MAX; l->n++) {
-        size_t width = title_width(t, l->n);
+    for (size_t c = 0; t->columns[c].title && l->n < TOP_CELLS_MAX; c++) {
+        if (!top_table_shows(t, c)) {
+            continue;
+        }
+        size_t width = title_width(t, c);
         for (size_t r = first; r < first + rows && r < t->shown; r++) {
             struct buf cell = {0};
-            output_cell(&cell, &t->columns[l->n], top_table_item(t, r), m->now_ms);
+            output_cell(&cell, &t->columns[c], top_table_item(t, r), m->now_ms);
             size_t w = text_columns(buf_slice(&cell));
             width = w > width ? w : width;
             buf_done(&cell);
         }
-        l->widths[l->n] = width;
         all += width + (l->n ? CELL_GAP : 0);
+        l->columns[l->n] = &t->columns[c];
+        l->numbers[l->n] = c;
+        l->widths[l->n++] = width;
     }
-    for (; all > columns; all--) {
-        size_t widest = 0;
-        for (size_t i = 1; i < l->n; i++) {
-            widest = l->widths[i] > l->widths[widest] ? i : widest;
-        }
-        if (l->widths[widest] <= CELL_LEAST) {
-            return;
-        }
-        l->widths[widest]--;
+    while (all > columns && l->n && give_way(l)) {
+        all--;
     }
 }
 
 static void draw_cells(struct top_screen *s, const struct top_model *m, struct top_line *line,
                        const struct layout *l, const struct top_table *t, size_t row, bool selected)
 {
+    bool marked = top_table_is_marked(t, row);
+    put(m, line, s->columns, selected ? LOOK_SELECTED : LOOK_WARN, slice_str(marked ? "*" : ""),
+        GUTTER, false);
     for (size_t i = 0; i < l->n; i++) {
         struct buf cell = {0};
-        const struct column *c = &t->columns[i];
+        const struct column *c = l->columns[i];
         output_cell(&cell, c, top_table_item(t, row), m->now_ms);
         enum top_look look = selected                   ? LOOK_SELECTED
+                             : marked                   ? LOOK_WARN
                              : !m->connected            ? LOOK_DIM
                              : c->kind == COLUMN_STATUS ? look_of(buf_slice(&cell))
                                                         : LOOK_PLAIN;
@@ -239,13 +328,14 @@ static void draw_cells(struct top_screen *s, const struct top_model *m, struct t
 static void draw_titles(struct top_screen *s, const struct top_model *m, struct top_line *line,
                         const struct layout *l, const struct top_table *t)
 {
+    put(m, line, s->columns, LOOK_BOLD, slice_str(""), GUTTER, false);
     for (size_t i = 0; i < l->n; i++) {
         struct buf title = {0};
-        const struct column *c = &t->columns[i];
-        buf_add_str(&title, c->title);
-        if (t->sort == (int)i) {
-            buf_add_str(&title, t->descending ? " v" : " ^");
+        const struct column *c = l->columns[i];
+        if (t->sort == (int)l->numbers[i]) { /* in front: the end may be cut */
+            buf_add_str(&title, t->descending ? "v " : "^ ");
         }
+        buf_add_str(&title, c->title);
         bool right = c->kind == COLUMN_NUMBER || c->kind == COLUMN_AGE;
         put(m, line, s->columns, LOOK_BOLD, slice_str("  "), i ? CELL_GAP : 0, false);
         put(m, line, s->columns, LOOK_BOLD, buf_slice(&title), l->widths[i], right);
@@ -254,18 +344,41 @@ static void draw_titles(struct top_screen *s, const struct top_model *m, struct 
     put(m, line, s->columns, LOOK_BOLD, slice_str(""), s->columns, false);
 }
 
+/* What was chosen of the table, and how. */
+static void add_choices(struct buf *text, const struct top_table *t)
+{
+    if (t->filter[0]) {
+        buf_printf(text, "  /%s", t->filter);
+    }
+    if (t->faults) {
+        buf_add_str(text, "  faults only");
+    }
+    if (t->marks_n) {
+        buf_printf(text, "  %zu marked", t->marks_n);
+    }
+    if (t->wide) {
+        buf_add_str(text, "  wide");
+    }
+}
+
 /* row 0 of the main part: what is shown, and of how much. */
 static void draw_caption(struct top_screen *s, const struct top_model *m, struct top_line *line)
 {
     const struct top_table *t = &m->tables[m->view];
+    struct buf text = {0};
+    buf_add_str(&text, top_views[m->view].title);
     if (m->mode == TOP_PAGE) {
-        put_rest(m, line, s->columns, LOOK_BOLD, "%s > %s", top_views[m->view].title,
-                 m->page_title);
-        return;
+        buf_printf(&text, " > %s", m->page_title);
+    } else {
+        buf_printf(&text, " (%zu of %zu)", t->shown, t->n);
+        add_choices(&text, t);
     }
-    put_rest(m, line, s->columns, LOOK_BOLD, "%s (%zu of %zu)%s%s%s", top_views[m->view].title,
-             t->shown, t->n, t->filter[0] ? "  /" : "", t->filter,
-             t->faults ? "  faults only" : "");
+    for (size_t i = m->crumb_n; i--;) { /* where esc leads */
+        buf_printf(&text, "%s%s", i + 1 == m->crumb_n ? "  < " : " < ",
+                   top_views[m->crumbs[i]].title);
+    }
+    put(m, line, s->columns, LOOK_BOLD, buf_slice(&text), s->columns, false);
+    buf_done(&text);
 }
 
 static void draw_table_row(struct top_screen *s, const struct top_model *m, struct top_line *line,
@@ -279,7 +392,7 @@ static void draw_table_row(struct top_screen *s, const struct top_model *m, stru
         draw_cells(s, m, line, l, t, at, at == t->selected);
     } else if (row == 1 && t->shown == 0) {
         const char *note = m->notes[m->view];
-        put_rest(m, line, s->columns, LOOK_DIM, "%s", note[0] ? note : "nothing to show");
+        put_rest(m, line, s->columns, LOOK_DIM, " %s", note[0] ? note : "nothing to show");
     } else {
         put_rest(m, line, s->columns, LOOK_PLAIN, "%s", "");
     }
@@ -299,6 +412,33 @@ static void draw_page_row(struct top_screen *s, const struct top_model *m, struc
         s->columns, false);
 }
 
+/* As wide as there is room for. */
+static void load_pulses(struct top_model *m, size_t width)
+{
+    size_t past = width > PULSE_REST + PULSE_WIDTH ? width - PULSE_REST : PULSE_WIDTH;
+    struct buf list = {0};
+    top_pulse_list(&m->pulse, past < SERIES_MAX / 2 ? past : SERIES_MAX / 2, m->ascii, &list);
+    top_table_load(&m->tables[TOP_PULSES], buf_slice(&list), m->now_ms);
+    buf_done(&list);
+}
+
+static void note_places(struct top_model *m, const struct layout *l, size_t sidebar, size_t first,
+                        size_t rows)
+{
+    struct top_places *p = &m->places;
+    *p = (struct top_places){.sidebar = sidebar,
+                             .rows_at = TOP_HEADER_ROWS + 2, /* caption and titles */
+                             .rows = rows,
+                             .first = first,
+                             .n = l->n};
+    size_t end = sidebar + GUTTER;
+    for (size_t i = 0; i < l->n; i++) {
+        end += l->widths[i] + (i ? CELL_GAP : 0);
+        p->ends[i] = end;
+        p->columns[i] = l->numbers[i];
+    }
+}
+
 void top_draw(struct top_screen *s, struct top_model *m, size_t rows, size_t columns)
 {
     top_screen_done(s);
@@ -309,26 +449,30 @@ void top_draw(struct top_screen *s, struct top_model *m, size_t rows, size_t col
         return;
     }
     struct top_table *t = &m->tables[m->view];
-    if (t->pushed) {
-        top_table_arrange(t, m->now_ms);
-    }
-    size_t frame = HEADER_ROWS + FOOTER_ROWS + 1; /* and the caption */
+    size_t frame = TOP_HEADER_ROWS + FOOTER_ROWS + 1; /* and the caption */
     size_t main_rows = rows > frame ? rows - frame : 0;
     size_t list_rows = main_rows > 1 ? main_rows - 1 : 1; /* without the titles */
     bool sidebar = columns >= TOP_COLUMNS_LEAST;
     size_t width = sidebar ? columns - TOP_SIDEBAR : columns;
-    size_t first = t->selected >= list_rows ? t->selected - list_rows + 1 : 0;
     struct layout l;
+    if (m->view == TOP_PULSES) {
+        load_pulses(m, width);
+    }
+    if (t->pushed) {
+        top_table_arrange(t, m->now_ms);
+    }
     m->page_rows = main_rows;
     m->page_step = list_rows;
     draw_header(s, m);
-    if (rows > HEADER_ROWS) {
+    if (rows > TOP_HEADER_ROWS) {
         draw_footer(s, m, &s->lines[rows - 1]);
     }
-    lay_out(&l, m, t, first, list_rows, width);
-    for (size_t i = HEADER_ROWS; i + FOOTER_ROWS < rows; i++) {
+    size_t first = t->selected >= list_rows ? t->selected - list_rows + 1 : 0;
+    lay_out(&l, m, t, first, list_rows, width - GUTTER);
+    note_places(m, &l, sidebar ? TOP_SIDEBAR : 0, first, list_rows);
+    for (size_t i = TOP_HEADER_ROWS; i + FOOTER_ROWS < rows; i++) {
         struct top_line *line = &s->lines[i];
-        size_t row = i - HEADER_ROWS;
+        size_t row = i - TOP_HEADER_ROWS;
         if (sidebar) {
             draw_sidebar(s, m, line, row);
         }

@@ -6,6 +6,7 @@
 
 #include "channels/json_scan.h"
 #include "hub/cli/text.h"
+#include "hub/cli/top_command.h"
 
 void top_model_init(struct top_model *m)
 {
@@ -23,6 +24,7 @@ void top_model_done(struct top_model *m)
         top_table_done(&m->tables[i]);
     }
     buf_done(&m->page);
+    top_tree_done(&m->tree);
 }
 
 void top_say(struct top_model *m, const char *format, ...)
@@ -78,6 +80,7 @@ void top_add_pretty(struct buf *out, struct slice value)
 static void open_page(struct top_model *m, const char *title)
 {
     m->mode = TOP_PAGE;
+    m->page_is_tree = false;
     m->page_first = 0;
     buf_clear(&m->page);
     snprintf(m->page_title, sizeof m->page_title, "%s", title);
@@ -113,17 +116,20 @@ static void show_item(struct top_model *m, bool json)
 static void show_help(struct top_model *m)
 {
     static const char keys[] =
-        "Moving     arrows or j k, PgUp PgDn, g G (Home End); 1 to 8 or Tab: another view\n"
-        "In, out    enter or d: describe; y: as JSON; l: events of it; esc: back\n"
-        "Order      s: sort by the next column; S: the other way round\n"
+        "Moving     arrows or j k, PgUp PgDn, g G (Home End); 1 to 9, 0 or Tab: another view\n"
+        "In, out    enter or d: describe; y: as JSON; l: its events; x: tree; esc: back\n"
+        "Order      s: sort by the next column; S: the other way round; w: more columns\n"
         "Choosing   / text, /!text without, /-f text fuzzy; z: only what is at fault\n"
-        "Commands   : then agents, queues, tasks … (Tab completes), q to leave\n"
+        "Marking    space: mark, or no longer; what is done is then done to all marked\n"
+        "Mouse      click on a row, a title, a view; the wheel scrolls\n"
+        "Commands   : then a view, sort COLUMN, filter TEXT … (Tab completes), q to leave\n"
         "Screen     ctrl-L: draw again; ?: this page; q: leave\n\nHere:\n";
     open_page(m, "Help");
     buf_add_str(&m->page, keys);
     const struct top_action *a = top_views[m->view].actions;
     for (; a->key; a++) {
-        buf_printf(&m->page, "  %c  %s\n", a->key, a->label);
+        buf_printf(&m->page, "  %c  %s%s\n", a->key, a->label,
+                   a->reason ? ", with a reason if you give one" : "");
     }
     if (m->readonly) {
         buf_add_str(&m->page, "  Nothing can be changed: --readonly.\n");
@@ -146,38 +152,32 @@ static enum top_effect go_to(struct top_model *m, size_t view)
     return TOP_LOAD;
 }
 
-/* The only view whose name begins so, or TOP_VIEWS. */
-static size_t view_named(const char *begun)
-{
-    size_t found = TOP_VIEWS;
-    for (size_t i = 0; i < TOP_VIEWS; i++) {
-        if (strcmp(top_views[i].name, begun) == 0) {
-            return i;
-        }
-        if (strncmp(top_views[i].name, begun, strlen(begun)) == 0) {
-            if (found != TOP_VIEWS) {
-                return TOP_VIEWS;
-            }
-            found = i;
-        }
-    }
-    return found;
-}
+static enum top_effect key_in_table(struct top_model *m, int key);
 
 static enum top_effect run_command(struct top_model *m)
 {
-    if (strcmp(m->input, "q") == 0 || strcmp(m->input, "quit") == 0) {
-        return TOP_QUIT;
+    struct top_table *t = &m->tables[m->view];
+    char word[TOP_INPUT_BYTES_MAX];
+    size_t n = strcspn(m->input, " ");
+    snprintf(word, sizeof word, "%.*s", (int)n, m->input);
+    const char *rest = m->input + n + (m->input[n] == ' ');
+    int key = word[0] ? top_command_key(m, word) : 0;
+    if (word[0] && !key) {
+        top_say(m, "there is no command \"%s\" here", word);
     }
-    if (m->input[0] == '\0') {
+    if (key == 's' && *rest) {
+        if (!top_table_sort_by(t, rest)) {
+            top_say(m, "there is no column \"%s\"", rest);
+        }
+        top_table_arrange(t, m->now_ms);
         return TOP_NOTHING;
     }
-    size_t view = view_named(m->input);
-    if (view == TOP_VIEWS) {
-        top_say(m, "there is no view \"%s\"", m->input);
+    if (key == '/' && *rest) {
+        snprintf(t->filter, sizeof t->filter, "%s", rest);
+        top_table_arrange(t, m->now_ms);
         return TOP_NOTHING;
     }
-    return go_to(m, view);
+    return key ? key_in_table(m, key) : TOP_NOTHING;
 }
 
 static void add_character(struct top_model *m, int key)
@@ -193,7 +193,6 @@ static void add_character(struct top_model *m, int key)
 
 static enum top_effect key_in_command(struct top_model *m, int key)
 {
-    size_t view;
     switch (key) {
     case TOP_KEY_ESCAPE:
         m->mode = TOP_TABLE;
@@ -202,10 +201,7 @@ static enum top_effect key_in_command(struct top_model *m, int key)
         m->mode = TOP_TABLE;
         return run_command(m);
     case TOP_KEY_TAB:
-        view = view_named(m->input);
-        if (view != TOP_VIEWS) {
-            snprintf(m->input, sizeof m->input, "%s", top_views[view].name);
-        }
+        top_command_complete(m);
         return TOP_NOTHING;
     default:
         add_character(m, key);
@@ -301,16 +297,43 @@ static void begin_action(struct top_model *m, const struct top_action *action)
 static enum top_effect key_in_confirm(struct top_model *m, int key)
 {
     m->mode = TOP_TABLE;
-    if (key == 'y' || key == 'Y') {
-        return TOP_ACT;
+    m->reason[0] = '\0';
+    if (key != 'y' && key != 'Y') {
+        top_say(m, "not done");
+        return TOP_NOTHING;
     }
-    top_say(m, "not done");
-    return TOP_NOTHING;
+    if (m->action->reason) {
+        m->mode = TOP_REASON;
+        m->input[0] = '\0';
+        return TOP_NOTHING;
+    }
+    return TOP_ACT;
+}
+
+static enum top_effect key_in_reason(struct top_model *m, int key)
+{
+    switch (key) {
+    case TOP_KEY_ESCAPE:
+        m->mode = TOP_TABLE;
+        top_say(m, "not done");
+        return TOP_NOTHING;
+    case TOP_KEY_ENTER:
+        m->mode = TOP_TABLE;
+        memcpy(m->reason, m->input, sizeof m->reason);
+        return TOP_ACT;
+    default:
+        add_character(m, key);
+        return TOP_NOTHING;
+    }
 }
 
 static enum top_effect go_back(struct top_model *m)
 {
     struct top_table *t = &m->tables[m->view];
+    if (t->marks_n) {
+        top_table_unmark(t);
+        return TOP_NOTHING;
+    }
     if (t->filter[0] || t->faults) {
         t->filter[0] = '\0';
         t->faults = false;
@@ -328,27 +351,82 @@ static enum top_effect go_back(struct top_model *m)
 static enum top_effect show_events(struct top_model *m)
 {
     struct buf id = {0};
-    struct top_table *log = &m->tables[TOP_VIEWS - 1];
+    struct top_table *log = &m->tables[TOP_LOG];
     if (top_table_id(&m->tables[m->view], &id)) {
         snprintf(log->filter, sizeof log->filter, "%.*s", (int)id.n, (const char *)id.p);
         top_table_arrange(log, m->now_ms);
-        (void)go_to(m, TOP_VIEWS - 1);
+        (void)go_to(m, TOP_LOG);
     }
     buf_done(&id);
     return TOP_NOTHING;
+}
+
+/* --- trees -------------------------------------------------------------------------------------
+ */
+
+enum tree_root top_tree_of(size_t view)
+{
+    static const enum tree_root roots[TOP_VIEWS] = {[TOP_AGENTS] = TREE_AGENT,
+                                                    [TOP_TASKS] = TREE_TASK,
+                                                    [TOP_DLQ] = TREE_TASK,
+                                                    [TOP_NETWORKS] = TREE_NETWORK,
+                                                    [TOP_SWARMS] = TREE_SWARM};
+    return roots[view];
+}
+
+void top_tree_show(struct top_model *m)
+{
+    if (m->page_is_tree) {
+        buf_clear(&m->page);
+        top_tree_write(&m->tree, m->ascii, &m->page);
+    }
+}
+
+static enum top_effect open_tree(struct top_model *m)
+{
+    struct buf id = {0};
+    bool any = top_table_id(&m->tables[m->view], &id);
+    if (top_tree_of(m->view) == TREE_NONE) {
+        top_say(m, "nothing hangs on these");
+        any = false;
+    } else if (any && !m->connected) {
+        top_say(m, "not connected");
+        any = false;
+    } else if (any) {
+        buf_add(&id, "", 1);
+        open_page(m, (const char *)id.p);
+        m->page_is_tree = true;
+    }
+    buf_done(&id);
+    return any ? TOP_TREE : TOP_NOTHING;
+}
+
+/* --- moving ------------------------------------------------------------------------------------
+ */
+
+/* What can be marked is marked, and the next row selected; elsewhere space turns the page. */
+static void mark(struct top_model *m)
+{
+    struct top_table *t = &m->tables[m->view];
+    if (top_views[m->view].actions->key) {
+        top_table_mark(t);
+        top_table_move(t, 1);
+    } else {
+        top_table_move(t, (long)m->page_step);
+    }
 }
 
 static void move_key(struct top_model *m, int key)
 {
     struct top_table *t = &m->tables[m->view];
     long page = (long)m->page_step, all = TOP_ROWS_MAX;
-    long by = key == TOP_KEY_UP || key == 'k'          ? -1
-              : key == TOP_KEY_DOWN || key == 'j'      ? 1
-              : key == TOP_KEY_PAGE_UP                 ? -page
-              : key == TOP_KEY_PAGE_DOWN || key == ' ' ? page
-              : key == TOP_KEY_HOME || key == 'g'      ? -all
-              : key == TOP_KEY_END || key == 'G'       ? all
-                                                       : 0;
+    long by = key == TOP_KEY_UP || key == 'k'     ? -1
+              : key == TOP_KEY_DOWN || key == 'j' ? 1
+              : key == TOP_KEY_PAGE_UP            ? -page
+              : key == TOP_KEY_PAGE_DOWN          ? page
+              : key == TOP_KEY_HOME || key == 'g' ? -all
+              : key == TOP_KEY_END || key == 'G'  ? all
+                                                  : 0;
     if (by) {
         top_table_move(t, by);
     }
@@ -363,8 +441,8 @@ static enum top_effect key_in_table(struct top_model *m, int key)
             return TOP_NOTHING;
         }
     }
-    if (key >= '1' && key < '1' + TOP_VIEWS) {
-        return go_to(m, (size_t)(key - '1'));
+    if (key >= '0' && key <= '9') {
+        return go_to(m, (size_t)(key - '0' + TOP_VIEWS - 1) % TOP_VIEWS);
     }
     switch (key) {
     case 'q':
@@ -388,6 +466,14 @@ static enum top_effect key_in_table(struct top_model *m, int key)
         t->descending = !t->descending;
         top_table_arrange(t, m->now_ms);
         return TOP_NOTHING;
+    case 'w':
+        t->wide = !t->wide;
+        return TOP_NOTHING;
+    case ' ':
+        mark(m);
+        return TOP_NOTHING;
+    case 'x':
+        return open_tree(m);
     case 'z':
         t->faults = !t->faults;
         top_table_arrange(t, m->now_ms);
@@ -429,6 +515,67 @@ enum top_effect top_key(struct top_model *m, int key)
         return key_in_page(m, key);
     case TOP_CONFIRM:
         return key_in_confirm(m, key);
+    case TOP_REASON:
+        return key_in_reason(m, key);
     }
     return TOP_NOTHING;
+}
+
+/* --- the mouse ---------------------------------------------------------------------------------
+ */
+
+static enum top_effect click_title(struct top_model *m, size_t column)
+{
+    struct top_table *t = &m->tables[m->view];
+    const struct top_places *p = &m->places;
+    for (size_t i = 0; i < p->n; i++) {
+        if (column < p->ends[i]) {
+            t->descending = t->sort == (int)p->columns[i] && !t->descending;
+            t->sort = (int)p->columns[i];
+            top_table_arrange(t, m->now_ms);
+            return TOP_NOTHING;
+        }
+    }
+    return TOP_NOTHING;
+}
+
+enum top_effect top_click(struct top_model *m, size_t row, size_t column)
+{
+    struct top_table *t = &m->tables[m->view];
+    const struct top_places *p = &m->places;
+    if (m->mode != TOP_TABLE && m->mode != TOP_PAGE) {
+        return TOP_NOTHING;
+    }
+    m->message[0] = '\0';
+    if (column < p->sidebar) {
+        size_t view = row - TOP_HEADER_ROWS;
+        if (row < TOP_HEADER_ROWS || view >= TOP_VIEWS) {
+            return TOP_NOTHING;
+        }
+        m->mode = TOP_TABLE;
+        return go_to(m, view);
+    }
+    if (m->mode == TOP_PAGE) {
+        return TOP_NOTHING;
+    }
+    if (row + 1 == p->rows_at) {
+        return click_title(m, column);
+    }
+    size_t at = row - p->rows_at + p->first;
+    if (row < p->rows_at || row >= p->rows_at + p->rows || at >= t->shown) {
+        return TOP_NOTHING;
+    }
+    bool again = at == t->selected;
+    top_table_move(t, (long)at - (long)t->selected);
+    return again ? key_in_table(m, TOP_KEY_ENTER) : TOP_NOTHING;
+}
+
+void top_wheel(struct top_model *m, long lines)
+{
+    for (; m->mode == TOP_PAGE && lines; lines += lines < 0 ? 1 : -1) {
+        (void)key_in_page(m, lines < 0 ? TOP_KEY_UP : TOP_KEY_DOWN);
+    }
+    if (m->mode == TOP_TABLE) {
+        top_table_move(&m->tables[m->view], lines);
+    }
 }

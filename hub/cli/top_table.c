@@ -15,9 +15,20 @@ static void clear_rows(struct top_table *t)
     t->n = t->shown = 0;
 }
 
+void top_table_unmark(struct top_table *t)
+{
+    for (size_t i = 0; i < t->marks_n; i++) {
+        free(t->marks[i]);
+    }
+    free(t->marks);
+    t->marks = NULL;
+    t->marks_n = 0;
+}
+
 void top_table_done(struct top_table *t)
 {
     clear_rows(t);
+    top_table_unmark(t);
     free(t->rows);
     free(t->order);
     free(t->selected_id);
@@ -29,8 +40,8 @@ void top_table_done(struct top_table *t)
 
 bool top_is_fault(struct slice status)
 {
-    static const char *const words[] = {"stale", "inactive",  "error",   "failed",     "dead",
-                                        "tied",  "no_quorum", "expired", "no_decision"};
+    static const char *const words[] = {"stale", "inactive",  "error",   "failed",      "dead",
+                                        "tied",  "no_quorum", "expired", "no_decision", "paused"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (slice_is(status, words[i])) {
             return true;
@@ -77,7 +88,7 @@ static bool passes(const struct top_table *t, struct slice item, int64_t now_ms)
         return true;
     }
     for (const struct column *c = t->columns; c->title; c++) {
-        output_cell(&text, c, item, now_ms);
+        output_cell(&text, c, item, now_ms); /* also what only a wide screen shows */
         buf_add_str(&text, " ");
     }
     buf_add(&text, "", 1);
@@ -177,26 +188,84 @@ static void add_row(struct top_table *t, struct slice item)
     }
 }
 
-static void add_member(struct top_table *t, struct slice key, struct slice value)
+/* --- marks -------------------------------------------------------------------------------------
+ */
+
+static size_t find_mark(const struct top_table *t, struct slice id)
 {
-    struct buf item = {0};
-    buf_add_str(&item, "{\"name\":");
-    buf_add_slice(&item, key);
-    buf_add_str(&item, ",\"value\":");
-    buf_add_slice(&item, value);
-    buf_add_str(&item, "}");
-    add_row(t, buf_slice(&item));
-    buf_done(&item);
+    size_t i = 0;
+    while (i < t->marks_n && !slice_is(id, t->marks[i])) {
+        i++;
+    }
+    return i;
+}
+
+static void drop_mark(struct top_table *t, size_t i)
+{
+    free(t->marks[i]);
+    t->marks[i] = t->marks[--t->marks_n];
+}
+
+void top_table_mark(struct top_table *t)
+{
+    struct buf id = {0};
+    if (top_table_id(t, &id)) {
+        size_t i = find_mark(t, buf_slice(&id));
+        if (i < t->marks_n) {
+            drop_mark(t, i);
+        } else {
+            t->marks = xrealloc(t->marks, (t->marks_n + 1) * sizeof *t->marks);
+            t->marks[t->marks_n++] = xstrndup(id.p, id.n);
+        }
+    }
+    buf_done(&id);
+}
+
+bool top_table_is_marked(const struct top_table *t, size_t shown)
+{
+    struct buf id = {0};
+    bool marked = t->marks_n && id_of(t, top_table_item(t, shown), &id) &&
+                  find_mark(t, buf_slice(&id)) < t->marks_n;
+    buf_done(&id);
+    return marked;
+}
+
+static void drop_marks_of_no_row(struct top_table *t)
+{
+    for (size_t m = t->marks_n; m--;) {
+        bool there = false;
+        for (size_t i = 0; !there && i < t->n; i++) {
+            struct buf id = {0};
+            there = id_of(t, buf_slice(&t->rows[i]), &id) && slice_is(buf_slice(&id), t->marks[m]);
+            buf_done(&id);
+        }
+        if (!there) {
+            drop_mark(t, m);
+        }
+    }
+}
+
+char **top_table_meant(const struct top_table *t, size_t *out_n)
+{
+    struct buf id = {0};
+    bool selected = t->marks_n == 0 && top_table_id(t, &id);
+    *out_n = selected ? 1 : t->marks_n;
+    char **ids = *out_n ? xcalloc(*out_n, sizeof *ids) : NULL;
+    for (size_t i = 0; i < *out_n; i++) {
+        ids[i] = selected ? xstrndup(id.p, id.n) : xstrndup(t->marks[i], strlen(t->marks[i]));
+    }
+    buf_done(&id);
+    return ids;
 }
 
 void top_table_load(struct top_table *t, struct slice list, int64_t now_ms)
 {
     struct slice key, item;
     clear_rows(t);
-    bool object = json_kind_of(list) == JSON_KIND_OBJECT;
     for (struct json_walk w = json_walk_of(list); json_walk_next(&w, &key, &item);) {
-        object ? add_member(t, key, item) : add_row(t, item);
+        add_row(t, item);
     }
+    drop_marks_of_no_row(t);
     top_table_arrange(t, now_ms);
 }
 
@@ -235,10 +304,29 @@ void top_table_move(struct top_table *t, long by)
     remember(t);
 }
 
+bool top_table_shows(const struct top_table *t, size_t column)
+{
+    return t->wide || !t->columns[column].wide;
+}
+
 void top_table_sort_next(struct top_table *t)
 {
-    t->sort++;
+    do {
+        t->sort++;
+    } while (t->columns[t->sort].title && !top_table_shows(t, (size_t)t->sort));
     if (!t->columns[t->sort].title) {
         t->sort = -1;
     }
+}
+
+bool top_table_sort_by(struct top_table *t, const char *title)
+{
+    for (int i = 0; t->columns[i].title; i++) {
+        if (top_table_shows(t, (size_t)i) &&
+            strncasecmp(t->columns[i].title, title, strlen(title)) == 0) {
+            t->sort = i;
+            return true;
+        }
+    }
+    return false;
 }

@@ -49,10 +49,18 @@ struct command_kind {
 /* A part of the domain that keeps memory on the writer, rebuilt from the store by load(). */
 struct module {
     const char *name;
+    /* A start is a change too: given, without a body, before load() and in the start's own
+     * transaction; when there is no room, later. NULL: nothing of it lives as long as a process. */
+    const struct command_kind *restart;
     void *(*open)(const void *options);
     void (*close)(void *state);
     /* At start and after an aborted batch: forget everything, read it from the store. */
     enum hub_rc (*load)(void *state, struct store_view *view, int64_t now_ms);
+    /* What it remembers, as lines of text: equal memory, equal text, in whatever order it came
+     * about. load() on the rows of the last commit must give it again; what is `lasting` (no
+     * clocks, no connections) in the next life of the hub too. The simulation asks. NULL: it
+     * remembers nothing. */
+    void (*recall)(const void *state, bool lasting, struct buf *out);
     /* Kinds of its stored timers: the id stands in the row (0 ends the list). The command's body is
      * the timer's; its offset field holds the timer's id, see apply_timer_ref(). */
     const struct timer_kind *timers;

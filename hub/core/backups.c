@@ -459,7 +459,7 @@ static bool copy_data(const char *from, const char *to, char *out_text, size_t t
 }
 
 bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch[16],
-                     char *out_text, size_t text_n)
+                     int64_t now_ms, char *out_text, size_t text_n)
 {
     struct log_audit sums;
     struct log_stats stats;
@@ -485,7 +485,7 @@ bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch
     uint8_t epoch[16];
     memcpy(epoch, store_epoch(store), sizeof epoch);
     memcpy(epoch, fresh_epoch, 8);
-    bool good = store_renew_epoch(store, epoch) == STORE_OK ||
+    bool good = store_renew_epoch(store, epoch, now_ms) == STORE_OK ||
                 fail(out_text, text_n, to, store_error_text(store));
     if (good) {
         (void)snprintf(out_text, text_n, "%s: %llu channels, %llu events, up to sequence %llu", to,

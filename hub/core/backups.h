@@ -43,6 +43,6 @@ bool backups_verify(const char *folder, backups_say *say, void *ctx);
  * checked, and the log begins a new life: no position in a channel of before is taken for one of
  * now. */
 bool backups_restore(const char *from, const char *to, const uint8_t fresh_epoch[16],
-                     char *out_text, size_t text_n);
+                     int64_t now_ms, char *out_text, size_t text_n);
 
 #endif

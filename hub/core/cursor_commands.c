@@ -415,6 +415,35 @@ static enum hub_rc cursors_load(void *state, struct store_view *view, int64_t no
     return hub_rc_of_store(rc == STORE_OK ? rows_each(all, view, load_row) : rc);
 }
 
+static void recall_one(const struct held_cursor *h, bool lasting, struct buf *out)
+{
+    buf_printf(out, "cursor %u of %u, generation %u: %.*s on %.*s (%llu), made %lld, top %llu\n",
+               h->number, h->app, h->generation, (int)h->name_n, h->name, (int)h->channel_n,
+               h->channel_name, (unsigned long long)h->channel, (long long)h->created_ms,
+               (unsigned long long)h->cursor.top);
+    for (const struct cursor_item *it = NULL; (it = cursor_each(&h->cursor, it));) {
+        buf_printf(out, "- %llu: %u deliveries, due %lld, held by %llx\n",
+                   (unsigned long long)it->number, it->deliveries,
+                   (long long)(lasting ? 0 : it->due_ms),
+                   (unsigned long long)(lasting ? 0 : it->holder));
+    }
+    for (uint32_t i = 0; !lasting && i < h->consumers_n; i++) {
+        buf_printf(out, "- consumer %llx has %u\n", (unsigned long long)h->consumers[i].connection,
+                   h->consumers[i].out);
+    }
+}
+
+static void cursors_recall(const void *state, bool lasting, struct buf *out)
+{
+    const struct cursors *all = state;
+    buf_printf(out, "%u cursors\n", all->live);
+    for (uint32_t i = 1; i <= all->n; i++) {
+        if (all->all[i].number) {
+            recall_one(&all->all[i], lasting, out);
+        }
+    }
+}
+
 uint64_t cursors_life(const void *module_state)
 {
     return ((const struct cursors *)module_state)->life;
@@ -915,6 +944,7 @@ const struct module cursors_module = {
     .open = cursors_open,
     .close = cursors_close,
     .load = cursors_load,
+    .recall = cursors_recall,
     .next_due = cursors_next_due,
     .expire = cursors_expire,
     .finish = cursors_finish,

@@ -49,6 +49,31 @@ static enum hub_rc modules_load(struct writer *w, char *out_text, size_t text_n)
     return rc;
 }
 
+static enum hub_rc modules_restart(struct writer *w, struct apply *a)
+{
+    enum hub_rc rc = HUB_OK;
+    for (unsigned m = 0; rc == HUB_OK && m < w->modules_n; m++) {
+        const struct command_kind *kind = w->modules[m]->restart;
+        struct command command = {.kind = kind};
+        a->state = w->state[m];
+        rc = kind ? kind->apply(a, &command, slice_of(NULL, 0)) : HUB_OK;
+    }
+    return rc;
+}
+
+/* A full store still starts: reads go on, and the connections of before are given up when there is
+ * room. */
+static void restart_later(struct writer *w)
+{
+    w->full = true;
+    writer_later(w, &command_presence_restart, 0, slice_of(NULL, 0));
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->restart) {
+            writer_later(w, w->modules[m]->restart, 0, slice_of(NULL, 0));
+        }
+    }
+}
+
 /* A start is a change too: every connection is gone. Committed before anyone is served. */
 static enum hub_rc restart_commit(struct writer *w)
 {
@@ -58,7 +83,12 @@ static enum hub_rc restart_commit(struct writer *w)
     }
     log_begin(w->log, w->txn);
     struct tray tray = {0};
-    struct apply a = {.txn = w->txn, .now_ms = w->now_ms, .tray = &tray, .writer = w};
+    struct apply a = {.txn = w->txn,
+                      .view = store_txn_view(w->txn),
+                      .book = w->book,
+                      .now_ms = w->now_ms,
+                      .tray = &tray,
+                      .writer = w};
     struct presence p = {.book = w->book,
                          .txn = w->txn,
                          .now_ms = w->now_ms,
@@ -66,25 +96,23 @@ static enum hub_rc restart_commit(struct writer *w)
                          .emit = apply_emit,
                          .emit_ctx = &a};
     enum presence_rc prc = presence_restart(&p, w->options.restart_grace_ms);
-    w->timer_due_ms = timer_next_due(store_txn_view(w->txn));
-    if (prc == PRESENCE_OK) {
-        src = store_commit(w->txn);
+    enum hub_rc rc = prc == PRESENCE_OK      ? modules_restart(w, &a)
+                     : prc == PRESENCE_STORE ? hub_rc_of_store(p.store_rc)
+                                             : HUB_STORE_DAMAGED;
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(store_commit(w->txn));
     } else {
         store_abort(w->txn);
-        src = prc == PRESENCE_STORE ? p.store_rc : STORE_DAMAGED;
     }
     w->txn = NULL;
-    log_end(w->log, src == STORE_OK);
+    log_end(w->log, rc == HUB_OK);
     buf_done(&tray.out);
     free(tray.events);
-    if (src != STORE_FULL) {
-        return hub_rc_of_store(src);
+    if (rc == HUB_STORE_FULL) {
+        restart_later(w);
+        return HUB_OK;
     }
-    /* A full store still starts: reads go on, and the connections of before are given up when there
-     * is room. */
-    w->full = true;
-    writer_later(w, &command_presence_restart, 0, slice_of(NULL, 0));
-    return HUB_OK;
+    return rc;
 }
 
 static enum hub_rc open_parts(struct writer *w, char *out_text, size_t text_n)
@@ -131,10 +159,10 @@ enum hub_rc writer_new(const struct writer_options *options, struct writer **out
     enum hub_rc rc = open_parts(w, out_text, text_n);
     if (rc == HUB_OK) {
         writer_namespaces_rebuild(w);
-        rc = modules_load(w, out_text, text_n);
+        rc = unreadable(restart_commit(w), "connections", out_text, text_n);
     }
     if (rc == HUB_OK) {
-        rc = unreadable(restart_commit(w), "connections", out_text, text_n);
+        rc = modules_load(w, out_text, text_n);
     }
     if (rc != HUB_OK) {
         writer_free(w);

@@ -4,6 +4,7 @@
  * A delivery's row says all that its item in the mailbox needs, so memory is read back after a
  * start or an aborted batch as it was; only what is open is read, by an index of its own. */
 #include "hub/messages/module_parts.h"
+#include "store/hash.h"
 
 #include <stdlib.h>
 
@@ -122,6 +123,44 @@ static enum hub_rc messages_load(void *state, struct store_view *view, int64_t n
     }
     store_cursor_close(cursor);
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+static uint64_t box_hash(const struct mailbox *box)
+{
+    struct buf b = {0};
+    pack_u32(&b, box->app);
+    pack_slice(&b, mailbox_name(box));
+    pack_u32(&b, box->session);
+    pack_u8(&b, box->online);
+    for (const struct cursor_item *it = NULL; (it = cursor_each(&box->cursor, it));) {
+        pack_u64(&b, it->number);
+        pack_i64(&b, it->due_ms);
+        pack_i64(&b, it->since_ms);
+        pack_u32(&b, it->deliveries);
+        pack_u8(&b, it->holder != 0);
+    }
+    uint64_t hash = hash64(0, buf_slice(&b));
+    buf_done(&b);
+    return hash;
+}
+
+/* Mailboxes have other numbers each time: their sum is the same. */
+static void messages_recall(const void *state, bool lasting, struct buf *out)
+{
+    const struct messages *m = state;
+    uint64_t sum = 0;
+    (void)lasting;
+    for (uint32_t i = 1; i <= m->boxes.n; i++) {
+        sum += m->boxes.all[i].number ? box_hash(&m->boxes.all[i]) : 0;
+    }
+    buf_printf(out, "newest %llu\n", (unsigned long long)m->newest);
+    buf_printf(out, "%llu mailboxes, ",
+               (unsigned long long)atomic_load_explicit(&m->boxes.open, memory_order_relaxed));
+    buf_printf(out, "%llu items, ",
+               (unsigned long long)atomic_load_explicit(&m->boxes.items, memory_order_relaxed));
+    buf_printf(out, "%llu out\n",
+               (unsigned long long)atomic_load_explicit(&m->boxes.out, memory_order_relaxed));
+    buf_printf(out, "sum %llx\n", (unsigned long long)sum);
 }
 
 void messages_counts(void *state, struct messages_counts *out)
@@ -642,6 +681,7 @@ const struct module messages_module = {
     .open = messages_open,
     .close = messages_close,
     .load = messages_load,
+    .recall = messages_recall,
     .timers = message_timers,
     .next_due = messages_next_due,
     .expire = messages_expire,

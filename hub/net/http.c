@@ -1,49 +1,15 @@
 /* Requests in order, one answer each. While an answer waits for the writer the connection is
  * paused: what was pipelined behind it is stashed. */
-#include "hub/net/http.h"
+#include "hub/net/http_parts.h"
 #include "auth/digest.h"
-#include "channels/replay.h"
-#include "hub/net/files.h"
 #include "hub/net/http1_text.h"
 #include "hub/net/native.h"
 #include "hub/net/native_parts.h"
-#include "hub/net/waits.h"
 #include "hub/net/ws_handshake.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { REQUEST_ID_BYTES_MAX = 128, KEY_HEADER_BYTES_MAX = 256, CROWDED_RETRY_S = 5 };
-
-/* What must outlive the parser's view of the request. */
-struct http_exchange {
-    struct buf body; /* while it comes in */
-    struct buf path, request_id, origin;
-    struct principal *who;
-    struct rate_verdict rate;
-    bool limited; /* rate is of a rule */
-    bool head_only, keep_alive, http10, waiting;
-    enum answer_style style;
-    bool polling, poked; /* a long poll */
-    struct call_wait poll_wait;
-    unsigned poll_status;
-};
-
-struct reply {
-    unsigned status;
-    const char *type; /* content type; NULL: no body */
-    struct slice body;
-    const char *cache; /* Cache-Control; NULL: no-store */
-    unsigned allow;    /* bits of enum method */
-    uint32_t retry_after_s;
-    uint64_t next_cursor; /* of a list that is a bare array; 0: none */
-    bool replayed, closes;
-    const char *etag, *encoding, *location, *policy;
-    char range[64]; /* Content-Range */
-    bool challenge; /* WWW-Authenticate */
-    bool upgrade;   /* says which protocol is spoken here */
-};
 
 /* ---- answering ---- */
 
@@ -189,7 +155,7 @@ static void add_connection(struct buf *b, const struct http_exchange *x, const s
     }
 }
 
-static void reply(struct conn *c, const struct reply *r)
+void http_reply(struct conn *c, const struct reply *r)
 {
     struct http_exchange *x = exchange(c);
     struct buf head = {0};
@@ -216,7 +182,7 @@ static void reply(struct conn *c, const struct reply *r)
     }
 }
 
-static struct call call_begin(struct conn *c)
+struct call http_call(struct conn *c)
 {
     struct net_thread *t = c->thread;
     buf_clear(&t->body);
@@ -242,19 +208,19 @@ static void reply_error(struct conn *c, enum hub_rc rc, const struct call *call,
     if (!r.retry_after_s) {
         r.retry_after_s = call->retry_after_s ? call->retry_after_s : r.status == 503 ? 1 : 0;
     }
-    reply(c, &r);
+    http_reply(c, &r);
     buf_done(&body);
 }
 
-static void refuse(struct conn *c, enum hub_rc rc, const char *message, struct reply r)
+void http_refuse(struct conn *c, enum hub_rc rc, const char *message, struct reply r)
 {
-    struct call call = call_begin(c);
+    struct call call = http_call(c);
     buf_add_str(call.message, message);
     reply_error(c, rc, &call, r);
 }
 
-static void reply_call(struct conn *c, const struct call *call, enum hub_rc rc, unsigned status,
-                       bool replayed)
+void http_reply_call(struct conn *c, const struct call *call, enum hub_rc rc, unsigned status,
+                     bool replayed)
 {
     if (rc != HUB_OK) {
         reply_error(c, rc, call, (struct reply){0});
@@ -267,7 +233,7 @@ static void reply_call(struct conn *c, const struct call *call, enum hub_rc rc, 
                       .body = buf_slice(call->out),
                       .next_cursor = call->next_cursor,
                       .replayed = replayed};
-    reply(c, &r);
+    http_reply(c, &r);
 }
 
 /* ---- who asks ---- */
@@ -361,134 +327,6 @@ static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
     return take_one(c, &s->rate_requests, key, &x->rate);
 }
 
-/* ---- documents ---- */
-
-static bool accepts(const struct http1_request *req, const char *coding)
-{
-    return http1_header_has(req, "accept-encoding", coding);
-}
-
-static bool etag_matches(const struct http1_request *req, const char *etag)
-{
-    return http1_header_has(req, "if-none-match", etag) ||
-           http1_header_has(req, "if-none-match", "*");
-}
-
-/* Takes digits off the front; more than fit count as the most that does. */
-static bool take_number(struct slice *rest, uint64_t *out)
-{
-    size_t n = 0;
-    *out = 0;
-    for (; n < rest->n && rest->p[n] >= '0' && rest->p[n] <= '9'; n++) {
-        uint64_t digit = (uint64_t)(rest->p[n] - '0');
-        *out = *out > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *out * 10 + digit;
-    }
-    *rest = slice_of(rest->p + n, rest->n - n);
-    return n > 0;
-}
-
-/* One range of bytes (RFC 9110 section 14); anything else is answered whole. False: not
- * satisfiable. */
-static bool range_of(const struct http1_request *req, size_t size, size_t *out_from, size_t *out_n)
-{
-    static const char unit[] = "bytes=";
-    const struct http1_header *h = http1_header(req, "range");
-    uint64_t from, to;
-    *out_from = 0;
-    *out_n = size;
-    if (!h || !slice_starts(h->value, unit)) {
-        return true;
-    }
-    struct slice rest = slice_of(h->value.p + sizeof unit - 1, h->value.n - (sizeof unit - 1));
-    bool has_from = take_number(&rest, &from);
-    if (rest.n == 0 || rest.p[0] != '-') {
-        return true;
-    }
-    rest = slice_of(rest.p + 1, rest.n - 1);
-    bool has_to = take_number(&rest, &to);
-    if (rest.n || (has_from && has_to && from > to) || (!has_from && to == 0)) {
-        return true;
-    }
-    if (!has_from) { /* so many of the last */
-        from = to < size ? size - to : 0;
-        has_to = false;
-    }
-    if (from >= size) {
-        return false;
-    }
-    to = has_to && to < size ? to : size - 1;
-    *out_from = (size_t)from;
-    *out_n = (size_t)(to - from + 1);
-    return true;
-}
-
-/* The hub's pages need nothing from anywhere else. */
-static const char page_policy[] =
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "worker-src blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'";
-
-static void reply_file(struct conn *c, const struct http1_request *req, const struct file *file)
-{
-    const struct file_variant *v = &file->plain;
-    struct reply r = {.status = 200, .type = file->type};
-    bool ranged = http1_header(req, "range") != NULL;
-    if (!ranged && file->brotli.bytes.p && accepts(req, "br")) {
-        v = &file->brotli;
-        r.encoding = "br";
-    } else if (!ranged && file->gzip.bytes.p && accepts(req, "gzip")) {
-        v = &file->gzip;
-        r.encoding = "gzip";
-    }
-    r.etag = v->etag;
-    r.policy = strncmp(file->type, "text/html", 9) == 0 ? page_policy : NULL;
-    r.cache = file->immutable ? "public, max-age=31536000, immutable" : "no-cache";
-    r.body = v->bytes;
-    size_t from, n;
-    if (etag_matches(req, v->etag)) {
-        r.status = 304;
-        r.type = NULL;
-        r.body = slice_of(NULL, 0);
-    } else if (!range_of(req, v->bytes.n, &from, &n)) {
-        struct reply outside = {.status = 416}; /* nothing of the file's, nor kept as it is */
-        snprintf(outside.range, sizeof outside.range, "bytes */%zu", v->bytes.n);
-        refuse(c, HUB_RANGE, "the range lies outside the file", outside);
-        return;
-    } else if (ranged && n < v->bytes.n) {
-        r.status = 206;
-        snprintf(r.range, sizeof r.range, "bytes %zu-%zu/%zu", from, from + n - 1, v->bytes.n);
-        r.body = slice_of(v->bytes.p + from, n);
-    }
-    reply(c, &r);
-}
-
-static bool wants_html(const struct http1_request *req)
-{
-    const struct http1_header *h = http1_header(req, "accept");
-    return h && slice_starts(h->value, "text/html");
-}
-
-/* True when the path was a file's. */
-static bool serve_file(struct conn *c, const struct http1_request *req, struct slice path)
-{
-    bool redirect;
-    if (slice_is(path, "/") && wants_html(req) && files_count(c->thread->files)) {
-        path = slice_str("/dashboard");
-    }
-    const struct file *file = files_find(c->thread->files, path, &redirect);
-    if (!file || slice_is(path, "/")) {
-        return false;
-    }
-    if (redirect) {
-        char location[256];
-        snprintf(location, sizeof location, "%.*s/", (int)(path.n < 200 ? path.n : 200),
-                 (const char *)path.p);
-        reply(c, &(struct reply){.status = 302, .location = location});
-        return true;
-    }
-    reply_file(c, req, file);
-    return true;
-}
-
 /* ---- upgrade ---- */
 
 static bool origin_ok(struct conn *c, const struct http1_request *req)
@@ -517,22 +355,22 @@ static void upgrade(struct conn *c, const struct http1_request *req)
         struct reply r = {.status = hs.status,
                           .allow = hs.status == 405 ? 1U << METHOD_GET : 0,
                           .upgrade = hs.status == 426};
-        refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
+        http_refuse(c, hub_rc_of_status(hs.status), hs.reason, r);
         return;
     }
     if (!origin_ok(c, req)) {
-        refuse(c, HUB_FORBIDDEN, "this origin is not allowed", (struct reply){.closes = true});
+        http_refuse(c, HUB_FORBIDDEN, "this origin is not allowed", (struct reply){.closes = true});
         return;
     }
     bool bad, in_query;
     struct principal *who = http_who(c, req, true, &bad, &in_query);
     if (bad && !within_rate(c, exchange(c), false)) {
-        refuse(c, HUB_RATE_LIMITED, "too many requests",
-               (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
+        http_refuse(c, HUB_RATE_LIMITED, "too many requests",
+                    (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
         return;
     }
     if (bad && !in_query) {
-        refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
+        http_refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
         return;
     }
     if (who && who->kind == PRINCIPAL_ANONYMOUS && who->role == ROLE_NONE) {
@@ -634,68 +472,11 @@ static bool is_json(const struct http1_request *req)
            (type.n > 5 && http1_same(slice_of(type.p + type.n - 5, 5), "+json"));
 }
 
-/* ---- long polls: a subscription that is answered with the next page, or by asking again ---- */
-
-static void poll_listen(struct conn *c)
-{
-    struct http_exchange *x = c->exchange;
-    if (wait_listen(c->thread, &c->sub, x->who->app, c->id, slice_str(x->poll_wait.channel),
-                    x->poll_wait.since)) {
-        http_poked(c);
-    }
-}
-
-/* over: the time is up, and what there is must do. */
-static void poll_end(struct conn *c, bool over)
-{
-    struct http_exchange *x = c->exchange;
-    struct call call = call_begin(c);
-    subscriber_done(c->thread->io.topics, &c->sub);
-    x->poked = false;
-    enum hub_rc rc = wait_look(&x->poll_wait, &call);
-    if (rc == HUB_OK && call.wait.ms > 0 && !over && !c->thread->draining) {
-        x->poll_wait.since = call.wait.since;
-        poll_listen(c); /* not yet; the deadline stands */
-        return;
-    }
-    x->polling = x->waiting = false;
-    reply_call(c, &call, rc, x->poll_status, false);
-    conn_resume(c);
-}
-
-static void poll_begin(struct conn *c, const struct call *call, unsigned status)
-{
-    struct http_exchange *x = c->exchange;
-    x->poll_wait = call->wait;
-    x->poll_status = status;
-    x->polling = x->waiting = true;
-    conn_pause(c);
-    conn_deadline(c, DEADLINE_POLL, call->wait.ms);
-    poll_listen(c);
-}
-
-void http_poked(struct conn *c)
-{
-    if (c->exchange && c->exchange->polling) {
-        c->exchange->poked = true;
-        conn_resume(c);
-    }
-}
-
-bool http_poll_due(struct conn *c)
-{
-    const struct http_exchange *x = c->exchange;
-    if (x && x->polling && (x->poked || c->thread->draining)) {
-        poll_end(c, false);
-    }
-    return c->exchange && c->exchange->polling;
-}
-
 static void operate(struct conn *c, const struct http1_request *req, const struct api_match *match)
 {
     struct net_thread *t = c->thread;
     struct http_exchange *x = exchange(c);
-    struct call call = call_begin(c);
+    struct call call = http_call(c);
     struct buf names = {0};
     struct query_walk walk = {.rest = req->query, .scratch = &names};
     const struct http1_header *key = http1_header(req, "idempotency-key");
@@ -721,10 +502,11 @@ static void operate(struct conn *c, const struct http1_request *req, const struc
         return;
     }
     if (result == API_ANSWERED && rc == HUB_OK && call.wait.ms > 0 && !t->draining) {
-        poll_begin(c, &call, match->route->status);
+        http_poll(c, &call, match->route->status);
         return;
     }
-    reply_call(c, &call, result == API_BUSY ? HUB_UNAVAILABLE : rc, match->route->status, false);
+    http_reply_call(c, &call, result == API_BUSY ? HUB_UNAVAILABLE : rc, match->route->status,
+                    false);
 }
 
 static void serve_operation(struct conn *c, const struct http1_request *req, struct slice path)
@@ -744,20 +526,20 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
     /* A hub that lets strangers in as somebody counts them as that. */
     bool known = !bad && (x->who->kind != PRINCIPAL_ANONYMOUS || x->who->role != ROLE_NONE);
     if (!unlimited && !within_rate(c, x, known)) {
-        refuse(c, HUB_RATE_LIMITED, "too many requests",
-               (struct reply){.retry_after_s = x->rate.retry_after_s});
+        http_refuse(c, HUB_RATE_LIMITED, "too many requests",
+                    (struct reply){.retry_after_s = x->rate.retry_after_s});
         return;
     }
     if (!match.allow) {
-        struct call call = call_begin(c);
+        struct call call = http_call(c);
         buf_printf(call.message, "%.*s not found", (int)(path.n < 200 ? path.n : 200),
                    (const char *)path.p);
         reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
     } else if (!match.operation) {
-        refuse(c, HUB_METHOD_NOT_ALLOWED, "this path does not answer that method",
-               (struct reply){.allow = match.allow});
+        http_refuse(c, HUB_METHOD_NOT_ALLOWED, "this path does not answer that method",
+                    (struct reply){.allow = match.allow});
     } else if (bad) {
-        refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
+        http_refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
     } else {
         operate(c, req, &match);
     }
@@ -804,19 +586,19 @@ static void serve(struct conn *c, const struct http1_request *req)
     }
     enum http1_path_rc rc = http1_path_normal(req->path, &decoded, &path);
     if (rc != HTTP1_PATH_OK) {
-        refuse(c, HUB_BAD_REQUEST, http1_path_rc_text(rc), (struct reply){0});
+        http_refuse(c, HUB_BAD_REQUEST, http1_path_rc_text(rc), (struct reply){0});
         buf_done(&decoded);
         return;
     }
     buf_add_slice(&x->path, path);
     if (req->method == HTTP1_METHOD_OTHER) {
-        refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
+        http_refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
     } else if (c->crowded && !is_vital(path)) {
-        refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
-               (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
+        http_refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
+                    (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
     } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
-    } else if (method_of(req) != METHOD_GET || !serve_file(c, req, path)) {
+    } else if (method_of(req) != METHOD_GET || !http_serve_file(c, req, path)) {
         serve_operation(c, req, path);
     }
     buf_done(&decoded);
@@ -831,8 +613,8 @@ static void broken(struct conn *c)
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
     x->head_only = false;
-    refuse(c, hub_rc_of_status(p->status), p->reason,
-           (struct reply){.status = p->status, .closes = true});
+    http_refuse(c, hub_rc_of_status(p->status), p->reason,
+                (struct reply){.status = p->status, .closes = true});
 }
 
 static void deadline_of_phase(struct conn *c)
@@ -931,15 +713,15 @@ void http_answer(struct conn *c, const struct tray *tray, const struct command *
         return;
     }
     struct api_ticket ticket = api_ticket_unpack(command->ticket);
-    struct call call = call_begin(c);
+    struct call call = http_call(c);
     enum hub_rc rc = api_answer(c->thread->api, &call, tray, command);
     unsigned status = call.operation->routes[ticket.route].status;
     x->waiting = false;
     if (rc == HUB_OK && call.wait.ms > 0 && !c->thread->draining) {
-        poll_begin(c, &call, status);
+        http_poll(c, &call, status);
         return;
     }
-    reply_call(c, &call, rc, status, command->flags & COMMAND_REPLAYED);
+    http_reply_call(c, &call, rc, status, command->flags & COMMAND_REPLAYED);
     conn_resume(c);
 }
 
@@ -953,7 +735,7 @@ void http_flushed(struct conn *c)
 void http_expired(struct conn *c, enum deadline what)
 {
     if (what == DEADLINE_POLL) {
-        poll_end(c, true);
+        http_poll_end(c, true);
         return;
     }
     if (what == DEADLINE_IDLE ||
@@ -964,7 +746,7 @@ void http_expired(struct conn *c, enum deadline what)
     if (exchange(c)->request_id.n == 0) {
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
-    refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
+    http_refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
 }
 
 bool http_idle(const struct conn *c)

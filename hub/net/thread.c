@@ -73,7 +73,7 @@ struct loop {
     bool sending; /* a round: what was delivered leaves before more is */
     pthread_t thread;
     uint64_t breath_us; /* when commands and answers last went on their way */
-    bool started, finished;
+    bool has_handles, started, finished;
     bool kills; /* since the library last looked at its timeouts */
     _Atomic bool drain;
 };
@@ -889,7 +889,7 @@ static void wait_for_tray(struct loop *loop)
             continue;
         }
         io_hand_over(&t->io, local_live, loop);
-        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000};
+        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000L};
         nanosleep(&nap, NULL);
     }
 }
@@ -1035,6 +1035,7 @@ static bool vhosts_make(struct loop *loop, char *out_text, size_t text_n)
 
 static void handles_make(struct loop *loop)
 {
+    loop->has_handles = true;
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_async_init(&loop->uv, &loop->wake, on_wake);
     uv_timer_init(&loop->uv, &loop->clock);
@@ -1106,6 +1107,9 @@ static void on_close(uv_handle_t *handle)
 
 static void handles_close(struct loop *loop)
 {
+    if (!loop->has_handles) { /* of a start that failed before */
+        return;
+    }
     uv_close((uv_handle_t *)&loop->prepare, on_close);
     uv_close((uv_handle_t *)&loop->wake, on_close);
     uv_close((uv_handle_t *)&loop->clock, on_close);
@@ -1146,8 +1150,10 @@ void net_thread_join(struct net_thread *t)
 
 void net_thread_drain(struct net_thread *t)
 {
-    atomic_store(&t->loop->drain, true);
-    wake_loop(t->loop);
+    if (t->loop->started) {
+        atomic_store(&t->loop->drain, true);
+        wake_loop(t->loop);
+    }
 }
 
 struct io *net_thread_io(struct net_thread *t)

@@ -130,6 +130,13 @@ void balance_use(struct balance *balance, uint32_t app, enum balance_strategy st
     }
 }
 
+void balance_use_defaults(struct balance *balance)
+{
+    for (uint32_t i = 0; i < balance->apps_n; i++) {
+        balance_use(balance, i, BALANCE_LEAST_CONNECTIONS, slice_of(NULL, 0));
+    }
+}
+
 enum balance_strategy balance_strategy(const struct balance *balance, uint32_t app)
 {
     return app < balance->apps_n ? balance->apps[app].strategy : BALANCE_LEAST_CONNECTIONS;

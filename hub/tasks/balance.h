@@ -43,6 +43,8 @@ void balance_forget(struct balance *balance);
 void balance_use(struct balance *balance, uint32_t app, enum balance_strategy strategy,
                  struct slice neighbours);
 enum balance_strategy balance_strategy(const struct balance *balance, uint32_t app);
+/* Every app has the default again: before the stored strategies are read back. */
+void balance_use_defaults(struct balance *balance);
 
 /* An agent that may do the task. Those whose slots are all taken belong into the list (the bound of
  * consistent_hash counts them) and are never picked. */

@@ -36,6 +36,7 @@ enum hub_rc balance_load(struct balance *balance, struct store_view *view)
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }
+    balance_use_defaults(balance);
     for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row); rc == STORE_OK;
          rc = store_cursor_next(cursor, &key, &row)) {
         struct balance_change c;

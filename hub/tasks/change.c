@@ -213,8 +213,11 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
         n->distributed++;
         n->distribution_ms += (uint64_t)(a->now_ms - before->changed_ms);
     }
-    n->rejected += was == TASK_LEASED && after->state == TASK_QUEUED;
-    n->redelivered += was == TASK_RUNNING && after->state == TASK_QUEUED;
+    if (task_is_held(was) && after->state == TASK_QUEUED) { /* lost, or handed back */
+        bool lost = after->redeliveries > before->redeliveries;
+        n->redelivered += lost;
+        n->rejected += !lost;
+    }
     app->totals_moved = true;
 }
 

@@ -55,7 +55,6 @@ struct live {
 struct worker {
     struct buf row; /* what `agent` borrows from; empty: no such agent */
     struct agent agent;
-    bool by_stream; /* it registered over a connection: without one it gets nothing new */
     uint32_t held_n, picked_n;
     bool busy; /* counted as such */
     struct live *held;
@@ -138,7 +137,7 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms);
 
 /* workers.c */
 struct worker *worker_of(struct tasks *tasks, uint32_t number); /* NULL: no such agent */
-void worker_set(struct tasks *tasks, const struct agent *agent, bool by_stream);
+void worker_set(struct tasks *tasks, const struct agent *agent);
 bool worker_is_there(
     const struct worker *worker); /* able to get work, but for its slots; NULL: no */
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
@@ -146,7 +145,7 @@ void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
 /* Pulse and what follows from it, at most a moment old. */
 void worker_look(struct tasks *tasks, struct worker *worker, int64_t now_ms);
-void worker_forget_all(struct tasks *tasks);
+void workers_keep(struct tasks *tasks, uint32_t newest); /* and nobody after that number */
 struct kind *kind_of(struct tasks *tasks, const struct task *task);
 void kind_unref(struct tasks *tasks, struct kind *kind);
 bool kind_fits(const struct kind *kind, uint32_t agent);
@@ -197,6 +196,9 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
                      struct held_task *out);
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
+
+/* recall.c */
+void tasks_recall(const void *state, bool lasting, struct buf *out);
 
 /* dispatch.c */
 struct candidates *candidates_new(void);

@@ -389,7 +389,7 @@ void tasks_close(void *state)
 {
     struct tasks *t = state;
     forget(t);
-    worker_forget_all(t);
+    workers_keep(t, 0);
     for (uint32_t i = 0; i < APPS_FIGURED_MAX; i++) {
         free(atomic_load(&t->figures[i]));
     }
@@ -414,6 +414,7 @@ struct task_clock {
 struct loading {
     struct tasks *tasks;
     int64_t now_ms;
+    int64_t renewed_ms;        /* leases of before are void: the store was restored from a backup */
     struct task_clock *clocks; /* by number */
     size_t clocks_n;
 };
@@ -449,6 +450,9 @@ static bool load_task(void *ctx, const struct task *task)
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;
         live_due(l->tasks, live);
+    } else if (live && live->state == TASK_RUNNING && task->leased_ms < l->renewed_ms) {
+        live->lease_due_ms = l->now_ms; /* nobody can renew it: others need not wait */
+        live_due(l->tasks, live);
     }
     return true;
 }
@@ -462,6 +466,7 @@ static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool s
 {
     struct store_cursor *cursor;
     struct slice key, value;
+    uint32_t newest = 0;
     enum store_rc rc = store_cursor_open(view, TABLE_AGENT, &cursor);
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
@@ -473,21 +478,21 @@ static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool s
             rc = STORE_DAMAGED;
             break;
         }
-        const struct worker *known = worker_of(t, agent.number);
-        bool by_stream = known ? known->by_stream : agent.connection != 0;
-        if (start) {
-            agent.connection = 0; /* no connection outlives a hub */
+        if (start && agent.connection) {
+            agent.connection = AGENT_STREAM_CLOSED; /* of a store too full to say so yet */
         }
-        worker_set(t, &agent, by_stream);
+        worker_set(t, &agent);
+        newest = agent.number;
     }
     store_cursor_close(cursor);
+    workers_keep(t, newest); /* whom a batch that failed had made never was */
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
 enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct tasks *t = state;
-    struct loading l = {.tasks = t, .now_ms = now_ms};
+    struct loading l = {.tasks = t, .now_ms = now_ms, .renewed_ms = store_renewed_ms(view)};
     bool start = !t->started;
     t->started = true;
     clocks_keep(&l);

@@ -24,11 +24,8 @@ enum hub_rc tasks_agent_changed(struct apply *a, const struct agent *agent,
                                 enum agent_status before)
 {
     struct tasks *t = tasks_of(a);
-    const struct worker *known = worker_of(t, agent->number);
-    bool registered = !known || known->agent.epoch != agent->epoch;
-    bool by_stream = registered ? agent->connection != 0 : known->by_stream;
     (void)before;
-    worker_set(t, agent, by_stream);
+    worker_set(t, agent);
     if (agent->status == AGENT_INACTIVE || agent->status == AGENT_DEREGISTERED) {
         return revoke(a, t, worker_of(t, agent->number));
     }
@@ -57,6 +54,7 @@ const struct module tasks_module = {
     .open = tasks_open,
     .close = tasks_close,
     .load = tasks_load,
+    .recall = tasks_recall,
     .next_due = tasks_next_due,
     .expire = tasks_expire,
     .finish = finish,

@@ -225,7 +225,8 @@ struct task_totals {
     uint64_t in_state[TASK_STATES];
     uint64_t distributed;     /* offers */
     uint64_t distribution_ms; /* … and how long they had waited, all together */
-    uint64_t redelivered, rejected;
+    uint64_t redelivered;     /* their agents were lost */
+    uint64_t rejected;        /* … said no, said nothing, or handed them back */
 };
 enum store_rc task_totals_get(struct store_view *view, uint32_t app, struct task_totals *out);
 enum store_rc task_totals_put(struct store_txn *txn, uint32_t app,

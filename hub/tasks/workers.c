@@ -181,7 +181,7 @@ static void ready_drop(struct tasks *t, struct worker *w)
  * it is chosen, as it changes by itself. */
 bool worker_is_there(const struct worker *w)
 {
-    return w && w->agent.status == AGENT_ACTIVE && (!w->by_stream || w->agent.connection);
+    return w && w->agent.status == AGENT_ACTIVE && w->agent.connection != AGENT_STREAM_CLOSED;
 }
 
 static bool is_ready(const struct worker *w)
@@ -239,7 +239,7 @@ static void workers_reach(struct tasks *t, uint32_t number)
     }
 }
 
-void worker_set(struct tasks *t, const struct agent *agent, bool by_stream)
+void worker_set(struct tasks *t, const struct agent *agent)
 {
     workers_reach(t, agent->number);
     struct worker *w = &t->workers[agent->number];
@@ -249,7 +249,6 @@ void worker_set(struct tasks *t, const struct agent *agent, bool by_stream)
     buf_done(&w->row);
     w->row = row;
     (void)agent_unpack(buf_slice(&w->row), &w->agent);
-    w->by_stream = by_stream;
     w->success_stored = agent->success;
     w->success = known ? w->success : agent->success;
     w->looked_ms = INT64_MIN;
@@ -321,12 +320,14 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
     w->looked_ms = now_ms;
 }
 
-void worker_forget_all(struct tasks *t)
+/* The lists of who is ready were forgotten before. */
+void workers_keep(struct tasks *t, uint32_t newest)
 {
-    for (uint32_t i = 1; i <= t->workers_n; i++) {
-        buf_done(&t->workers[i].row);
+    for (; t->workers_n > newest; t->workers_n--) {
+        struct worker *w = &t->workers[t->workers_n];
+        atomic_fetch_sub_explicit(&t->busy, w->busy, memory_order_relaxed);
+        buf_done(&w->row);
     }
-    t->workers_n = 0;
 }
 
 uint32_t tasks_held_by(const void *module_state, uint32_t agent)

@@ -18,6 +18,7 @@
 #include "store/mem.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/options.h"
+#include "tests/bench/told.h"
 #include "tests/bench/wsframe.h"
 
 enum { ROUNDS_MAX = 20, OFFERS_MAX = 64, MOMENTS = 1 << 20, SUBMIT_BURST = 64, REGISTER_ID = 2 };
@@ -142,36 +143,14 @@ static void on_opened(void *ctx, uint32_t index)
 
 /* ---- frames in ---- */
 
-static const char *after(const char *text, size_t len, const char *key)
-{
-    size_t n = strlen(key);
-    const char *at = memmem(text, len, key, n);
-    return at != NULL ? at + n : NULL;
-}
-
-static uint64_t number_after(const char *text, size_t len, const char *key)
-{
-    const char *at = after(text, len, key);
-    return at != NULL ? strtoull(at, NULL, 10) : UINT64_MAX;
-}
-
-static void word_after(const char *text, size_t len, const char *key, char *out, size_t size)
-{
-    const char *at = after(text, len, key);
-    size_t n = 0;
-    for (; at != NULL && at + n < text + len && at[n] != '"' && n + 1 < size; n++)
-        out[n] = at[n];
-    out[n] = '\0';
-}
-
 static void on_offer(struct bench *b, uint32_t index, const char *text, size_t len)
 {
     struct agent *agent = &b->agents[index - b->o->submitters];
     uint64_t nth = agent->offers++;
     struct offer *offer = &agent->ring[nth % OFFERS_MAX];
     offer->came = meter_now();
-    word_after(text, len, "\"task_id\":\"", offer->task_id, sizeof offer->task_id);
-    word_after(text, len, "\"lease_id\":\"", offer->lease_id, sizeof offer->lease_id);
+    told_word(text, len, "\"task_id\":\"", offer->task_id, sizeof offer->task_id);
+    told_word(text, len, "\"lease_id\":\"", offer->lease_id, sizeof offer->lease_id);
     step(b, index, nth, "tasks.accept", false);
     if (!b->o->stepwise)
         step(b, index, nth, "tasks.complete", true);
@@ -183,7 +162,7 @@ static void on_step(struct bench *b, uint32_t index, const char *text, size_t le
     bool last = (id - REGISTER_ID - 1) % 2 != 0;
     struct offer *offer = &b->agents[index - b->o->submitters].ring[nth % OFFERS_MAX];
     if (!last) {
-        offer->task = number_after(text, len, "\"task_data\":{\"n\":");
+        offer->task = told_number(text, len, "\"task_data\":{\"n\":");
         if (offer->task >= b->submitted)
             meter_fail("%s: no task of ours was accepted: %.*s", b->target.name, (int)len, text);
         uint64_t moment = b->moments[offer->task % MOMENTS];
@@ -199,26 +178,19 @@ static void on_step(struct bench *b, uint32_t index, const char *text, size_t le
     b->completed++;
 }
 
-static bool is_of(const char *text, size_t len, const char *type)
-{
-    char begins[32];
-    size_t n = (size_t)snprintf(begins, sizeof begins, "{\"type\":\"%s\"", type);
-    return len >= n && memcmp(text, begins, n) == 0;
-}
-
 static void on_text(void *ctx, uint32_t index, const char *text, size_t len)
 {
     struct bench *b = ctx;
-    if (is_of(text, len, "error"))
+    if (told_is(text, len, "error"))
         meter_fail("%s: %.*s", b->target.name, len < 300 ? (int)len : 300, text);
     if (index < b->o->submitters)
         return;
-    if (after(text, len, "\"event\":\"task_offered\"") != NULL) {
+    if (told_has(text, len, "\"event\":\"task_offered\"")) {
         on_offer(b, index, text, len);
-    } else if (is_of(text, len, "subscribed")) {
+    } else if (told_is(text, len, "subscribed")) {
         b->ready++;
-    } else if (is_of(text, len, "result")) {
-        uint64_t id = number_after(text, len, "\"id\":");
+    } else if (told_is(text, len, "result")) {
+        uint64_t id = told_number(text, len, "\"id\":");
         if (id == REGISTER_ID)
             b->ready++;
         else

@@ -12,7 +12,7 @@ usage: tests/bench/run.sh [--quick] [--out FILE] [--only LIST] [--hub PROGRAM] [
                           [--no-build] [--keep]
   --quick      fewer rounds, 2,000 idle connections and agents: minutes become one or two
   --out FILE   the table goes there as well
-  --only LIST  of fanout,idle,publish,heartbeat,tasks,coordination,back,start
+  --only LIST  of fanout,idle,publish,heartbeat,tasks,messages,coordination,back,start
   --hub FILE   another build of the hub, started with the same arguments
   --no-peers   the hub and the floor only
   --no-build   take build/release as it is
@@ -21,7 +21,7 @@ WAGGLED_FLAGS in the environment are more arguments for the hub.
 EOF
 }
 
-quick=0 out= only=fanout,idle,publish,heartbeat,tasks,coordination,back,start peers=1 build=1 keep=0
+quick=0 out= only=fanout,idle,publish,heartbeat,tasks,messages,coordination,back,start peers=1 build=1 keep=0
 hub=build/release/waggled
 command_line="tests/bench/run.sh $*"
 while [ $# -gt 0 ]; do
@@ -266,7 +266,7 @@ if wanted heartbeat; then
     stop $pids
 fi
 
-# ---- tasks and coordination: there is no floor for what they mean, so the hub alone ----
+# ---- tasks, messages and coordination: there is no floor for what they mean, so the hub alone ----
 start_hub() { # on an empty directory
     rm -rf $work/data
     start hub "$hub" --listen 127.0.0.1:0 --data $work/data --anonymous-role admin --process-inspectable yes ${WAGGLED_FLAGS:-}
@@ -283,6 +283,14 @@ if wanted tasks && [ -x "$hub" ]; then
         note "sim --throughput"
         $bin/sim --throughput | sed -n 's,^\([0-9]*\) tasks submitted.*: \([0-9]*\) a second.*CPU\, \([0-9.]*\) micro.*,writer target=hub tasks=\1 per_s=\2 cpu_us=\3,p' >>$results
     fi
+fi
+if wanted messages && [ -x "$hub" ]; then
+    pin=
+    for kind in message cursor; do
+        start_hub && client bench_messages --target hub="$address/$pid" --kind $kind --seconds $seconds --rounds $few
+        client bench_messages --target hub="$address/$pid" --kind $kind --seconds $seconds --rounds $few --outstanding 1
+        stop "$pid"
+    done
 fi
 if wanted coordination && [ -x "$hub" ]; then
     pin=

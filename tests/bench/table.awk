@@ -36,6 +36,8 @@ function row(work, goal, hub, floor, ratio, peers, cpu, met) {
         place = "publish " f["mode"] " " keyed " " f["channels"]
     } else if ($1 == "tasks") {
         place = "tasks " f["mode"]
+    } else if ($1 == "messages") {
+        place = "messages " f["kind"] " " f["mode"]
     } else {
         place = $1
     }
@@ -127,6 +129,15 @@ function tasks(work, mode, goal,   p, hub) {
         goal == "" ? "–" : verdict(hub, hub + 0 >= goal))
 }
 
+function messages(work, kind, mode,   p, hub) {
+    p = "messages " kind " " mode
+    hub = get(p, "hub", "per_s")
+    row(work, "–", hub == "" ? "–" : thousands(hub) "/s, delivered p50 " number(get(p, "hub", "delivery_p50_ms"), 1) \
+                         " ms, acked p50 " number(get(p, "hub", "p50_ms"), 1) " ms, p99 " \
+                         number(get(p, "hub", "p99_ms"), 1) " ms",
+        "–", "–", "", unit(get(p, "hub", "cpu_us"), 1, "µs each"), "–")
+}
+
 function dispatch(   p, hub) {
     p = "tasks paced"
     hub = get(p, "hub", "dispatch_p99_ms")
@@ -199,6 +210,10 @@ END {
     tasks("the same one at a time, every step awaited", "single", "")
     dispatch()
     writer()
+    messages("messages sent, delivered, acknowledged, frames pipelined", "message", "closed")
+    messages("the same one at a time, every step awaited", "message", "single")
+    messages("events to a named cursor, delivered, acknowledged, frames pipelined", "cursor", "closed")
+    messages("the same one at a time, every step awaited", "cursor", "single")
     coordination()
     back()
     start()

@@ -15,32 +15,36 @@ before(async () => {
 after(() => hub?.stop());
 
 const port = () => Number(new URL(hub.url).port);
+/** A bad line to the hub, for as long as the story lasts. */
+const lineFor = async (t, manner) => {
+  const line = await badLine(port(), manner);
+  t.after(() => line.close());
+  return line;
+};
 const says = (what, how) => console.log(`line: ${what}: ${how}`);
 
-story('a byte at a time is as good as all at once', async () => {
-  const line = await badLine(port(), { bytes: 1 });
+story('a byte at a time is as good as all at once', async (t) => {
+  const line = await lineFor(t, { bytes: 1 });
   const answer = await fetch(`${line.http}/api/v1/channels/bytes/events`, {
     method: 'POST',
     headers: { authorization: `Bearer ${hub.adminKey}`, 'content-type': 'application/json' },
     body: JSON.stringify({ event: 'x', data: 'ü'.repeat(50) }),
   });
   assert.equal(answer.status, 201, await answer.text());
-  const steady = new Steadfast(line.url, hub.adminKey, fresh('bytes')).start();
+  const steady = new Steadfast(line.url, hub.adminKey, fresh('bytes')).start(t);
   await steady.more(LONG ? 2000 : 150);
   says('a byte at a time', await steady.whole());
   assert.equal(steady.connections, 1, 'nobody had to come again');
-  line.close();
 });
 
-story('a narrow line is slow, and loses nothing', async () => {
-  const line = await badLine(port(), { bytes: 500, rate: 20_000 });
-  const steady = new Steadfast(line.url, hub.adminKey, fresh('narrow')).start();
+story('a narrow line is slow, and loses nothing', async (t) => {
+  const line = await lineFor(t, { bytes: 500, rate: 20_000 });
+  const steady = new Steadfast(line.url, hub.adminKey, fresh('narrow')).start(t);
   await steady.more(LONG ? 1000 : 60);
   says('20 kB a second', await steady.whole());
-  line.close();
 });
 
-story('connections reset at any moment resume', async () => {
+story('connections reset at any moment resume', async (t) => {
   const seed = Number(process.env.WAGGLE_SEED ?? Math.floor(Math.random() * 2 ** 31)) | 1;
   let state = seed; // xorshift
   const random = (n) => {
@@ -49,8 +53,8 @@ story('connections reset at any moment resume', async () => {
     state ^= state << 5;
     return (state >>> 0) % n;
   };
-  const line = await badLine(port());
-  const steady = new Steadfast(line.url, hub.adminKey, fresh('reset')).start();
+  const line = await lineFor(t);
+  const steady = new Steadfast(line.url, hub.adminKey, fresh('reset')).start(t);
   const resets = LONG ? 300 : 30;
   for (let i = 0; i < resets; i++) {
     await sleep(random(250));
@@ -61,12 +65,11 @@ story('connections reset at any moment resume', async () => {
   await steady.more(20);
   says(`${resets} resets, seed ${seed}`, await steady.whole());
   assert.ok(steady.connections > resets / 5, 'they came again and again');
-  line.close();
 });
 
-story('a peer that is gone without a word is found by its silence, and what it held is let go', async () => {
-  const line = await badLine(port());
-  const steady = new Steadfast(line.url, hub.adminKey, fresh('gone')).start();
+story('a peer that is gone without a word is found by its silence, and what it held is let go', async (t) => {
+  const line = await lineFor(t);
+  const steady = new Steadfast(line.url, hub.adminKey, fresh('gone')).start(t);
   await steady.more(10);
   const open = async () => Number(/^waggle_connections\{wire="native"\} (\d+)/m.exec((await hub.get('/metrics')).text)?.[1] ?? NaN);
   assert.ok((await open()) >= 2, 'publisher and subscriber are connected');
@@ -79,5 +82,4 @@ story('a peer that is gone without a word is found by its silence, and what it h
   await steady.more(20);
   says('22 half-open peers', await steady.whole());
   for (const bee of held) bee.terminate();
-  line.close();
 });

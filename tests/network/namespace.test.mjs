@@ -44,14 +44,18 @@ before(async () => {
 after(() => hub?.stop());
 
 /** While `fault` holds, and after it. */
-async function under(what, begin, end) {
-  const steady = new Steadfast(hub.ws, hub.adminKey, fresh('line')).start();
+async function under(t, what, begin, end) {
+  const steady = new Steadfast(hub.ws, hub.adminKey, fresh('line')).start(t);
   await steady.more(20);
   const before = steady.acknowledged.length;
-  await begin();
-  await sleep(FAULT_MS);
-  const during = steady.acknowledged.length - before;
-  await end();
+  let during;
+  try {
+    await begin();
+    await sleep(FAULT_MS);
+    during = steady.acknowledged.length - before;
+  } finally {
+    await end(); // or the next story would meet it too
+  }
   await steady.more(20, 30_000);
   says(what, `${await steady.whole()}; ${during} of them during ${FAULT_MS} ms of it`);
   return during;
@@ -66,24 +70,24 @@ const needs = (what, has, t) => {
 
 story('a partition: nothing passes, neither a packet nor a word about it', async (t) => {
   if (!needs('nft', nft, t)) return;
-  const during = await under('partition', () => (rule('in', 'drop'), rule('out', 'drop')), lift);
+  const during = await under(t, 'partition', () => (rule('in', 'drop'), rule('out', 'drop')), lift);
   assert.ok(during <= 1, 'nothing is acknowledged over a line that is cut');
 }, { skip, timeout: 120_000 });
 
 story('one way only: the hub hears and is not heard', async (t) => {
   if (!needs('nft', nft, t)) return;
-  await under('one way', () => rule('out', 'drop'), lift);
+  await under(t, 'one way', () => rule('out', 'drop'), lift);
 }, { skip, timeout: 120_000 });
 
-story('the link itself goes down and comes back', async () => {
-  await under('link down', () => inHub('ip', 'link', 'set', 'hub0', 'down'), () => inHub('ip', 'link', 'set', 'hub0', 'up'));
+story('the link itself goes down and comes back', async (t) => {
+  await under(t, 'link down', () => inHub('ip', 'link', 'set', 'hub0', 'down'), () => inHub('ip', 'link', 'set', 'hub0', 'up'));
 }, { skip, timeout: 120_000 });
 
 for (const percent of [5, 20]) {
   story(`${percent} % of all packets are dropped at random`, async (t) => {
     if (!needs('nft', nft, t)) return;
     const dropped = ['numgen', 'random', 'mod', '100', '<', String(percent), 'drop'];
-    const during = await under(`${percent} % dropped`, () => (rule('in', ...dropped), rule('out', ...dropped)), lift);
+    const during = await under(t, `${percent} % dropped`, () => (rule('in', ...dropped), rule('out', ...dropped)), lift);
     assert.ok(percent > 5 || during > 0, 'a line that loses a little still carries');
   }, { skip, timeout: 120_000 });
 }
@@ -98,24 +102,24 @@ story('every connection is reset, again and again', async (t) => {
       await sleep(150);
     }
   };
-  await under('resets', resets, lift);
+  await under(t, 'resets', resets, lift);
 }, { skip, timeout: 120_000 });
 
 story('a narrow link: 256 kbit a second', async (t) => {
   if (!needs('tbf', tbf, t)) return;
   const narrow = () => inHub('tc', 'qdisc', 'add', 'dev', 'hub0', 'root', 'tbf', 'rate', '256kbit', 'burst', '4kb', 'latency', '200ms');
-  await under('256 kbit/s', narrow, () => inHub('tc', 'qdisc', 'del', 'dev', 'hub0', 'root'));
+  await under(t, '256 kbit/s', narrow, () => inHub('tc', 'qdisc', 'del', 'dev', 'hub0', 'root'));
 }, { skip, timeout: 120_000 });
 
 story('half-open peers: clients whose machine is gone are found and let go', async (t) => {
   if (!needs('nft', nft, t)) return;
   const bees = [];
   for (let i = 0; i < 20; i++) bees.push(await hub.connect());
+  t.after(lift);
   rule('in', 'ip', 'saddr', CLIENT, 'drop');
   const page = `fetch('${hub.url}/metrics').then((answer) => answer.text()).then(console.log)`;
   const open = () => Number(/^waggle_connections\{wire="native"\} (\d+)/m.exec(inHub(process.execPath, '-e', page))?.[1] ?? NaN);
   await until(() => open() === 0, { timeout: 20_000, every: 200, what: 'the hub to let half-open peers go' });
-  lift();
   says('half-open', '20 peers that fell silent were let go');
   for (const bee of bees) bee.terminate();
 }, { skip, timeout: 60_000 });

@@ -15,7 +15,6 @@ enum {
     CONSUMERS = 4,
     EVENTS_MAX = 1000,
     MESSAGES_MAX = 1000,
-    TRAYS_MAX = 16,
     IN_FLIGHT = 5,  /* as configured in world.c */
     DELIVERIES = 3, /* likewise */
     CREDIT = 4,     /* likewise */
@@ -51,7 +50,7 @@ struct letter {
 
 struct deliveries {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct offered events[EVENTS_MAX + 1]; /* by offset */
     uint64_t last;
     struct letter letters[MESSAGES_MAX];
@@ -71,41 +70,27 @@ static struct slice bee_name(unsigned bee, char out[16])
 
 /* ---- asking ---- */
 
-static struct command *ask(struct deliveries *d, const struct command_kind *kind, enum asked asked,
-                           uint64_t what, const struct buf *body)
+static void ask(struct deliveries *d, const struct command_kind *kind, enum asked asked,
+                uint64_t what, struct buf *body)
 {
-    struct command *command =
-        io_command(d->io, kind, APP, (struct return_address){0}, (uint64_t)asked << 32 | what);
-    SIM_CHECK(d->w, command, "no tray");
-    command->body_at = (uint32_t)io_arena(d->io)->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(io_arena(d->io), buf_slice(body));
-    d->io->draw(command->seed, sizeof command->seed);
-    d->w->counts.commands++;
+    (void)scene_ask(&d->scene, kind, (uint64_t)asked << 32 | what, body);
     d->pending++;
-    return command;
-}
-
-static void ask_and_done(struct deliveries *d, const struct command_kind *kind, enum asked asked,
-                         uint64_t what, struct buf *body)
-{
-    (void)ask(d, kind, asked, what, body);
-    buf_done(body);
 }
 
 static void do_publish(struct deliveries *d)
 {
     struct io_publish p = {.app = APP,
-                           .options = io_options(d->io, APP, slice_str(jobs)),
+                           .options = io_options(d->scene.io, APP, slice_str(jobs)),
                            .ticket = (uint64_t)ASKED_PUBLISH << 32,
                            .event = {.kind = EVENT_MESSAGE,
                                      .channel = slice_str(jobs),
                                      .name = slice_str("job"),
                                      .data = slice_str("{}"),
-                                     .time_ms = d->io->now_ms}};
+                                     .time_ms = d->scene.io->now_ms}};
     bool live;
     if (d->last + 100 < EVENTS_MAX) {
-        SIM_CHECK(d->w, io_publish(d->io, &p, &live) == HUB_OK && !live, "a publish was refused");
+        SIM_CHECK(d->w, io_publish(d->scene.io, &p, &live) == HUB_OK && !live,
+                  "a publish was refused");
         d->w->counts.commands++;
         d->pending++;
     }
@@ -117,9 +102,9 @@ static void do_attach(struct deliveries *d, unsigned n)
     struct cursor_attach attach = {
         .channel = slice_str(jobs), .name = slice_str("crew"), .has_since = true};
     if (!d->consumers[n]) {
-        attach.connection = d->consumers[n] = io_connection_id(d->io);
+        attach.connection = d->consumers[n] = io_connection_id(d->scene.io);
         cursor_attach_put(&body, &attach);
-        ask_and_done(d, &command_cursor_attach, ASKED_ATTACH, n, &body);
+        ask(d, &command_cursor_attach, ASKED_ATTACH, n, &body);
     }
 }
 
@@ -136,7 +121,7 @@ static void do_detach(struct deliveries *d, unsigned n)
     if (d->consumers[n]) {
         cursor_detach_put(&body, slice_str(jobs), slice_str("crew"), d->consumers[n],
                           slice_of(NULL, 0));
-        ask_and_done(d, &command_cursor_detach, ASKED_OTHER, 0, &body);
+        ask(d, &command_cursor_detach, ASKED_OTHER, 0, &body);
         let_go(d, d->consumers[n]);
         d->consumers[n] = 0;
     }
@@ -154,7 +139,7 @@ static void do_event_answer(struct deliveries *d, uint64_t offset, enum cursor_v
         .delay_ms = verdict == CURSOR_NACK ? (int64_t)rng_below(&d->w->rng, 3000) - 500 : -1};
     e->answered = e->answered || verdict == CURSOR_ACK || verdict == CURSOR_TERM;
     cursor_answer_put(&body, &answer);
-    ask_and_done(d, &command_cursor_answer, ASKED_EVENT, offset << 2 | verdict, &body);
+    ask(d, &command_cursor_answer, ASKED_EVENT, offset << 2 | verdict, &body);
     e->ack_by_ms = verdict == CURSOR_ACK ? e->deadline_ms : 0;
     if (verdict == CURSOR_PROGRESS) {
         e->deadline_ms = 0; /* moves when it is applied */
@@ -188,7 +173,7 @@ static void do_send(struct deliveries *d)
                                                                  : 1 + rng_below(&w->rng, 20000)}};
     struct buf body = {0};
     message_send_put(&body, &send);
-    ask_and_done(d, &command_message_send, ASKED_SEND, n, &body);
+    ask(d, &command_message_send, ASKED_SEND, n, &body);
 }
 
 static void do_message_answer(struct deliveries *d, unsigned n, enum message_event verdict)
@@ -203,7 +188,7 @@ static void do_message_answer(struct deliveries *d, unsigned n, enum message_eve
     struct buf body = {0};
     l->answered = l->answered || verdict == MESSAGE_ACK || verdict == MESSAGE_TERM;
     message_answer_put(&body, &answer);
-    ask_and_done(d, &command_message_answer, ASKED_MESSAGE, n << 4 | verdict, &body);
+    ask(d, &command_message_answer, ASKED_MESSAGE, n << 4 | verdict, &body);
 }
 
 static void do_register(struct deliveries *d, unsigned bee)
@@ -215,11 +200,11 @@ static void do_register(struct deliveries *d, unsigned bee)
                                          .endpoints = slice_str("{}"),
                                          .metadata = slice_str("{}"),
                                          .slots = 1},
-                               .connection = io_connection_id(d->io)};
+                               .connection = io_connection_id(d->scene.io)};
     struct buf body = {0};
     d->bees[bee] = r.connection;
     agent_register_put(&body, &r);
-    ask_and_done(d, &command_agent_register, ASKED_REGISTER, bee, &body);
+    ask(d, &command_agent_register, ASKED_REGISTER, bee, &body);
 }
 
 static void do_gone(struct deliveries *d, unsigned bee)
@@ -227,7 +212,7 @@ static void do_gone(struct deliveries *d, unsigned bee)
     struct buf body = {0};
     if (d->bees[bee] && d->bee_numbers[bee]) {
         agent_gone_put(&body, d->bee_numbers[bee], d->bee_epochs[bee], d->bees[bee]);
-        ask_and_done(d, &command_agent_gone, ASKED_OTHER, 0, &body);
+        ask(d, &command_agent_gone, ASKED_OTHER, 0, &body);
         d->bees[bee] = 0;
     }
 }
@@ -237,7 +222,7 @@ static void do_beat(struct deliveries *d, unsigned bee)
     struct buf body = {0};
     if (d->bees[bee] && d->bee_numbers[bee]) {
         agent_beat_put(&body, d->bee_numbers[bee], &(struct metrics){.n = 0});
-        ask_and_done(d, &command_agent_beat, ASKED_OTHER, 0, &body);
+        ask(d, &command_agent_beat, ASKED_OTHER, 0, &body);
     }
 }
 
@@ -336,17 +321,13 @@ static void registered(struct deliveries *d, const struct command *command, stru
     }
 }
 
-static void answer_heard(struct deliveries *d, const struct tray *tray,
-                         const struct command *command)
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
+    struct deliveries *d = ctx;
     struct slice reply = tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n);
     uint32_t what = (uint32_t)command->ticket;
     bool ok = command->rc == HUB_OK;
     d->pending--;
-    SIM_CHECK(d->w,
-              command->rc != HUB_STORE_DAMAGED && command->rc != HUB_INTERNAL &&
-                  command->rc != HUB_BAD_REQUEST,
-              "%s: %s", command->kind->name, hub_error((enum hub_rc)command->rc)->code);
     switch ((enum asked)(command->ticket >> 32)) {
     case ASKED_PUBLISH:
         if (ok) {
@@ -380,30 +361,10 @@ static void answer_heard(struct deliveries *d, const struct tray *tray,
 
 /* ---- a step ---- */
 
-static void local_none(void *ctx, const struct tray *tray)
+static void heard(void *ctx, const struct tray *tray)
 {
-    (void)ctx;
-    (void)tray;
-}
-
-/* What was set off by a batch is judged before its answers: an ack counts from its answer on. */
-static void hear(struct deliveries *d)
-{
-    struct tray *trays[TRAYS_MAX];
-    unsigned n = 0;
-    while (n < TRAYS_MAX && (trays[n] = ring_pop(d->io->inbox))) {
-        n++;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        events_heard(d, trays[i]);
-        handouts_heard(d, trays[i]);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        for (uint32_t c = 0; trays[i]->origin == 0 && c < trays[i]->commands_n; c++) {
-            answer_heard(d, trays[i], &trays[i]->commands[c]);
-        }
-        io_let_go(d->io, trays[i]);
-    }
+    events_heard(ctx, tray);
+    handouts_heard(ctx, tray);
 }
 
 static bool count_open(void *ctx, uint64_t number)
@@ -414,8 +375,9 @@ static bool count_open(void *ctx, uint64_t number)
 }
 
 /* Memory says what the store says. */
-static void check_open(struct deliveries *d)
+static void check_open(void *ctx)
 {
+    struct deliveries *d = ctx;
     struct store_view *view;
     struct messages_counts counts;
     uint64_t open = 0;
@@ -437,14 +399,13 @@ static void check_open(struct deliveries *d)
 static void listen(struct deliveries *d)
 {
     struct client *c = &d->w->clients[0];
-    d->io = &d->w->threads[0].io;
     client_up(d->w, c);
-    (void)topics_watch(d->io->topics, &c->sub, slice_str(">"));
+    (void)topics_watch(d->scene.io->topics, &c->sub, slice_str(">"));
 }
 
-static void cut(struct deliveries *d)
+static void restarted(void *ctx)
 {
-    world_cut(d->w);
+    struct deliveries *d = ctx;
     listen(d);
     memset(d->consumers, 0, sizeof d->consumers);
     memset(d->bees, 0, sizeof d->bees);
@@ -452,25 +413,6 @@ static void cut(struct deliveries *d)
         d->events[o].holder = 0;
     }
     d->pending = 0;
-    check_open(d);
-}
-
-static void step(struct deliveries *d)
-{
-    struct world *w = d->w;
-    int64_t next;
-    world_arm(w);
-    (void)io_turn(d->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(d->io, local_none, NULL);
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        cut(d);
-        return;
-    }
-    if (!disk_failing()) {
-        disk_arm(DISK_SOUND, 0);
-    }
-    hear(d);
 }
 
 /* ---- the run ---- */
@@ -532,11 +474,10 @@ static void act(struct deliveries *d)
 static void come_to_rest(struct deliveries *d)
 {
     struct world *w = d->w;
-    w->quiet = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&d->scene);
     for (unsigned i = 0; i < 5; i++) { /* a store that was full is looked at again */
         w->now_ms += 1000;
-        step(d);
+        scene_step(&d->scene);
     }
     do_attach(d, 0);
     for (unsigned bee = 0; bee < BEES; bee++) {
@@ -544,7 +485,7 @@ static void come_to_rest(struct deliveries *d)
     }
     for (unsigned i = 0; i < 600; i++) {
         w->now_ms += 500;
-        step(d);
+        scene_step(&d->scene);
         for (uint64_t o = 1; o <= EVENTS_MAX; o++) {
             if (d->events[o].holder && !d->events[o].acked) {
                 do_event_answer(d, o, CURSOR_ACK);
@@ -562,7 +503,7 @@ static void come_to_rest(struct deliveries *d)
             do_detach(d, n); /* they sleep over what they have */
         }
     }
-    step(d);
+    scene_step(&d->scene);
 }
 
 /* ---- what must be true in the end ---- */
@@ -674,7 +615,13 @@ void deliveries_run(struct world *w)
     w->plan.threads = 1;
     w->plan.clients = 1;
     w->plan.wide = false;
-    world_start(w);
+    d.scene = (struct scene){.w = w,
+                             .ctx = &d,
+                             .answered = answered,
+                             .heard = heard,
+                             .restarted = restarted,
+                             .check = check_open};
+    scene_start(&d.scene);
     listen(&d);
     for (unsigned i = 0; i < w->plan.actions; i++) {
         unsigned what = rng_below(r, 100);
@@ -682,14 +629,14 @@ void deliveries_run(struct world *w)
         if (what < 70) {
             act(&d);
         } else if (what < 95) {
-            step(&d);
+            scene_step(&d.scene);
         } else if (what < 99) {
             time_passes(w);
         } else if (rng_percent(r, w->plan.crash_percent * 5)) {
-            cut(&d);
+            scene_cut(&d.scene);
         }
         if (d.pending > 60) {
-            step(&d);
+            scene_step(&d.scene);
         }
     }
     come_to_rest(&d);
@@ -697,6 +644,6 @@ void deliveries_run(struct world *w)
     check_events(&d);
     check_cursor(&d);
     check_letters(&d);
-    cut(&d);
+    scene_cut(&d.scene);
     check_letters(&d);
 }

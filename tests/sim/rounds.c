@@ -41,12 +41,9 @@ struct round_state {
 
 struct rounds {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct round_state list[ROUNDS_MAX];
     unsigned n;
-    bool calm;          /* no faults any more */
-    bool stepped;       /* the writer had its turn since the last look */
-    int64_t full_until; /* the writer may still keep timers back for a full disk */
 };
 
 static struct slice seat_name(unsigned seat, char out[16])
@@ -55,20 +52,6 @@ static struct slice seat_name(unsigned seat, char out[16])
 }
 
 /* ---- asking ---- */
-
-static void ask(struct rounds *s, const struct command_kind *kind, uint64_t ticket,
-                struct buf *body)
-{
-    struct command *command = io_command(s->io, kind, APP, (struct return_address){0}, ticket);
-    SIM_CHECK(s->w, command, "no tray");
-    struct buf *arena = io_arena(s->io);
-    command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(arena, buf_slice(body));
-    s->io->draw(command->seed, sizeof command->seed);
-    s->w->counts.commands++;
-    buf_done(body);
-}
 
 static void do_open(struct rounds *s)
 {
@@ -100,7 +83,7 @@ static void do_open(struct rounds *s)
                                   .members_n = 1 + rng_below(r, SEATS)};
     spec.chair = members[0].id;
     consensus_spec_put(&body, &spec);
-    ask(s, &command_consensus_open, (uint64_t)ASKED_OPEN << 32, &body);
+    scene_ask(&s->scene, &command_consensus_open, (uint64_t)ASKED_OPEN << 32, &body);
 }
 
 static void do_vote(struct rounds *s)
@@ -121,8 +104,9 @@ static void do_vote(struct rounds *s)
         vote.ballot.vote.choices[0] = round->seats[seat].choice;
     }
     consensus_vote_put(&body, &vote);
-    ask(s, &command_consensus_vote,
-        (uint64_t)ASKED_VOTE << 32 | i << 16 | seat << 8 | vote.ballot.vote.choices[0], &body);
+    scene_ask(&s->scene, &command_consensus_vote,
+              (uint64_t)ASKED_VOTE << 32 | i << 16 | seat << 8 | vote.ballot.vote.choices[0],
+              &body);
 }
 
 static void do_cancel(struct rounds *s)
@@ -132,7 +116,7 @@ static void do_cancel(struct rounds *s)
                                       .round_id = slice_str(s->list[i].id)};
     struct buf body = {0};
     consensus_cancel_put(&body, &cancel);
-    ask(s, &command_consensus_cancel, (uint64_t)ASKED_CANCEL << 32 | i, &body);
+    scene_ask(&s->scene, &command_consensus_cancel, (uint64_t)ASKED_CANCEL << 32 | i, &body);
 }
 
 /* ---- answers ---- */
@@ -171,34 +155,17 @@ static void voted(struct rounds *s, const struct command *command, struct slice 
     seat->version = v.version;
 }
 
-static void answered(struct rounds *s, const struct tray *tray, const struct command *command)
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
+    struct rounds *s = ctx;
     struct slice reply = tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n);
     struct consensus_opened opened;
     sim_note(s->w, command->rc + hash64(1, reply));
-    SIM_CHECK(s->w, command->rc != HUB_BAD_REQUEST && command->rc != HUB_INTERNAL, "%s: %s",
-              command->kind->name, hub_error((enum hub_rc)command->rc)->code);
     if (command->ticket >> 32 == ASKED_VOTE) {
         voted(s, command, reply);
     } else if (command->ticket >> 32 == ASKED_OPEN && command->rc == HUB_OK) {
         SIM_CHECK(s->w, consensus_opened_get(reply, &opened), "no answer to an opening");
         add_round(s, opened.id, opened.number, OPTIONS);
-    }
-}
-
-static void let_go(void *ctx, const struct tray *tray)
-{
-    io_let_go(((struct rounds *)ctx)->io, (struct tray *)(uintptr_t)tray);
-}
-
-static void drain_inbox(struct rounds *s)
-{
-    struct tray *tray;
-    while ((tray = ring_pop(s->io->inbox))) {
-        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
-            answered(s, tray, &tray->commands[i]);
-        }
-        io_let_go(s->io, tray);
     }
 }
 
@@ -327,8 +294,9 @@ static void check_round(struct rounds *s, unsigned i)
         learn_runoff(s, view, &round);
     }
     SIM_CHECK(s->w, closed || !known->closed, "a closed round is open again");
-    bool late = !closed && round.deadline_ms <= s->w->now_ms && s->full_until <= s->w->now_ms;
-    known->overdue = late ? known->overdue + s->stepped : 0;
+    bool late =
+        !closed && round.deadline_ms <= s->w->now_ms && s->scene.full_until_ms <= s->w->now_ms;
+    known->overdue = late ? known->overdue + s->scene.stepped : 0;
     SIM_CHECK(s->w, known->overdue <= LATE_STEPS, "a round is open past its deadline");
     paper_done(&paper);
     unsigned told = times_told(s, &round);
@@ -336,8 +304,11 @@ static void check_round(struct rounds *s, unsigned i)
     store_release(s->w->reader);
 }
 
-static void check_all(struct rounds *s)
+/* What was asked and not answered when the power went may have happened or not: the seats' ballots
+ * are looked up. */
+static void check_all(void *ctx)
 {
+    struct rounds *s = ctx;
     for (unsigned i = 0; i < s->n; i++) {
         check_round(s, i);
     }
@@ -345,47 +316,13 @@ static void check_all(struct rounds *s)
 
 /* ---- the run ---- */
 
-static void came_back(struct rounds *s)
-{
-    world_cut(s->w);
-    s->io = &s->w->threads[0].io;
-    /* What was asked and not answered may have happened or not: the seats' ballots are looked up.
-     */
-    check_all(s);
-}
-
-static void step(struct rounds *s)
-{
-    struct world *w = s->w;
-    int64_t next;
-    (void)io_turn(s->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(s->io, let_go, s);
-    if (!s->calm) {
-        world_arm(w);
-    }
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        came_back(s);
-        return;
-    }
-    if (disk_failing()) {
-        s->full_until = w->now_ms + 2500;
-    } else {
-        disk_arm(DISK_SOUND, 0);
-    }
-    drain_inbox(s);
-    s->stepped = true;
-    check_all(s);
-    s->stepped = false;
-}
-
 void rounds_run(struct world *w)
 {
     struct rounds *s = xcalloc(1, sizeof *s);
     struct rng *r = &w->rng;
     s->w = w;
-    world_start(w);
-    s->io = &w->threads[0].io;
+    s->scene = (struct scene){.w = w, .ctx = s, .answered = answered, .check = check_all};
+    scene_start(&s->scene);
     for (unsigned i = 0; i < ACTIONS; i++) {
         for (unsigned n = rng_below(r, 5); n > 0; n--) {
             unsigned what = rng_below(r, 100);
@@ -398,18 +335,17 @@ void rounds_run(struct world *w)
             }
         }
         w->now_ms += rng_percent(r, 10) ? rng_below(r, 8000) : rng_below(r, 50);
-        step(s);
+        scene_step(&s->scene);
         if (rng_percent(r, w->plan.crash_percent)) {
-            came_back(s);
+            scene_cut(&s->scene);
         }
     }
-    s->calm = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&s->scene);
     for (unsigned i = 0; i < 40; i++) {
         w->now_ms += 2500;
-        step(s);
+        scene_step(&s->scene);
     }
-    came_back(s);
+    scene_cut(&s->scene);
     for (unsigned i = 0; i < s->n; i++) {
         SIM_CHECK(w, s->list[i].closed, "a round never closed");
     }

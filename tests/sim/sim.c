@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { STARVING_EVERY = 10 };
+
 struct options {
     uint64_t from, seeds;
     const char *list; /* a file of seeds, replayed first */
@@ -125,6 +127,9 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
     run_kind(o, t, seed, rounds_run);
     run_kind(o, t, seed, tasks_run);
     run_kind(o, t, seed, swarms_run);
+    if (seed % STARVING_EVERY == 0) {
+        run_kind(o, t, seed, starving_run);
+    }
     run_kind(o, t, seed, deliveries_run);
 }
 

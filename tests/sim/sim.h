@@ -222,7 +222,11 @@ struct world {
     struct model model;
     struct sim_counts counts;
     struct store_reader *reader;
-    uint64_t made[THREADS_MAX]; /* connections */
+    uint64_t made[THREADS_MAX];          /* connections */
+    const struct module *const *modules; /* the writer's */
+    unsigned modules_n;
+    struct buf remembered[WRITER_MODULES_MAX]; /* what outlives the hub, before the power went */
+    bool remembers;
     bool panicked, quiet, verbose, bare;
     bool adopting; /* events of agents are believed: the batch they are of met a crash */
     struct world *failed_before;
@@ -252,6 +256,11 @@ void world_arm(struct world *w); /* perhaps a fault for the step that follows */
 void world_cut(struct world *w); /* power goes and comes back; the model hears nothing */
 void world_crash(struct world *w);
 void world_step(struct world *w); /* one batch of the writer, compared with the model */
+
+/* memory.c: what the modules remember is what the store says. All three between two steps. */
+void memory_check(struct world *w);   /* read back as after an aborted batch, it is the same */
+void memory_note(struct world *w);    /* it is to be the same … */
+void memory_compare(struct world *w); /* … in the next life, if power did not go within a step */
 
 /* clients.c */
 void thread_turn(struct world *w, unsigned thread);
@@ -292,6 +301,26 @@ void agents_check(struct world *w);
 void agents_check_silence(struct world *w);
 void agents_restarted(struct world *w);
 
+/* scene.c: a run of its own, of a part of the domain, on one I/O thread */
+struct scene {
+    struct world *w;
+    struct io *io;
+    void *ctx; /* of what follows */
+    void (*answered)(void *ctx, const struct tray *tray, const struct command *command);
+    void (*heard)(void *ctx, const struct tray *tray); /* events and handouts; NULL: not wanted */
+    void (*restarted)(void *ctx); /* after a start, before anything is judged; NULL: nothing */
+    void (*check)(void *ctx);     /* what must hold, after each step and each start */
+    bool stepped;                 /* check() is called after a step */
+    int64_t full_until_ms;        /* the writer may still refuse because of a full disk */
+};
+void scene_start(struct scene *scene);
+/* Takes the body. */
+struct command *scene_ask(struct scene *scene, const struct command_kind *kind, uint64_t ticket,
+                          struct buf *body);
+void scene_step(struct scene *scene); /* perhaps with a fault, perhaps into a crash */
+void scene_cut(struct scene *scene);  /* power goes between two steps */
+void scene_calm(struct scene *scene); /* nothing fails any more */
+
 /* rounds.c: a run of its own, of rounds of voting */
 void rounds_run(struct world *w);
 
@@ -300,6 +329,11 @@ void deliveries_run(struct world *w);
 
 /* tasks.c: a run of its own, of tasks and agents that take them */
 void tasks_run(struct world *w);
+/* An app's figures are the sums of its rows. */
+void tasks_check_totals(struct world *w, struct store_view *view);
+
+/* starving.c: a run of its own, of low priority among endless urgent work */
+void starving_run(struct world *w);
 
 /* swarms.c: a run of its own, of swarms and their work */
 void swarms_run(struct world *w);

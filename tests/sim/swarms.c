@@ -1,16 +1,27 @@
-/* Swarms by seeds: agents join, leave, fall silent and are gone, works are begun and cancelled,
- * their tasks done, failed, refused and forgotten, while the disk fails and the power is cut.
+/* Swarms and networks by seeds: agents join, leave with and without what they hold, drain, fall
+ * silent, are deregistered and come again; networks are made, executed and deleted; works are begun
+ * and cancelled, their tasks done, failed, refused and forgotten, while the disk fails and the
+ * power is cut.
  *
  * Judged are the rows. A work that was acknowledged is there and has one outcome: what is over
  * stays as it ended, result included. A part that is done stays done by the task that did it, and
- * is counted once; what came in late is recorded and not counted. Figures are the sums of the rows.
- * In the end nothing is stuck. */
+ * is counted once; what came in late is recorded and not counted. A part that runs has a task that
+ * runs, and no work runs in a network that is gone. Figures are the sums of the rows. In the end
+ * nothing is stuck. */
 #include "tests/sim/sim.h"
+#include "hub/networks/module.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
 
-enum { WORKS_MAX = 12, PARTS_MAX = 8, WORKERS = 4, ACTIONS = 120, CALM_STEPS = 120 };
+enum {
+    WORKS_MAX = 12,
+    PARTS_MAX = 8,
+    WORKERS = 4,
+    NETWORKS_MAX = 3,
+    ACTIONS = 120,
+    CALM_STEPS = 120
+};
 enum asked { ASKED_NOTHING, ASKED_WORK };
 
 struct part_seen {
@@ -29,27 +40,13 @@ struct work_seen {
 };
 struct run {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct work_seen works[WORKS_MAX + 1]; /* by number */
     uint64_t newest, told;
-    bool calm;
+    uint32_t networks;
 };
 
 /* ---- asking ---- */
-
-static void ask(struct run *r, const struct command_kind *kind, enum asked asked, struct buf *body)
-{
-    struct command *command =
-        io_command(r->io, kind, APP, (struct return_address){0}, (uint64_t)asked);
-    SIM_CHECK(r->w, command, "no tray");
-    struct buf *arena = io_arena(r->io);
-    command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(arena, buf_slice(body));
-    r->io->draw(command->seed, sizeof command->seed);
-    r->w->counts.commands++;
-    buf_done(body);
-}
 
 static struct asker boss(void)
 {
@@ -67,7 +64,7 @@ static void do_register(struct run *r, unsigned i)
                                            .endpoints = slice_str("{}"),
                                            .metadata = slice_str("{}")}};
     agent_register_put(&body, &reg);
-    ask(r, &command_agent_register, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_agent_register, ASKED_NOTHING, &body);
 }
 
 static void do_join(struct run *r, unsigned i)
@@ -81,7 +78,7 @@ static void do_join(struct run *r, unsigned i)
                               .capability = slice_str("c"),
                               .priority = TASK_NORMAL};
     swarm_join_put(&body, &join);
-    ask(r, &command_swarm_join, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_swarm_join, ASKED_NOTHING, &body);
 }
 
 static void do_status(struct run *r, unsigned i, enum agent_status status)
@@ -91,27 +88,39 @@ static void do_status(struct run *r, unsigned i, enum agent_status status)
     struct agent_change change = {
         .asker = boss(), .id = agent_name(i, name), .has_status = true, .status = status};
     agent_change_put(&body, &change);
-    ask(r, &command_agent_change, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_agent_change, ASKED_NOTHING, &body);
+}
+
+static void do_deregister(struct run *r, unsigned i)
+{
+    char name[16];
+    struct buf body = {0};
+    struct agent_change change = {.asker = boss(), .id = agent_name(i, name)};
+    agent_change_put(&body, &change);
+    (void)scene_ask(&r->scene, &command_agent_deregister, ASKED_NOTHING, &body);
+}
+
+static struct work_spec some_work(struct run *r)
+{
+    struct rng *g = &r->w->rng;
+    return (struct work_spec){.owner = slice_str("boss"),
+                              .strategy_name = slice_str("any"),
+                              .strategy = (enum work_strategy)rng_below(g, WORK_STRATEGIES),
+                              .priority = TASK_NORMAL,
+                              .has_require = rng_percent(g, 30),
+                              .require = {.kind = REQUIRE_FIRST, .first = 1 + rng_below(g, 3)},
+                              .top = 10,
+                              .shards = rng_percent(g, 30) ? 1 + rng_below(g, 5) : 0,
+                              .timeout_ms = 1000 + rng_below(g, 20000),
+                              .input = slice_str("{\"items\":[1,2,3,4,5]}")};
 }
 
 static void do_coordinate(struct run *r)
 {
-    struct rng *g = &r->w->rng;
     struct buf body = {0};
-    struct swarm_coordinate c = {
-        .asker = boss(),
-        .spec = {.owner = slice_str("boss"),
-                 .strategy_name = slice_str("any"),
-                 .strategy = (enum work_strategy)rng_below(g, WORK_STRATEGIES),
-                 .priority = TASK_NORMAL,
-                 .has_require = rng_percent(g, 30),
-                 .require = {.kind = REQUIRE_FIRST, .first = 1 + rng_below(g, 3)},
-                 .top = 10,
-                 .shards = rng_percent(g, 30) ? 1 + rng_below(g, 5) : 0,
-                 .timeout_ms = 1000 + rng_below(g, 20000),
-                 .input = slice_str("{\"items\":[1,2,3,4,5]}")}};
+    struct swarm_coordinate c = {.asker = boss(), .spec = some_work(r)};
     swarm_coordinate_put(&body, &c);
-    ask(r, &command_swarm_coordinate, ASKED_WORK, &body);
+    (void)scene_ask(&r->scene, &command_swarm_coordinate, ASKED_WORK, &body);
 }
 
 /* Looks a row up and copies its id: the view ends before the command is made. */
@@ -135,7 +144,94 @@ static void do_cancel(struct run *r, uint64_t number)
     struct buf body = {0};
     struct work_cancel cancel = {.asker = boss(), .id = work_id(r, number, id)};
     work_cancel_put(&body, &cancel);
-    ask(r, &command_work_cancel, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, &command_work_cancel, ASKED_NOTHING, &body);
+}
+
+/* ---- swarms and networks ---- */
+
+struct found_member {
+    uint32_t agent;
+    char id[64];
+    size_t id_n;
+};
+
+static bool is_of_agent(void *ctx, const struct member *m)
+{
+    struct found_member *f = ctx;
+    if (member_is_there(m->state) && m->agent_number == f->agent && m->id.n <= sizeof f->id) {
+        memcpy(f->id, m->id.p, m->id.n);
+        f->id_n = m->id.n;
+    }
+    return f->id_n == 0;
+}
+
+/* The first swarm in which that agent is a member. */
+static void do_leave(struct run *r, uint32_t agent, bool hands_back)
+{
+    struct store_view *view;
+    struct found_member f = {.agent = agent};
+    struct swarm swarm;
+    struct buf body = {0}, id = {0};
+    uint32_t swarms;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    SIM_CHECK(r->w, swarm_newest(view, &swarms) == STORE_OK, "no swarms");
+    for (uint32_t n = 1; n <= swarms && !f.id_n; n++) {
+        (void)members_each(view, n, is_of_agent, &f);
+        if (f.id_n && swarm_get(view, n, &swarm) == STORE_OK) {
+            buf_add_slice(&id, swarm.id);
+        }
+    }
+    store_release(r->w->reader);
+    if (id.n) {
+        struct swarm_leave leave = {.asker = boss(),
+                                    .swarm_id = buf_slice(&id),
+                                    .member_id = slice_of(f.id, f.id_n),
+                                    .hands_back = hands_back};
+        swarm_leave_put(&body, &leave);
+        (void)scene_ask(&r->scene, &command_swarm_leave, ASKED_NOTHING, &body);
+    }
+    buf_done(&id);
+}
+
+static void do_network_create(struct run *r)
+{
+    static const char *const strategies[] = {"round-robin", "map-reduce", "broadcast",   "pipeline",
+                                             "race",        "consensus",  "hierarchical"};
+    struct buf body = {0}, agents = {0};
+    char name[16];
+    for (unsigned i = 0; i < WORKERS; i++) {
+        pack_slice(&agents, agent_name(i, name));
+    }
+    struct network_create create = {.asker = boss(),
+                                    .name = slice_str("net"),
+                                    .strategy = slice_str(strategies[rng_below(&r->w->rng, 7)]),
+                                    .agents = {.n = WORKERS, .packed = buf_slice(&agents)}};
+    network_create_put(&body, &create);
+    (void)scene_ask(&r->scene, &command_network_create, ASKED_NOTHING, &body);
+    buf_done(&agents);
+}
+
+static void do_network(struct run *r, uint32_t number, bool executes)
+{
+    struct store_view *view;
+    struct network network;
+    struct buf body = {0}, id = {0};
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    if (network_get(view, number, &network) == STORE_OK) {
+        buf_add_slice(&id, network.id);
+    }
+    store_release(r->w->reader);
+    if (executes) {
+        struct network_execute execute = {
+            .asker = boss(), .id = buf_slice(&id), .spec = some_work(r)};
+        network_execute_put(&body, &execute);
+        (void)scene_ask(&r->scene, &command_network_execute, ASKED_WORK, &body);
+    } else {
+        struct network_named named = {.asker = boss(), .id = buf_slice(&id)};
+        network_named_put(&body, &named);
+        (void)scene_ask(&r->scene, &command_network_delete, ASKED_NOTHING, &body);
+    }
+    buf_done(&id);
 }
 
 /* ---- agents at work ---- */
@@ -151,13 +247,13 @@ static void act(struct run *r, const struct command_kind *kind, const struct tas
                          .text = slice_str("?"),
                          .document = slice_str("[1]")};
     task_act_put(&body, &a);
-    ask(r, kind, ASKED_NOTHING, &body);
+    (void)scene_ask(&r->scene, kind, ASKED_NOTHING, &body);
 }
 
 static void touch(struct run *r, const struct task *task)
 {
     struct rng *g = &r->w->rng;
-    unsigned what = r->calm ? 0 : rng_below(g, 100);
+    unsigned what = r->w->quiet ? 0 : rng_below(g, 100);
     if (task->state == TASK_LEASED) {
         act(r, what < 80 ? &command_task_accept : &command_task_reject, task, false);
     } else if (task->state == TASK_RUNNING && what < 50) {
@@ -204,6 +300,13 @@ static void check_part(struct run *r, struct store_view *view, const struct work
                   "part %u of work %llu was done by another's task", n,
                   (unsigned long long)w->number);
     }
+    SIM_CHECK(r->w,
+              part->state != PART_OPEN || work_is_over(w->state) ||
+                  (task_get(view, part->copy ? part->copy : part->task, &task) == STORE_OK &&
+                   !task_is_over(task.state)) ||
+                  (task_get(view, part->task, &task) == STORE_OK && !task_is_over(task.state)),
+              "part %u of work %llu waits for a task that is over", n,
+              (unsigned long long)w->number);
     *seen = (struct part_seen){part->state, part->won, part->late};
 }
 
@@ -269,35 +372,61 @@ static bool count_member(void *ctx, const struct member *m)
     return true;
 }
 
+struct sums {
+    uint64_t under_way, works, listed;
+};
+
+static void add_team(struct run *r, struct store_view *view, enum team_kind kind, uint32_t number,
+                     struct sums *out)
+{
+    struct team_figures f;
+    SIM_CHECK(r->w, team_figures_get(view, kind, number, &f) == STORE_OK, "no figures");
+    out->under_way += f.in_state[WORK_MAPPING];
+    for (unsigned s = 0; s < WORK_STATES; s++) {
+        out->works += f.in_state[s];
+    }
+    (void)works_each(view, APP, kind, number, true, 0, count_one, &out->listed);
+}
+
+static void check_networks(struct run *r, struct store_view *view, struct sums *out)
+{
+    SIM_CHECK(r->w, network_newest(view, &r->networks) == STORE_OK, "no networks");
+    for (uint32_t n = 1; n <= r->networks; n++) {
+        struct network network;
+        uint64_t before = out->listed;
+        SIM_CHECK(r->w, network_get(view, n, &network) == STORE_OK, "network %u is gone", n);
+        add_team(r, view, TEAM_NETWORK, n, out);
+        SIM_CHECK(r->w, !network.deleted || out->listed == before,
+                  "work goes on in network %u, which was deleted", n);
+    }
+}
+
 /* One swarm after another, as the last member leaves and others come. */
 static void check_sums(struct run *r, struct store_view *view, uint64_t running)
 {
     uint32_t swarms, members;
-    uint64_t under_way = 0, works = 0, listed = 0;
+    struct sums sums = {0};
     SIM_CHECK(r->w, swarm_newest(view, &swarms) == STORE_OK, "no swarms");
     for (uint32_t n = 1; n <= swarms; n++) {
         struct swarm swarm;
-        struct team_figures f;
         SIM_CHECK(r->w, swarm_get(view, n, &swarm) == STORE_OK, "swarm %u is gone", n);
         members = 0;
         (void)members_each(view, n, count_member, &members);
         SIM_CHECK(r->w, members == swarm.members_n, "swarm %u counts %u members of %u", n,
                   swarm.members_n, members);
-        SIM_CHECK(r->w, team_figures_get(view, TEAM_SWARM, n, &f) == STORE_OK, "no figures");
-        under_way += f.in_state[WORK_MAPPING];
-        for (unsigned s = 0; s < WORK_STATES; s++) {
-            works += f.in_state[s];
-        }
-        (void)works_each(view, APP, TEAM_SWARM, n, true, 0, count_one, &listed);
+        add_team(r, view, TEAM_SWARM, n, &sums);
     }
-    SIM_CHECK(r->w, under_way == running && listed == running && works == r->newest,
+    check_networks(r, view, &sums);
+    SIM_CHECK(r->w, sums.under_way == running && sums.listed == running && sums.works == r->newest,
               "%llu works of which %llu run; figures say %llu and %llu, the list %llu",
-              (unsigned long long)r->newest, (unsigned long long)running, (unsigned long long)works,
-              (unsigned long long)under_way, (unsigned long long)listed);
+              (unsigned long long)r->newest, (unsigned long long)running,
+              (unsigned long long)sums.works, (unsigned long long)sums.under_way,
+              (unsigned long long)sums.listed);
 }
 
-static void check_all(struct run *r)
+static void check_all(void *ctx)
 {
+    struct run *r = ctx;
     struct store_view *view;
     uint64_t running = 0;
     SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
@@ -312,74 +441,52 @@ static void check_all(struct run *r)
         running += !work_is_over(work.state);
     }
     check_sums(r, view, running);
+    tasks_check_totals(r->w, view);
     store_release(r->w->reader);
 }
 
 /* ---- the run ---- */
 
-static void let_go(void *ctx, const struct tray *tray)
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
-    io_let_go(((struct run *)ctx)->io, (struct tray *)(uintptr_t)tray);
+    struct run *r = ctx;
+    (void)tray;
+    sim_note(r->w, command->rc);
+    r->told += command->rc == HUB_OK && command->ticket == ASKED_WORK;
 }
 
-static void drain_inbox(struct run *r)
+static void some_team_work(struct run *r)
 {
-    struct tray *tray;
-    while ((tray = ring_pop(r->io->inbox))) {
-        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
-            const struct command *c = &tray->commands[i];
-            SIM_CHECK(r->w, c->rc != HUB_BAD_REQUEST && c->rc != HUB_INTERNAL, "%s: %s",
-                      c->kind->name, hub_error((enum hub_rc)c->rc)->code);
-            sim_note(r->w, c->rc);
-            r->told += c->rc == HUB_OK && c->ticket == ASKED_WORK;
-        }
-        io_let_go(r->io, tray);
+    struct rng *g = &r->w->rng;
+    uint32_t network = 1 + rng_below(g, NETWORKS_MAX);
+    if (rng_percent(g, 50)) {
+        do_coordinate(r);
+    } else if (network > r->networks) {
+        do_network_create(r);
+    } else {
+        do_network(r, network, rng_percent(g, 85));
     }
-}
-
-static void came_back(struct run *r)
-{
-    world_cut(r->w);
-    r->io = &r->w->threads[0].io;
-    check_all(r);
-}
-
-static void step(struct run *r)
-{
-    struct world *w = r->w;
-    int64_t next;
-    (void)io_turn(r->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(r->io, let_go, r);
-    if (!r->calm) {
-        world_arm(w);
-    }
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        came_back(r);
-        return;
-    }
-    if (!disk_failing()) {
-        disk_arm(DISK_SOUND, 0);
-    }
-    drain_inbox(r);
-    check_all(r);
 }
 
 static void some_actions(struct run *r)
 {
     static const enum agent_status statuses[] = {AGENT_STALE, AGENT_ACTIVE, AGENT_MAINTENANCE,
-                                                 AGENT_INACTIVE};
+                                                 AGENT_INACTIVE, AGENT_DRAINING};
     struct rng *g = &r->w->rng;
     unsigned what = rng_below(g, 100), i = rng_below(g, WORKERS);
     if (what < 12 && r->newest + 1 < WORKS_MAX) {
-        do_coordinate(r);
+        some_team_work(r);
     } else if (what < 20) {
         do_register(r, i);
     } else if (what < 30) {
         do_join(r, i);
-    } else if (what < 40) {
-        do_status(r, i, statuses[rng_below(g, 4)]);
-    } else if (what < 43 && r->newest) {
+    } else if (what < 37) {
+        do_status(r, i, statuses[rng_below(g, 5)]);
+    } else if (what < 39) {
+        do_deregister(r, i);
+    } else if (what < 42) {
+        do_leave(r, i + 1, rng_percent(g, 50));
+    } else if (what < 45 && r->newest) {
         do_cancel(r, 1 + rng_below(g, (uint32_t)r->newest));
     } else {
         agents_work(r, 40);
@@ -391,8 +498,8 @@ void swarms_run(struct world *w)
     struct run *r = xcalloc(1, sizeof *r);
     struct rng *g = &w->rng;
     r->w = w;
-    world_start(w);
-    r->io = &w->threads[0].io;
+    r->scene = (struct scene){.w = w, .ctx = r, .answered = answered, .check = check_all};
+    scene_start(&r->scene);
     for (unsigned i = 0; i < WORKERS; i++) {
         do_register(r, i);
         do_join(r, i);
@@ -400,22 +507,21 @@ void swarms_run(struct world *w)
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);
         w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
-        step(r);
+        scene_step(&r->scene);
         if (rng_percent(g, w->plan.crash_percent)) {
-            came_back(r);
+            scene_cut(&r->scene);
         }
     }
-    r->calm = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&r->scene);
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         w->now_ms += 250;
         for (unsigned i = 0; n % 20 == 0 && i < WORKERS; i++) {
             do_register(r, i);
         }
         agents_work(r, 100);
-        step(r);
+        scene_step(&r->scene);
     }
-    came_back(r);
+    scene_cut(&r->scene);
     for (uint64_t n = 1; n <= r->newest; n++) {
         SIM_CHECK(w, work_is_over(r->works[n].state), "work %llu is stuck in %s",
                   (unsigned long long)n, work_state_name(r->works[n].state));

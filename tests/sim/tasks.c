@@ -1,19 +1,42 @@
-/* Tasks by seeds: submitted, taken, renewed, forgotten, failed, cancelled and replayed by agents
- * that come and go, while the disk fails and the power is cut.
+/* Tasks by seeds: submitted, taken, renewed, forgotten, refused, failed, asked about, cancelled and
+ * replayed, one or many, by agents that come, drain, lose their connection and go; queues are
+ * paused and strategies changed, while the disk fails and the power is cut.
  *
  * Judged is what the outside was told, and the rows. A task that was acknowledged is there; the sum
  * over the states is the count of the tasks; what is over stays as it ended; a cancel is
  * remembered. An agent that was given a lease holds it alone until it lapses by the agent's own
- * clock, or the agent was taken off. No agent holds more than its slots. In the end nothing is
- * stuck. */
+ * clock, or the agent was taken off. No agent holds more than its slots; one that is not there, or
+ * whose queue stands still, is offered nothing. A key or an id makes one task, whenever it is said
+ * again. What the channel tells is a chain: each change goes out from where the one before ended,
+ * each lease was offered once and to somebody who was waited for. In the end nothing is stuck. */
 #include "tests/sim/sim.h"
+#include "channels/json_scan.h"
+#include "hub/tasks/balance_module.h"
+#include "hub/tasks/pauses.h"
 #include "store/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TASKS_MAX = 120, WORKERS = 4, ACTIONS = 300, CALM_STEPS = 400, HOLDER_UNKNOWN = 1000 };
-enum asked { ASKED_NOTHING, ASKED_SUBMIT, ASKED_ACCEPT, ASKED_COMPLETE, ASKED_CANCEL, ASKED_RENEW };
+enum {
+    TASKS_MAX = 120,
+    WORKERS = 4,
+    ACTIONS = 300,
+    CALM_STEPS = 400,
+    HOLDER_UNKNOWN = 1000,
+    SAID_AGAIN = 6 /* keys, and ids of the callers' own */
+};
+enum asked {
+    ASKED_NOTHING,
+    ASKED_SUBMIT,
+    ASKED_KEYED,
+    ASKED_NAMED,
+    ASKED_ACCEPT,
+    ASKED_COMPLETE,
+    ASKED_CANCEL,
+    ASKED_RENEW,
+    ASKED_STRATEGY
+};
 
 struct task_seen {
     bool there, told_done, told_cancelled;
@@ -22,6 +45,8 @@ struct task_seen {
     uint32_t lease;
     uint16_t attempts, redeliveries;
     int64_t finished_ms;
+    uint32_t offers;      /* told */
+    enum task_state told; /* where the newest event left it */
     /* As an agent knows it. */
     uint32_t holder, holder_epoch, held_lease;
     int64_t until_ms;
@@ -29,17 +54,25 @@ struct task_seen {
 
 struct worker_seen {
     bool registered;
-    uint32_t number;
     unsigned slots;
+    uint64_t connection; /* 0: it came without one */
+    /* Its row, at the last look. */
+    bool away; /* it may be offered nothing */
+    uint32_t number, epoch;
+    int64_t changed_ms;
 };
 
 struct run {
     struct world *w;
-    struct io *io;
+    struct scene scene;
     struct task_seen tasks[TASKS_MAX + 1]; /* by number */
     uint64_t newest, submitted;            /* told */
     struct worker_seen workers[WORKERS];
-    bool calm;
+    uint64_t keyed[SAID_AGAIN], named[SAID_AGAIN]; /* number of the task that it made */
+    uint64_t told_next;                            /* offset of the next event to be read */
+    uint8_t paused;                                /* as of the last look */
+    bool pauses;                                   /* a change of it is under way */
+    int strategy;                                  /* told; -1: a change of it is under way */
 };
 
 /* ---- asking ---- */
@@ -47,16 +80,7 @@ struct run {
 static void ask(struct run *r, const struct command_kind *kind, enum asked asked, uint64_t about,
                 struct buf *body)
 {
-    struct command *command =
-        io_command(r->io, kind, APP, (struct return_address){0}, (uint64_t)asked << 32 | about);
-    SIM_CHECK(r->w, command, "no tray");
-    struct buf *arena = io_arena(r->io);
-    command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body->n;
-    buf_add_slice(arena, buf_slice(body));
-    r->io->draw(command->seed, sizeof command->seed);
-    r->w->counts.commands++;
-    buf_done(body);
+    (void)scene_ask(&r->scene, kind, (uint64_t)asked << 32 | about, body);
 }
 
 static struct asker boss(void)
@@ -74,10 +98,25 @@ static void do_register(struct run *r, unsigned i)
                                            .version = slice_str("1"),
                                            .slots = slots[i],
                                            .endpoints = slice_str("{}"),
-                                           .metadata = slice_str("{}")}};
+                                           .metadata = slice_str("{}")},
+                                 .connection = i % 2 ? 0 : io_connection_id(r->scene.io)};
     agent_register_put(&body, &reg);
     ask(r, &command_agent_register, ASKED_NOTHING, i, &body);
-    r->workers[i] = (struct worker_seen){.registered = true, .slots = slots[i]};
+    r->workers[i].registered = true;
+    r->workers[i].slots = slots[i];
+    r->workers[i].connection = reg.connection;
+}
+
+/* Its connection closed: it may beat on, but it hears of nothing. */
+static void do_gone(struct run *r, unsigned i)
+{
+    struct worker_seen *w = &r->workers[i];
+    struct buf body = {0};
+    if (w->connection && w->number) {
+        agent_gone_put(&body, w->number, w->epoch, w->connection);
+        ask(r, &command_agent_gone, ASKED_NOTHING, i, &body);
+        w->connection = 0;
+    }
 }
 
 static void do_deregister(struct run *r, unsigned i)
@@ -90,14 +129,72 @@ static void do_deregister(struct run *r, unsigned i)
     r->workers[i].registered = false;
 }
 
-static void do_beat(struct run *r, unsigned i)
+static void do_beat(struct run *r, unsigned i, enum agent_status status)
 {
     char name[16];
     struct buf body = {0};
     struct agent_change change = {
-        .asker = boss(), .id = agent_name(i, name), .has_status = true, .status = AGENT_ACTIVE};
+        .asker = boss(), .id = agent_name(i, name), .has_status = true, .status = status};
     agent_change_put(&body, &change);
     ask(r, &command_agent_change, ASKED_NOTHING, i, &body);
+}
+
+/* The same once more, as who got no answer says it: by its key, or by the id that it gave itself. A
+ * replay of such a task has no key of its own, so the mark stands in what a replay does not ask for
+ * again: the id; and in the region for a key's. */
+static void do_submit_again(struct run *r, unsigned n, bool keyed)
+{
+    struct buf body = {0};
+    char name[16];
+    (void)snprintf(name, sizeof name, "%s-%u", keyed ? "key" : "own", n);
+    struct task_submit submit = {.asker = boss(),
+                                 .said = slice_str("x"),
+                                 .spec = {.priority = TASK_NORMAL, .data = slice_str("{}")}};
+    *(keyed ? &submit.spec.region : &submit.spec.id) = slice_str(name);
+    task_submit_put(&body, &submit);
+    struct command *command =
+        scene_ask(&r->scene, &command_task_submit,
+                  (uint64_t)(keyed ? ASKED_KEYED : ASKED_NAMED) << 32 | n, &body);
+    if (keyed) {
+        command->flags = COMMAND_KEYED;
+        memset(command->key_hash, (int)n + 1, sizeof command->key_hash);
+        memset(command->request_hash, 1, sizeof command->request_hash);
+    }
+}
+
+static void do_pause(struct run *r, uint8_t priorities, bool pause)
+{
+    struct buf body = {0};
+    struct pause_change change = {.priorities = priorities, .pause = pause, .said = slice_str("x")};
+    pause_change_put(&body, &change);
+    ask(r, &command_queue_pause, ASKED_NOTHING, 0, &body);
+    r->pauses = true;
+}
+
+static void do_strategy(struct run *r)
+{
+    struct buf body = {0};
+    struct balance_change change = {
+        .strategy = (enum balance_strategy)rng_below(&r->w->rng, BALANCE_STRATEGIES),
+        .said = slice_str("x")};
+    balance_change_put(&body, &change);
+    ask(r, &command_balance_change, ASKED_STRATEGY, change.strategy, &body);
+    r->strategy = -1;
+}
+
+static void do_many(struct run *r, const struct command_kind *kind)
+{
+    struct rng *g = &r->w->rng;
+    struct buf body = {0};
+    struct task_many many = {.asker = boss(),
+                             .said = slice_str("x"),
+                             .priority = (enum task_priority)rng_below(g, TASK_PRIORITIES + 1),
+                             .stop = kind == &command_tasks_replay && rng_percent(g, 50)
+                                         ? (enum task_stop)rng_below(g, TASK_STOPS)
+                                         : STOP_NONE,
+                             .n_max = 1 + rng_below(g, 4)};
+    task_many_put(&body, &many);
+    ask(r, kind, ASKED_NOTHING, 0, &body);
 }
 
 static void do_submit(struct run *r)
@@ -232,20 +329,37 @@ static void renewed(struct run *r, uint64_t number, struct slice reply)
     }
 }
 
-static void answered(struct run *r, const struct tray *tray, const struct command *command)
+static void made(struct run *r, uint64_t *known, struct slice reply)
 {
+    struct task_submitted s;
+    SIM_CHECK(r->w, task_submitted_get(reply, &s), "no answer");
+    SIM_CHECK(r->w, !*known || *known == s.number, "said again it is task %llu, it was %llu",
+              (unsigned long long)s.number, (unsigned long long)*known);
+    *known = s.number;
+}
+
+static void answered(void *ctx, const struct tray *tray, const struct command *command)
+{
+    struct run *r = ctx;
     struct slice reply = tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n);
     uint64_t about = command->ticket & UINT32_MAX;
     enum asked asked = (enum asked)(command->ticket >> 32);
     sim_note(r->w, command->rc + hash64(1, reply));
-    SIM_CHECK(r->w, command->rc != HUB_BAD_REQUEST && command->rc != HUB_INTERNAL, "%s: %s",
-              command->kind->name, hub_error((enum hub_rc)command->rc)->code);
     if (command->rc != HUB_OK) {
         return;
     }
     switch (asked) {
     case ASKED_SUBMIT:
         r->submitted++;
+        break;
+    case ASKED_KEYED:
+        made(r, &r->keyed[about], reply);
+        break;
+    case ASKED_NAMED:
+        made(r, &r->named[about], reply);
+        break;
+    case ASKED_STRATEGY:
+        r->strategy = (int)about;
         break;
     case ASKED_ACCEPT:
         accepted(r, about, reply);
@@ -268,22 +382,6 @@ static void answered(struct run *r, const struct tray *tray, const struct comman
     }
 }
 
-static void let_go(void *ctx, const struct tray *tray)
-{
-    io_let_go(((struct run *)ctx)->io, (struct tray *)(uintptr_t)tray);
-}
-
-static void drain_inbox(struct run *r)
-{
-    struct tray *tray;
-    while ((tray = ring_pop(r->io->inbox))) {
-        for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
-            answered(r, tray, &tray->commands[i]);
-        }
-        io_let_go(r->io, tray);
-    }
-}
-
 /* ---- what must hold ---- */
 
 /* An agent that is gone for good holds nothing, whatever the clock says; if it came again since the
@@ -302,11 +400,56 @@ static uint32_t epoch_of(struct store_view *view, uint32_t number)
     return agent_get(view, number, &agent) == STORE_OK ? agent.epoch : 0;
 }
 
+static void is_one(struct run *r, uint64_t *known, uint64_t number)
+{
+    SIM_CHECK(r->w, !*known || *known == number, "%llu and %llu were made by the same words",
+              (unsigned long long)*known, (unsigned long long)number);
+    *known = number;
+}
+
+/* Where it came from: what makes one task makes no second. */
+static void check_origin(struct run *r, struct store_view *view, const struct task *task)
+{
+    struct task old;
+    if (slice_starts(task->id, "own-")) {
+        is_one(r, &r->named[task->id.p[4] - '0'], task->number);
+    } else if (slice_starts(task->region, "key-") && !task->replay_of) {
+        is_one(r, &r->keyed[task->region.p[4] - '0'], task->number);
+    }
+    if (task->replay_of) {
+        SIM_CHECK(r->w,
+                  task_get(view, task->replay_of, &old) == STORE_OK &&
+                      (old.state == TASK_DEAD || old.state == TASK_EXPIRED) &&
+                      old.replayed_as == task->number,
+                  "task %llu was replayed twice, or lives", (unsigned long long)task->replay_of);
+    }
+}
+
+/* It was offered since the last look. */
+static void check_offer(struct run *r, const struct task *task)
+{
+    struct world *w = r->w;
+    SIM_CHECK(w, task->leased_ms >= task->queued_ms, "task %llu was offered before its time",
+              (unsigned long long)task->number);
+    SIM_CHECK(w, r->pauses || !(r->paused >> task->priority & 1),
+              "task %llu was offered while its queue stands still",
+              (unsigned long long)task->number);
+    for (unsigned i = 0; i < WORKERS && task->state == TASK_LEASED; i++) {
+        SIM_CHECK(w, r->workers[i].number != task->agent || !r->workers[i].away,
+                  "task %llu was offered to agent-%u, which is away",
+                  (unsigned long long)task->number, i);
+    }
+}
+
 static void check_row(struct run *r, struct store_view *view, const struct task *task)
 {
     struct task_seen *t = &r->tasks[task->number];
     struct world *w = r->w;
     unsigned long long n = task->number;
+    check_origin(r, view, task);
+    if (task->lease > t->lease) {
+        check_offer(r, task);
+    }
     if (t->there) {
         SIM_CHECK(w, task->lease >= t->lease, "the leases of task %llu go back", n);
         SIM_CHECK(w, task->attempts >= t->attempts && task->redeliveries >= t->redeliveries,
@@ -347,10 +490,116 @@ static void check_row(struct run *r, struct store_view *view, const struct task 
     t->held_lease = task->state == TASK_RUNNING ? task->lease : t->held_lease;
 }
 
-static void check_rows(struct run *r, struct store_view *view)
+/* Who was away at the last look and is still, in the same session and without a change. */
+static void look_at_workers(struct run *r, struct store_view *view, bool before)
+{
+    for (unsigned i = 0; i < WORKERS; i++) {
+        struct worker_seen *w = &r->workers[i];
+        struct agent agent;
+        char name[16];
+        if (agent_find(view, APP, agent_name(i, name), &agent) != STORE_OK) {
+            continue;
+        }
+        bool same = w->epoch == agent.epoch && w->changed_ms == agent.changed_ms;
+        bool away = agent.status != AGENT_ACTIVE || agent.connection == AGENT_STREAM_CLOSED;
+        w->number = agent.number;
+        w->away = away && (!before || (same && w->away));
+        w->epoch = agent.epoch;
+        w->changed_ms = agent.changed_ms;
+    }
+}
+
+/* ---- what was told ---- */
+
+struct listening {
+    struct run *r;
+    struct store_view *view;
+};
+
+static bool told(void *ctx, const struct log_record *record)
+{
+    static const char *const names[] = {"task_id", "state", "previous_state"};
+    struct listening *l = ctx;
+    struct run *r = l->r;
+    struct event event;
+    struct slice field[3], id, text;
+    struct task task;
+    enum task_state state, previous = TASK_NONE;
+    size_t at;
+    SIM_CHECK(r->w, event_unpack(record->payload, &event), "an event cannot be read");
+    r->told_next = record->offset + 1;
+    if (json_fields(event.data, names, 3, field, &at) != JSON_OK || !field[2].n) {
+        return true; /* of a queue or a strategy, or progress: nothing changes state */
+    }
+    SIM_CHECK(r->w,
+              json_is_plain(field[0], &id) && json_is_plain(field[1], &text) &&
+                  task_state_of(text, &state) &&
+                  (!json_is_plain(field[2], &text) || task_state_of(text, &previous)) &&
+                  task_find(l->view, APP, id, &task) == STORE_OK,
+              "a task tells %.*s", (int)event.data.n, (const char *)event.data.p);
+    struct task_seen *t = &r->tasks[task.number];
+    SIM_CHECK(r->w, t->told == previous, "task %llu is %s, it was told to be %s",
+              (unsigned long long)task.number, task_state_name(previous), task_state_name(t->told));
+    SIM_CHECK(r->w, state != TASK_LEASED || previous == TASK_QUEUED,
+              "task %llu was offered while somebody has it", (unsigned long long)task.number);
+    t->told = state;
+    t->offers += state == TASK_LEASED;
+    return true;
+}
+
+static void check_told(struct run *r)
+{
+    struct listening l = {.r = r};
+    struct replay_span span;
+    const struct namespace_options all = {0};
+    uint64_t next, from = r->told_next ? r->told_next : 1;
+    SIM_CHECK(r->w,
+              replay_span(r->w->hub.log, r->w->reader, APP, slice_str("tasks"), &all, r->w->now_ms,
+                          &span) == STORE_OK,
+              "no span");
+    l.view = span.view;
+    if (span.channel && from <= span.head.last) {
+        SIM_CHECK(r->w,
+                  from >= span.head.first &&
+                      log_read(span.view, &span.head, from, SIZE_MAX, told, &l, &next) == STORE_OK,
+                  "`tasks` cannot be read from %llu", (unsigned long long)from);
+    }
+    store_release(r->w->reader);
+    for (uint64_t n = 1; n <= r->newest; n++) {
+        const struct task_seen *t = &r->tasks[n];
+        SIM_CHECK(r->w, t->told == t->state && t->offers == t->lease,
+                  "task %llu is %s and was offered %u times, it was told to be %s and %u times",
+                  (unsigned long long)n, task_state_name(t->state), (unsigned)t->lease,
+                  task_state_name(t->told), (unsigned)t->offers);
+    }
+}
+
+void tasks_check_totals(struct world *w, struct store_view *view)
 {
     struct task_totals totals;
-    uint64_t newest, in_state[TASK_STATES] = {0}, held[WORKERS + 2] = {0};
+    uint64_t newest, lost = 0, in_state[TASK_STATES] = {0};
+    SIM_CHECK(w, task_newest(view, &newest) == STORE_OK, "no tasks");
+    for (uint64_t n = 1; n <= newest; n++) {
+        struct task task;
+        SIM_CHECK(w, task_get(view, n, &task) == STORE_OK, "task %llu is gone",
+                  (unsigned long long)n);
+        in_state[task.state]++;
+        lost += task.redeliveries;
+        lost -= task.stop == STOP_POISON; /* the last one ended it */
+    }
+    SIM_CHECK(w, task_totals_get(view, APP, &totals) == STORE_OK, "no totals");
+    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
+        SIM_CHECK(w, totals.in_state[i] == in_state[i], "%llu tasks are %s, %llu are counted",
+                  (unsigned long long)in_state[i], task_state_name((enum task_state)i),
+                  (unsigned long long)totals.in_state[i]);
+    }
+    SIM_CHECK(w, totals.redelivered == lost, "%llu times an agent was lost, %llu are counted",
+              (unsigned long long)lost, (unsigned long long)totals.redelivered);
+}
+
+static void check_rows(struct run *r, struct store_view *view)
+{
+    uint64_t newest, held[WORKERS + 2] = {0};
     SIM_CHECK(r->w, task_newest(view, &newest) == STORE_OK && newest <= TASKS_MAX, "too many");
     SIM_CHECK(r->w, newest >= r->submitted, "%llu tasks of %llu are there",
               (unsigned long long)newest, (unsigned long long)r->submitted);
@@ -359,16 +608,10 @@ static void check_rows(struct run *r, struct store_view *view)
         SIM_CHECK(r->w, task_get(view, n, &task) == STORE_OK, "task %llu is gone",
                   (unsigned long long)n);
         check_row(r, view, &task);
-        in_state[task.state]++;
         held[task.agent < WORKERS + 1 ? task.agent : WORKERS + 1]++;
     }
     r->newest = newest;
-    SIM_CHECK(r->w, task_totals_get(view, APP, &totals) == STORE_OK, "no totals");
-    for (unsigned i = TASK_NONE + 1; i < TASK_STATES; i++) {
-        SIM_CHECK(r->w, totals.in_state[i] == in_state[i], "%llu tasks are %s, %llu are counted",
-                  (unsigned long long)in_state[i], task_state_name((enum task_state)i),
-                  (unsigned long long)totals.in_state[i]);
-    }
+    tasks_check_totals(r->w, view);
     for (uint32_t number = 1; number <= WORKERS; number++) {
         struct agent agent;
         if (agent_get(view, number, &agent) == STORE_OK) {
@@ -380,61 +623,84 @@ static void check_rows(struct run *r, struct store_view *view)
     }
 }
 
-static void check_all(struct run *r)
+static void check_all(void *ctx)
 {
+    struct run *r = ctx;
     struct store_view *view;
+    const struct balance *balance = tasks_balance(writer_module(r->w->hub.writer, MODULE_TASKS));
     SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    look_at_workers(r, view, true);
     check_rows(r, view);
+    look_at_workers(r, view, false);
+    SIM_CHECK(r->w, pauses_of(view, APP, &r->paused) == STORE_OK, "no pauses");
+    r->pauses = false;
     store_release(r->w->reader);
+    check_told(r);
+    SIM_CHECK(r->w, r->strategy < 0 || (unsigned)r->strategy == balance_strategy(balance, APP),
+              "the strategy is %s, %s was acknowledged",
+              balance_strategy_name(balance_strategy(balance, APP)),
+              balance_strategy_name((enum balance_strategy)r->strategy));
 }
 
 /* ---- the run ---- */
 
-static void came_back(struct run *r)
+static void some_submission(struct run *r)
 {
-    world_cut(r->w);
-    r->io = &r->w->threads[0].io;
-    check_all(r);
-}
-
-static void step(struct run *r)
-{
-    struct world *w = r->w;
-    int64_t next;
-    (void)io_turn(r->io, w->now_ms, (uint64_t)w->now_ms * 1000);
-    io_hand_over(r->io, let_go, r);
-    if (!r->calm) {
-        world_arm(w);
-    }
-    (void)writer_step(w->hub.writer, w->now_ms, &next);
-    if (disk_stopped() || w->panicked) {
-        came_back(r);
+    struct rng *g = &r->w->rng;
+    if (r->newest >= TASKS_MAX - 50) {
         return;
     }
-    if (!disk_failing()) {
-        disk_arm(DISK_SOUND, 0);
+    if (rng_percent(g, 20)) {
+        do_submit_again(r, rng_below(g, SAID_AGAIN), rng_percent(g, 50));
+    } else {
+        do_submit(r);
     }
-    drain_inbox(r);
-    check_all(r);
+}
+
+static void some_agent(struct run *r, unsigned i)
+{
+    static const enum agent_status statuses[] = {AGENT_DRAINING, AGENT_MAINTENANCE, AGENT_STALE};
+    struct rng *g = &r->w->rng;
+    unsigned what = rng_below(g, 100);
+    if (what < 8) {
+        do_deregister(r, i);
+    } else if (!r->workers[i].registered || what < 12) {
+        do_register(r, i);
+    } else if (what < 20) {
+        do_gone(r, i);
+    } else if (what < 28) {
+        do_beat(r, i, statuses[rng_below(g, 3)]);
+    } else {
+        do_beat(r, i, AGENT_ACTIVE);
+    }
+}
+
+static void some_command(struct run *r)
+{
+    struct rng *g = &r->w->rng;
+    unsigned what = rng_below(g, 100);
+    if (what < 40) {
+        do_pause(r, (uint8_t)(1U << rng_below(g, TASK_PRIORITIES)), rng_percent(g, 40));
+    } else if (what < 60) {
+        do_strategy(r);
+    } else if (what < 70) {
+        do_many(r, &command_tasks_clear);
+    } else if (r->newest < TASKS_MAX - 30) {
+        do_many(r, &command_tasks_replay);
+    }
 }
 
 static void some_actions(struct run *r)
 {
     struct rng *g = &r->w->rng;
     for (unsigned n = rng_below(g, 6); n > 0; n--) {
-        unsigned what = rng_below(g, 100), i = rng_below(g, WORKERS);
+        unsigned what = rng_below(g, 100);
         if (what < 15) {
-            if (r->newest < TASKS_MAX - 40) {
-                do_submit(r);
-            }
+            some_submission(r);
         } else if (what < 25) {
-            if (rng_percent(g, 8)) {
-                do_deregister(r, i);
-            } else if (r->workers[i].registered) {
-                do_beat(r, i);
-            } else {
-                do_register(r, i);
-            }
+            some_agent(r, rng_below(g, WORKERS));
+        } else if (what < 28) {
+            some_command(r);
         } else if (r->newest) {
             act_on(r, 1 + rng_below(g, (uint32_t)r->newest));
         }
@@ -449,7 +715,7 @@ static void calm_step(struct run *r, unsigned n)
         if (n == 0) {
             do_register(r, i);
         } else {
-            do_beat(r, i);
+            do_beat(r, i, AGENT_ACTIVE);
         }
     }
     for (uint64_t number = 1; number <= r->newest; number++) {
@@ -462,7 +728,7 @@ static void calm_step(struct run *r, unsigned n)
             act(r, &command_task_input, ASKED_NOTHING, number, 0);
         }
     }
-    step(r);
+    scene_step(&r->scene);
 }
 
 void tasks_run(struct world *w)
@@ -470,26 +736,26 @@ void tasks_run(struct world *w)
     struct run *r = xcalloc(1, sizeof *r);
     struct rng *g = &w->rng;
     r->w = w;
-    world_start(w);
-    r->io = &w->threads[0].io;
+    r->scene = (struct scene){.w = w, .ctx = r, .answered = answered, .check = check_all};
+    scene_start(&r->scene);
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);
         w->now_ms += rng_percent(g, 10) ? rng_below(g, 5000) : rng_below(g, 60);
-        step(r);
+        scene_step(&r->scene);
         if (rng_percent(g, w->plan.crash_percent)) {
-            came_back(r);
+            scene_cut(&r->scene);
         }
     }
-    r->calm = true;
-    disk_arm(DISK_SOUND, 0);
+    scene_calm(&r->scene);
     for (unsigned n = 0; n < 20; n++) { /* a full disk is believed for a while */
         w->now_ms += 250;
-        step(r);
+        scene_step(&r->scene);
     }
+    do_pause(r, PAUSE_ALL, false);
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         calm_step(r, n);
     }
-    came_back(r);
+    scene_cut(&r->scene);
     for (uint64_t number = 1; number <= r->newest; number++) {
         SIM_CHECK(w, task_is_over(r->tasks[number].state), "task %llu is stuck in %s",
                   (unsigned long long)number, task_state_name(r->tasks[number].state));

@@ -135,6 +135,8 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .ctx = w,
     };
     modules_put(&modules, &w->hub, draw, &options);
+    w->modules = options.modules;
+    w->modules_n = options.modules_n;
     return writer_new(&options, &w->hub.writer, text, text_n);
 }
 
@@ -216,6 +218,7 @@ void world_start(struct world *w)
     }
     disk_arm(DISK_SOUND, 0);
     threads_open(w);
+    memory_compare(w);
 }
 
 void world_cut(struct world *w)
@@ -469,6 +472,8 @@ void world_run(struct world *w)
         } else if (what < 97) {
             time_passes(w);
         } else if (rng_percent(r, w->plan.crash_percent * 5)) {
+            memory_check(w);
+            memory_note(w);
             world_crash(w);
         }
     }

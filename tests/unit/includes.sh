@@ -36,13 +36,14 @@ hub/net             hub/net hub/api hub/schema DOMAIN
 hub/net/http1*      WIRE
 hub/net/ws*         WIRE
 hub/net/utf8*       WIRE
-hub/cli             hub/cli hub/core/errors* hub/net/ws* hub/net/http1* PAPER
+hub/cli             hub/cli hub/core/errors* hub/core/backups* hub/net/ws* hub/net/http1* PAPER
 hub/courier         hub/courier DOMAIN
 hub/main.c          *
 hub/modules.c       hub/modules* DOMAIN
 hub/modules.h       DOMAIN
 hub/config.c        *
 hub/config.h        *
+hub/filter*         hub/filter*
 tests               *
 TABLE
 }
@@ -65,6 +66,7 @@ pcre2.h             hub/schema
 ncurses.h           hub/cli
 curses.h            hub/cli
 ncursesw/           hub/cli
+seccomp.h           hub/filter*
 jansson.h           ! store channels hub/net/http1* hub/net/ws* hub/net/utf8*
 TABLE
 }

@@ -242,6 +242,21 @@ static void a_deregistered_agent_is_gone(void **state)
     assert_int_equal(json_integer_value(member(t.f, "count")), 0);
 }
 
+static void a_session_that_is_over_takes_no_leave(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("b1", "");
+    assert_int_equal(
+        call_method(t.f, t.bee, "agents.deregister", "{\"agent_id\":\"b1\",\"session\":1}"),
+        HUB_CONFLICT);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(
+        call_method(t.f, t.bee, "agents.deregister", "{\"agent_id\":\"b1\",\"session\":2}"),
+        HUB_OK);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_NOT_FOUND);
+}
+
 static void the_healthiest_are_found_first(void **state)
 {
     (void)state;
@@ -430,6 +445,7 @@ int main(void)
         TEST(more_metrics_than_there_is_room_for_are_refused),
         TEST(an_inactive_agent_is_told_to_register_again),
         TEST(a_deregistered_agent_is_gone),
+        TEST(a_session_that_is_over_takes_no_leave),
         TEST(the_healthiest_are_found_first),
         TEST(pages_of_the_list_meet_each_agent_once),
         TEST(pages_of_the_healthiest_meet_each_once_while_they_fall_silent),

@@ -13,8 +13,6 @@
 #include "hub/cli/text.h"
 #include "hub/cli/top_draw.h"
 
-enum { LOG = TOP_VIEWS - 1 };
-
 static const char agents[] =
     "[{\"agent_id\":\"bee-2\",\"status\":\"active\",\"agent_type\":\"worker\",\"health_score\":0.9,"
     "\"slots\":2,\"capabilities\":[\"x\"]},"
@@ -28,7 +26,8 @@ static int set_up(void **state)
     struct top_model *m = malloc(sizeof *m);
     top_model_init(m);
     m->connected = true;
-    top_table_load(&m->tables[0], slice_str(agents), 0);
+    m->view = TOP_AGENTS;
+    top_table_load(&m->tables[TOP_AGENTS], slice_str(agents), 0);
     *state = m;
     return 0;
 }
@@ -83,6 +82,22 @@ static void expect_fit(struct top_model *m, size_t rows, size_t columns)
     top_screen_done(&s);
 }
 
+static char *screen_text(struct top_model *m, size_t rows, size_t columns)
+{
+    struct top_screen s = {0};
+    struct buf b = {0};
+    top_draw(&s, m, rows, columns);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t k = 0; k < s.lines[i].n; k++) {
+            buf_add_slice(&b, buf_slice(&s.lines[i].segments[k].text));
+        }
+        buf_add_str(&b, "\n");
+    }
+    buf_add(&b, "", 1);
+    top_screen_done(&s);
+    return (char *)b.p;
+}
+
 static void rows_sort_by_each_column_and_the_other_way(void **state)
 {
     struct top_model *m = *state;
@@ -123,28 +138,49 @@ static void what_is_selected_stays_so_when_rows_move(void **state)
     struct top_model *m = *state;
     type(m, "j");
     top_table_load(
-        &m->tables[0],
+        &m->tables[TOP_AGENTS],
         slice_str("[{\"agent_id\":\"new\"},{\"agent_id\":\"bee-2\"},{\"agent_id\":\"x\"},"
                   "{\"agent_id\":\"Ant\"}]"),
         0);
     struct buf id = {0};
-    assert_true(top_table_id(&m->tables[0], &id));
+    assert_true(top_table_id(&m->tables[TOP_AGENTS], &id));
     assert_true(slice_is(buf_slice(&id), "Ant"));
     buf_done(&id);
-    top_table_load(&m->tables[0], slice_str("[{\"agent_id\":\"only\"}]"), 0);
-    assert_int_equal(m->tables[0].selected, 0);
-    top_table_load(&m->tables[0], slice_str("[]"), 0);
-    assert_int_equal(m->tables[0].shown, 0);
+    top_table_load(&m->tables[TOP_AGENTS], slice_str("[{\"agent_id\":\"only\"}]"), 0);
+    assert_int_equal(m->tables[TOP_AGENTS].selected, 0);
+    top_table_load(&m->tables[TOP_AGENTS], slice_str("[]"), 0);
+    assert_int_equal(m->tables[TOP_AGENTS].shown, 0);
     type(m, "jdyD"); /* nothing is selected: nothing happens */
     assert_int_equal(m->mode, TOP_TABLE);
 }
 
-static void members_of_an_object_are_rows(void **state)
+static void what_is_marked_stays_so_and_goes_with_its_row(void **state)
 {
     struct top_model *m = *state;
-    type(m, "2");
-    top_table_load(&m->tables[1], slice_str("{\"urgent\":0,\"low\":12}"), 0);
-    expect_ids(m, "urgent low ");
+    struct top_table *t = &m->tables[TOP_AGENTS];
+    size_t n;
+    type(m, "  "); /* each mark goes on to the next row */
+    assert_int_equal(t->marks_n, 2);
+    assert_true(top_table_is_marked(t, 0) && top_table_is_marked(t, 1));
+    assert_false(top_table_is_marked(t, 2));
+    type(m, "ss"); /* by status: bee-2, 蜂-3, Ant */
+    assert_true(top_table_is_marked(t, 0) && top_table_is_marked(t, 2));
+    char **ids = top_table_meant(t, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(ids[0], "bee-2");
+    assert_string_equal(ids[1], "Ant");
+    for (size_t i = 0; i < n; i++) {
+        free(ids[i]);
+    }
+    free(ids);
+    top_table_load(t, slice_str("[{\"agent_id\":\"bee-2\"},{\"agent_id\":\"new\"}]"), 0);
+    assert_int_equal(t->marks_n, 1);
+    (void)top_key(m, TOP_KEY_ESCAPE);
+    assert_int_equal(t->marks_n, 0);
+    ids = top_table_meant(t, &n); /* without marks what is selected */
+    assert_int_equal(n, 1);
+    free(ids[0]);
+    free(ids);
 }
 
 static void a_log_has_the_newest_first_and_an_end(void **state)
@@ -153,11 +189,11 @@ static void a_log_has_the_newest_first_and_an_end(void **state)
     for (int i = 0; i < TOP_ROWS_MAX + 10; i++) {
         char item[64];
         snprintf(item, sizeof item, "{\"channel\":\"c%d\",\"event\":\"x\"}", i);
-        top_table_push(&m->tables[LOG], slice_str(item));
+        top_table_push(&m->tables[TOP_LOG], slice_str(item));
     }
-    top_table_arrange(&m->tables[LOG], 0);
-    assert_int_equal(m->tables[LOG].n, TOP_ROWS_MAX);
-    struct slice newest = top_table_item(&m->tables[LOG], 0);
+    top_table_arrange(&m->tables[TOP_LOG], 0);
+    assert_int_equal(m->tables[TOP_LOG].n, TOP_ROWS_MAX);
+    struct slice newest = top_table_item(&m->tables[TOP_LOG], 0);
     assert_non_null(memmem(newest.p, newest.n, "c1009", 5));
 }
 
@@ -168,8 +204,8 @@ static void the_log_is_drawn_and_narrowed_to_one_thing(void **state)
                                 "\"registered\",\"data\":{\"agent_id\":"
                                 "\"bee-2\"},\"time\":\"2026-11-20T10:00:00.000Z\"}";
     m->now_ms = 1795168890000;
-    top_table_push(&m->tables[LOG], slice_str(event));
-    top_table_push(&m->tables[LOG], slice_str("{\"channel\":\"x\"}"));
+    top_table_push(&m->tables[TOP_LOG], slice_str(event));
+    top_table_push(&m->tables[TOP_LOG], slice_str("{\"channel\":\"x\"}"));
     expect_fit(m, 24, 80);
     type(m, ":lo");
     (void)top_key(m, TOP_KEY_TAB);
@@ -194,7 +230,7 @@ static void a_command_names_a_view_and_tab_completes_it(void **state)
     assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_NOTHING);
     assert_non_null(strstr(m->message, "bees"));
     assert_int_equal(top_key(m, TOP_KEY_ESCAPE), TOP_LOAD);
-    assert_int_equal(m->view, 0);
+    assert_int_equal(m->view, TOP_AGENTS);
     type(m, ":q");
     assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_QUIT);
 }
@@ -206,8 +242,101 @@ static void an_action_asks_first(void **state)
     assert_int_equal(m->mode, TOP_CONFIRM);
     assert_int_equal(top_key(m, 'n'), TOP_NOTHING);
     type(m, "D");
-    assert_int_equal(top_key(m, 'y'), TOP_ACT);
+    assert_int_equal(top_key(m, 'y'), TOP_NOTHING);
+    assert_int_equal(m->mode, TOP_REASON);
+    type(m, "repairq");
+    (void)top_key(m, TOP_KEY_BACKSPACE);
+    assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_ACT);
     assert_string_equal(m->action->method, "agents.status");
+    assert_string_equal(m->reason, "repair");
+    type(m, "Dy");
+    (void)top_key(m, TOP_KEY_ESCAPE);
+    assert_int_equal(m->mode, TOP_TABLE);
+    type(m, "Dy");
+    assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_ACT);
+    assert_string_equal(m->reason, "");
+}
+
+static void what_takes_no_reason_is_not_asked_for_one(void **state)
+{
+    struct top_model *m = *state;
+    type(m, "5");
+    assert_int_equal(m->view, TOP_DLQ);
+    top_table_load(&m->tables[TOP_DLQ], slice_str("[{\"task_id\":\"t1\"}]"), 0);
+    type(m, "r");
+    assert_int_equal(top_key(m, 'y'), TOP_ACT);
+    assert_string_equal(m->action->method, "tasks.replay");
+}
+
+static void a_command_does_what_its_key_does(void **state)
+{
+    struct top_model *m = *state;
+    struct top_table *t = &m->tables[TOP_AGENTS];
+    type(m, ":drain");
+    (void)top_key(m, TOP_KEY_ENTER);
+    assert_int_equal(m->mode, TOP_CONFIRM);
+    type(m, "n:sort health");
+    (void)top_key(m, TOP_KEY_ENTER);
+    expect_ids(m, "Ant 蜂-3 bee-2 ");
+    type(m, ":sort weather");
+    (void)top_key(m, TOP_KEY_ENTER);
+    assert_non_null(strstr(m->message, "weather"));
+    type(m, ":filter worker");
+    (void)top_key(m, TOP_KEY_ENTER);
+    expect_ids(m, "Ant bee-2 ");
+    type(m, ":re"); /* resume, remove and reverse agree no further */
+    (void)top_key(m, TOP_KEY_TAB);
+    assert_string_equal(m->input, "re");
+    type(m, "v");
+    (void)top_key(m, TOP_KEY_TAB);
+    assert_string_equal(m->input, "reverse");
+    (void)top_key(m, TOP_KEY_ENTER);
+    assert_true(t->descending);
+}
+
+static void wide_adds_columns_and_sorting_leaves_out_what_is_not_shown(void **state)
+{
+    struct top_model *m = *state;
+    struct top_table *t = &m->tables[TOP_AGENTS];
+    char *text = screen_text(m, 24, 200);
+    assert_null(strstr(text, "REGION"));
+    free(text);
+    for (int i = 0; i < 20; i++) {
+        type(m, "s");
+        assert_true(t->sort < 0 || !t->columns[t->sort].wide);
+    }
+    type(m, "w");
+    text = screen_text(m, 24, 200);
+    assert_non_null(strstr(text, "REGION"));
+    free(text);
+}
+
+static void a_click_selects_sorts_describes_and_goes_to_views(void **state)
+{
+    struct top_model *m = *state;
+    struct top_table *t = &m->tables[TOP_AGENTS];
+    free(screen_text(m, 24, 80));
+    assert_int_equal(m->places.sidebar, TOP_SIDEBAR);
+    size_t titles = m->places.rows_at - 1, left = m->places.sidebar + 1;
+    (void)top_click(m, m->places.rows_at + 1, left);
+    assert_int_equal(t->selected, 1);
+    (void)top_click(m, m->places.rows_at + 3, left); /* below the last row */
+    assert_int_equal(t->selected, 1);
+    (void)top_click(m, titles, left);
+    expect_ids(m, "Ant bee-2 蜂-3 ");
+    (void)top_click(m, titles, left);
+    expect_ids(m, "蜂-3 bee-2 Ant ");
+    (void)top_click(m, titles, m->places.ends[0] + 1);
+    assert_int_equal(t->sort, 1);
+    top_wheel(m, 3);
+    assert_int_equal(t->selected, 2);
+    top_wheel(m, -1);
+    assert_int_equal(t->selected, 1);
+    (void)top_click(m, m->places.rows_at + 1, left);
+    assert_int_equal(m->mode, TOP_PAGE);
+    assert_int_equal(top_click(m, TOP_HEADER_ROWS + TOP_TASKS, 2), TOP_LOAD);
+    assert_int_equal(m->view, TOP_TASKS);
+    assert_int_equal(m->mode, TOP_TABLE);
 }
 
 static void readonly_and_a_lost_hub_allow_no_action(void **state)
@@ -228,7 +357,8 @@ static void screens_of_every_size_are_full_and_not_more(void **state)
     struct top_model *m = *state;
     static const size_t sizes[][2] = {{24, 80}, {1, 1},   {2, 10},   {3, 59}, {4, 60},
                                       {5, 61},  {10, 40}, {60, 200}, {7, 17}, {24, 16}};
-    static const char *const keys[] = {"", "s", "/b", "\x1b", ":ag", "\x1b", "D", "n", "d"};
+    static const char *const keys[] = {"",  "s", "/b",   "\x1b", ":ag", "\x1b", "D",
+                                       "y", "x", "\x1b", " w",   "d",   "\x1b", "1"};
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         keys[k][0] == '\x1b' ? (void)top_key(m, TOP_KEY_ESCAPE) : type(m, keys[k]);
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -240,22 +370,6 @@ static void screens_of_every_size_are_full_and_not_more(void **state)
         }
         m->connected = true;
     }
-}
-
-static char *screen_text(struct top_model *m, size_t rows, size_t columns)
-{
-    struct top_screen s = {0};
-    struct buf b = {0};
-    top_draw(&s, m, rows, columns);
-    for (size_t i = 0; i < rows; i++) {
-        for (size_t k = 0; k < s.lines[i].n; k++) {
-            buf_add_slice(&b, buf_slice(&s.lines[i].segments[k].text));
-        }
-        buf_add_str(&b, "\n");
-    }
-    buf_add(&b, "", 1);
-    top_screen_done(&s);
-    return (char *)b.p;
 }
 
 static void ascii_alone_when_asked_for(void **state)
@@ -289,7 +403,7 @@ static void a_long_list_scrolls_to_what_is_selected(void **state)
         buf_printf(&list, "%s{\"agent_id\":\"a%02d\"}", i ? "," : "[", i);
     }
     buf_add_str(&list, "]");
-    top_table_load(&m->tables[0], buf_slice(&list), 0);
+    top_table_load(&m->tables[TOP_AGENTS], buf_slice(&list), 0);
     buf_done(&list);
     (void)top_key(m, 'G');
     char *text = screen_text(m, 24, 80);
@@ -328,11 +442,15 @@ int main(void)
         TEST(rows_sort_by_each_column_and_the_other_way),
         TEST(a_filter_follows_what_is_typed),
         TEST(what_is_selected_stays_so_when_rows_move),
-        TEST(members_of_an_object_are_rows),
+        TEST(what_is_marked_stays_so_and_goes_with_its_row),
         TEST(a_log_has_the_newest_first_and_an_end),
         TEST(the_log_is_drawn_and_narrowed_to_one_thing),
         TEST(a_command_names_a_view_and_tab_completes_it),
         TEST(an_action_asks_first),
+        TEST(what_takes_no_reason_is_not_asked_for_one),
+        TEST(a_command_does_what_its_key_does),
+        TEST(wide_adds_columns_and_sorting_leaves_out_what_is_not_shown),
+        TEST(a_click_selects_sorts_describes_and_goes_to_views),
         TEST(readonly_and_a_lost_hub_allow_no_action),
         TEST(screens_of_every_size_are_full_and_not_more),
         TEST(ascii_alone_when_asked_for),

@@ -430,10 +430,17 @@ static void the_epoch_is_the_one_of_the_first_start(void **state)
     struct store_options other = {.path = *state, .fresh_epoch = {8}};
     assert_int_equal(store_open(&other, &store, text, sizeof text), STORE_OK);
     assert_memory_equal(store_epoch(store), o.fresh_epoch, 16);
-    assert_int_equal(store_renew_epoch(store, renewed), STORE_OK);
+    assert_int_equal(store_renew_epoch(store, renewed, 1234), STORE_OK);
     store_close(store);
     assert_int_equal(store_open(&o, &store, text, sizeof text), STORE_OK);
     assert_memory_equal(store_epoch(store), renewed, 16);
+    struct store_reader *reader;
+    struct store_view *view;
+    assert_int_equal(store_reader_new(store, &reader), STORE_OK);
+    assert_int_equal(store_snapshot(reader, &view), STORE_OK);
+    assert_int_equal(store_renewed_ms(view), 1234);
+    store_release(reader);
+    store_reader_free(reader);
     store_close(store);
 }
 

@@ -102,6 +102,42 @@ static void accepted(void)
     assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
 }
 
+static void beats(void)
+{
+    for (int i = 0; i < 3; i++) {
+        wait_ms(1000);
+        assert_int_equal(post(t.bee, "/agents/bee/heartbeat {\"status\":\"active\"}"), HUB_OK);
+    }
+}
+
+/* semantics.md section 1: a beat without an open stream gives no new work. Whether it had one is
+ * stored: neither a start of the hub nor the order of falling silent and closing changes that. */
+static void who_lost_its_connection_is_offered_nothing_however_it_beats(void **state)
+{
+    const char *enter = "{\"agent_id\":\"bee\",\"agent_type\":\"worker\"}";
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    wait_ms(60000); /* silent for so long that it is stale before the connection closes */
+    give(t.f, t.f->at_close, &t.f->at_close_body);
+    beats();
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+    for (int starts = 0; starts < 2; starts++) {
+        fixture_close(t.f);
+        t.f = fixture_open(*state);
+        wait_ms(90000); /* the offer is not answered */
+        beats();
+        assert_string_equal(state_of(t.boss, t.task), "queued");
+    }
+}
+
 /* ---- the table of changes ---- */
 
 static void every_cell_of_the_table_is_as_semantics_say(void **state)
@@ -276,6 +312,29 @@ static void who_rejects_is_left_in_peace_for_a_while(void **state)
     assert_string_equal(state_of(t.bee, t.task), "queued");
     wait_ms(1000);
     assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+/* semantics.md section 6: a restored hub voids leases. The agent knows none of its new life, so
+ * nobody is shown one, and the task does not wait for it to lapse. */
+static void a_restore_voids_what_was_leased_before(void **state)
+{
+    uint8_t epoch[16];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    memcpy(epoch, store_epoch(t.f->hub.store), sizeof epoch);
+    epoch[0] ^= 1;
+    assert_int_equal(store_renew_epoch(t.f->hub.store, epoch, t.f->now_ms + 1), STORE_OK);
+    fixture_close(t.f);
+    fixture_start_ms += 1000;
+    t.f = fixture_open(*state);
+    fixture_start_ms -= 1000;
+    assert_string_equal(state_of(t.bee, t.task), "running");
+    assert_string_equal(text(t.f, "task/lease_id"), "(none)");
+    settle();
+    assert_string_equal(state_of(t.bee, t.task), "leased"); /* offered again, in this life */
+    assert_string_not_equal(text(t.f, "task/lease_id"), "(none)");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
 }
 
 /* As when the same agent is offered the same task in a hub before and after it was restored from a
@@ -804,9 +863,11 @@ int main(void)
         CLAIM(the_same_id_is_the_same_task_or_a_conflict),
         CLAIM(the_second_form_has_uuids),
         CLAIM(tasks_of_others_are_not_found),
+        CLAIM(who_lost_its_connection_is_offered_nothing_however_it_beats),
         CLAIM(an_unanswered_offer_goes_to_another_agent),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
+        CLAIM(a_restore_voids_what_was_leased_before),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),

@@ -75,7 +75,7 @@ async function revoked() {
 }
 
 before(async () => {
-  hub = await startHub();
+  hub = await startHub({ config: { audit: { seal_interval: '1h' } } }); // what no app has sealed yet, nobody finds
   ops = await operations(hub);
   own = await makeThings();
   actors = {

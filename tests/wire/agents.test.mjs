@@ -8,6 +8,7 @@ import { fresh, isTime, numbers, refused, story } from './lib/story.mjs';
 const INTERVAL_MS = 200;
 const INTERVALS = 3; // silent for so many: stale
 const TIMEOUT_MS = 2_000; // silent for so long: inactive
+const STALL_MS = INTERVAL_MS; // later than so, and an agent that beats may have been suspected
 
 let hub;
 before(async () => {
@@ -32,10 +33,12 @@ async function watch(...channels) {
   return watcher;
 }
 
+const livelyStory = (claim, fn) => story(claim, fn, { stall: STALL_MS, on: () => hub });
+
 const about = (id, event) => (frame) =>
   frame.type === 'event' && frame.data?.agent_id === id && (!event || frame.event === event);
 
-story('an agent registers over WebSocket and everyone hears of it', async () => {
+livelyStory('an agent registers over WebSocket and everyone hears of it', async () => {
   const id = fresh('bee');
   const watcher = await watch('agents', `agent.${id}`);
   const { bee, registered } = await agent(id, { capabilities: ['forage'] });
@@ -52,7 +55,7 @@ story('an agent registers over WebSocket and everyone hears of it', async () => 
   await watcher.close();
 });
 
-story('a beat is a live event on pulse with its load, and no stored one', async () => {
+livelyStory('a beat is a live event on pulse with its load, and no stored one', async () => {
   const { bee, id, beat } = await agent();
   const watcher = await watch(`pulse.${id}`, `agent.${id}`);
   await beat({ cpu: 0.4 });
@@ -75,7 +78,7 @@ story('pulse.* shows every agent beat', async () => {
   await watcher.close();
 });
 
-story('beating keeps an agent active past every timeout', async () => {
+livelyStory('beating keeps an agent active past every timeout', async () => {
   const { bee, id, beat } = await agent();
   const until_ = Date.now() + TIMEOUT_MS + 1_000;
   while (Date.now() < until_) {
@@ -86,7 +89,7 @@ story('beating keeps an agent active past every timeout', async () => {
   await bee.close();
 });
 
-story('silence makes an agent stale, then inactive; each change is an event, in order', async () => {
+livelyStory('silence makes an agent stale, then inactive; each change is an event, in order', async () => {
   const { bee, id, beat } = await agent();
   const watcher = await watch('agents');
   await beat();
@@ -105,7 +108,7 @@ story('silence makes an agent stale, then inactive; each change is an event, in 
   await watcher.close();
 });
 
-story('a beat brings a stale agent back', async () => {
+livelyStory('a beat brings a stale agent back', async () => {
   const { bee, id, beat } = await agent();
   await until(async () => (await statusOf(id)) === 'stale', { what: 'stale', timeout: 10_000 });
   await beat();
@@ -113,7 +116,7 @@ story('a beat brings a stale agent back', async () => {
   await bee.close();
 });
 
-story('any frame of the agent counts as a beat', async () => {
+livelyStory('any frame of the agent counts as a beat', async () => {
   const { bee, id } = await agent();
   const end = Date.now() + INTERVAL_MS * (INTERVALS + 4);
   while (Date.now() < end) {
@@ -124,7 +127,7 @@ story('any frame of the agent counts as a beat', async () => {
   await bee.close();
 });
 
-story('an agent whose connection breaks is stale, and active again when it is back', async () => {
+livelyStory('an agent whose connection breaks is stale, and active again when it is back', async () => {
   const { bee, id } = await agent();
   bee.terminate();
   await until(async () => (await statusOf(id)) === 'stale', { what: 'stale', timeout: 10_000 });
@@ -133,7 +136,7 @@ story('an agent whose connection breaks is stale, and active again when it is ba
   await again.bee.close();
 });
 
-story('an inactive agent is active again after it registers', async () => {
+livelyStory('an inactive agent is active again after it registers', async () => {
   const { bee, id } = await agent();
   await until(async () => (await statusOf(id)) === 'inactive', { what: 'inactive', timeout: 15_000 });
   await bee.close();
@@ -142,7 +145,7 @@ story('an inactive agent is active again after it registers', async () => {
   await again.bee.close();
 });
 
-story('the newest session wins: the old connection is closed as superseded', async () => {
+livelyStory('the newest session wins: the old connection is closed as superseded', async () => {
   const first = await agent();
   const second = await agent(first.id);
   assert.notEqual(second.registered.session, first.registered.session);
@@ -175,7 +178,7 @@ story('deregistering over the connection ends it for all', async () => {
   await watcher.close();
 });
 
-story('whoever comes late finds the whole story of an agent in its channel', async () => {
+livelyStory('whoever comes late finds the whole story of an agent in its channel', async () => {
   const { bee, id } = await agent();
   await hub.put(`/agents/${id}/status`, { status: 'maintenance' });
   await hub.put(`/agents/${id}/status`, { status: 'active' });
@@ -193,7 +196,7 @@ story('whoever comes late finds the whole story of an agent in its channel', asy
   await bee.close();
 });
 
-story('after a restart known agents have their full grace before they are stale', async () => {
+livelyStory('after a restart known agents have their full grace before they are stale', async () => {
   const own = await startHub({
     config: { agents: { heartbeat_interval_ms: 300, suspect_intervals: 3, heartbeat_timeout_ms: 5_000 } },
   });

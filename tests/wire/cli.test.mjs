@@ -27,11 +27,11 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-const story = (claim, fn, options = {}) => test(claim, { timeout: 60_000, ...options }, fn);
+const story = (claim, fn, options = {}) => test(claim, { timeout: 180_000, ...options }, fn);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const numbers = (n, from = 1) => Array.from({ length: n }, (_, i) => from + i);
 
-async function until(probe, what, timeout = 15_000) {
+async function until(probe, what, timeout = 60_000) {
   const deadline = Date.now() + timeout;
   for (;;) {
     const value = await probe();
@@ -694,7 +694,7 @@ function actAsRegistry(hub, { interval = 0.15 } = {}) {
   hub.onFrame = (connection, frame) => {
     if (frame.type !== 'call') return false;
     calls.push(frame);
-    const result = frame.method === 'agents.register' ? { status: 'success', agent_id: frame.params.agent_id, heartbeat_interval: interval, lease_seconds: 30, session: 's' } : { status: 'success' };
+    const result = frame.method === 'agents.register' ? { status: 'success', agent_id: frame.params.agent_id, heartbeat_interval: interval, lease_seconds: 30, session: 1 } : { status: 'success' };
     connection.send({ type: 'result', id: frame.id, result });
     return true;
   };
@@ -748,7 +748,7 @@ withHub('an agent runs as many commands at a time as it has slots, and lets them
   const { of } = actAsRegistry(hub);
   const log = join(home, 'slots.log');
   const gate = join(home, 'gate');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--exec', `echo start >> ${log}; while [ ! -e ${gate} ]; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--exec', `echo start >> ${log}; while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
   await listening(hub, 'agent.bee');
   for (const n of numbers(5)) hub.publish('agent.bee', { event: 'task', data: n });
   await until(() => of('agents.heartbeat').at(-1)?.params.load_metrics.active_tasks === 2, 'two at work');

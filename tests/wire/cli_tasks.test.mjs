@@ -76,6 +76,10 @@ story('lists, figures and queues say what there is', async () => {
   const listed = (await cli.run('task ls --status pending --priority low -o id')).lines;
   for (const id of ids) assert.ok(listed.includes(id));
   assert.ok((await cli.ask('queue ls')).queue_sizes.low >= 3);
+  assert.equal((await cli.run('queue pause low --reason quiet')).code, 0);
+  assert.match((await cli.run('queue ls')).out, /^low +paused +\d+$/m);
+  assert.match((await cli.run('queue ls')).out, /^high +open +\d+$/m);
+  assert.equal((await cli.run('queue resume low')).code, 0);
   assert.equal((await cli.ask(`task show ${ids[1]}`)).task.task_data.n, 1);
   assert.match((await cli.run('task ls --limit 1')).err, /There is more: --cursor/);
   assert.ok((await cli.ask('queue clear low --yes')).cleared_count >= 3);

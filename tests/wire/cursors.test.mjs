@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { sleep, startHub } from './lib/hub.mjs';
-import { story } from './lib/story.mjs';
+import { fresh, story } from './lib/story.mjs';
 
 const CONFIG = {
   hub: { threads: 3 }, // consumers of one cursor sit on several
-  'namespace jobs': { ack_wait: '700ms', max_deliver: 2, max_in_flight: 4 },
+  'namespace jobs': { ack_wait: '700ms', max_deliver: 2 },
+  'namespace few': { ack_wait: '20s', max_in_flight: 4 },
   'namespace wide': { ack_wait: '20s', max_in_flight: 64 },
 };
 
@@ -90,8 +91,8 @@ story('a connection that goes gives its events to the others', async () => {
 story('no more than max_in_flight are out, and an ack makes room', async () => {
   const boss = await hub.connect();
   const bee = await hub.connect();
-  await attach(bee, 'jobs.a', 'w');
-  await publish(boss, 'jobs.a', 1, 6);
+  await attach(bee, 'few.a', 'w');
+  await publish(boss, 'few.a', 1, 6);
   const events = await bee.events(4);
   await bee.barrier();
   assert.equal(bee.drain('event').length, 0);
@@ -100,27 +101,29 @@ story('no more than max_in_flight are out, and an ack makes room', async () => {
 });
 
 story('what is not acknowledged comes again, and past max_deliver it lies in .dead', async () => {
+  const channel = fresh('jobs.p');
   const boss = await hub.connect();
   const bee = await hub.connect();
-  await boss.subscribe('jobs.p.dead');
-  await attach(bee, 'jobs.p', 'w');
-  await boss.publish('jobs.p', 'poison', { x: 1 }, { headers: { kept: 'yes' } });
+  await boss.subscribe(`${channel}.dead`);
+  await attach(bee, channel, 'w');
+  await boss.publish(channel, 'poison', { x: 1 }, { headers: { kept: 'yes' } });
   assert.equal((await bee.events(1))[0].deliveries, 1);
-  assert.equal((await bee.events(1, 'jobs.p', { timeout: 10_000 }))[0].deliveries, 2);
-  const [dead] = await boss.events(1, 'jobs.p.dead', { timeout: 10_000 });
+  assert.equal((await bee.events(1, channel, { timeout: 10_000 }))[0].deliveries, 2);
+  const [dead] = await boss.events(1, `${channel}.dead`, { timeout: 10_000 });
   assert.deepEqual(dead.data, { x: 1 });
   assert.equal(dead.event, 'poison');
   assert.deepEqual(dead.headers, {
-    kept: 'yes', dead_channel: 'jobs.p', dead_offset: 1, dead_cursor: 'w', dead_deliveries: 2, dead_reason: 'max_deliver',
+    kept: 'yes', dead_channel: channel, dead_offset: 1, dead_cursor: 'w', dead_deliveries: 2, dead_reason: 'max_deliver',
   });
-});
+}, { stall: 200, on: () => hub });
 
 story('nack asks for it later, progress for more time, term gives it up', async () => {
+  const channel = fresh('jobs.n');
   const boss = await hub.connect();
   const bee = await hub.connect();
-  await boss.subscribe('jobs.n.dead');
-  await attach(bee, 'jobs.n', 'w');
-  await publish(boss, 'jobs.n', 1, 1);
+  await boss.subscribe(`${channel}.dead`);
+  await attach(bee, channel, 'w');
+  await publish(boss, channel, 1, 1);
   const [first] = await bee.events(1);
   const began = Date.now();
   await durable(bee, 'nack', first, { delay: 0.4 });
@@ -132,10 +135,10 @@ story('nack asks for it later, progress for more time, term gives it up', async 
     await durable(bee, 'progress', second);
   }
   await durable(bee, 'term', second);
-  const [dead] = await boss.events(1, 'jobs.n.dead');
+  const [dead] = await boss.events(1, `${channel}.dead`);
   assert.equal(dead.headers.dead_reason, 'term');
   await assert.rejects(durable(bee, 'nack', second), (e) => e.code === 'gone' && e.status === 410);
-});
+}, { stall: 200, on: () => hub });
 
 story('kill -9 between delivery and ack loses nothing, and nothing comes after its ack', async () => {
   let boss = await hub.connect();

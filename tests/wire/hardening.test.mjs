@@ -3,17 +3,18 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { constants, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { binary, sleep, startHub, until } from './lib/hub.mjs';
+import { binary, runBinary, sleep, startHub, until } from './lib/hub.mjs';
 import { between, current, page } from './lib/limits.mjs';
 import { fresh, story } from './lib/story.mjs';
 
 const house = fileURLToPath(new URL('../../', import.meta.url));
 const isRoot = process.getuid() === 0;
+const { EPERM, ENOSYS } = constants.errno;
 const sanitized = /asan|tsan/.test(process.env.WAGGLED ?? '');
 
 /** Everything below a folder: what others may do with it, and whose it is. */
@@ -134,6 +135,100 @@ story('a crash leaves no core, and others of the same user cannot look inside', 
   assert.deepEqual(readdirSync(dir).filter((name) => name.startsWith('core')), []);
   rmSync(dir, { recursive: true, force: true });
 }, { skip: sanitized ? 'sanitizers catch the signal' : false });
+
+const threadsOf = (pid) => readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8'));
+/** What a thief would do, from inside: tests/fault/forbidden.c. */
+const thief = join(dirname(binary), 'tests/libforbidden_preload.so');
+const FORBIDDEN = ['socket', 'connect', 'bind', 'fork', 'kill', 'tgkill', 'ptrace', 'mmap-executable', 'prctl', 'setuid', 'chroot', 'execve'];
+const noFilter = sanitized ? 'a sanitizer makes calls of its own; such a build has no filter' : false;
+
+/** All that a hub is asked for, and what it does by itself. */
+async function wholeDay(hub, dir) {
+  const bee = await hub.connect();
+  const channel = fresh('filtered');
+  await bee.subscribe(channel, 'agents');
+  const told = Array.from({ length: 500 }, (_, i) => bee.publish(channel, 'x', { i, fill: 'x'.repeat(2_000) }, { key: `k${i}` }));
+  await Promise.all(told);
+  assert.equal((await bee.events(500, channel)).length, 500);
+  assert.equal((await bee.history(channel, { limit: 10 })).events.length, 10);
+  await bee.call('agents.register', { agent_id: 'bee', agent_type: 'worker' });
+  await bee.call('agents.heartbeat', { agent_id: 'bee' });
+  assert.equal((await hub.post('/api/v1/schemas/validate', { schema: { pattern: '^a+$' }, instance: 'aa' })).body.valid, true);
+  assert.equal((await hub.get('/metrics')).status, 200);
+  assert.equal((await hub.get('/page.html')).text, '<p>a page</p>');
+  await bee.call('auth.rotate', {});
+  const { token } = await hub.mint({ sub: 'other', role: 'agent', ttl_s: 60 });
+  await (await hub.connect({ token })).close();
+  assert.equal((await hub.post('/api/v1/admin/backups', { name: 'day' })).status, 202);
+  await until(async () => (await hub.get('/api/v1/admin/backups')).body.backups?.some(({ status }) => status === 'completed'), { what: 'the backup' });
+  const { status, stderr } = spawnSync(binary, ['--verify', join(dir, 'data/backups/day')], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  hub.signal('SIGHUP');
+  await until(() => /event=reloaded/.test(hub.logs), { what: 'the configuration to be read again' });
+  await bee.barrier();
+}
+
+story('under its filter the hub does all that it does, over TLS too, on every thread', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-filter-'));
+  const web = join(dir, 'web');
+  mkdirSync(web);
+  writeFileSync(join(web, 'page.html'), '<p>a page</p>');
+  const hub = await startHub({ dir, config: { process: { seccomp: 'kill' }, hub: { web, threads: 2 } } });
+  for (const status of threadsOf(hub.pid)) {
+    const name = /^Name:\s+(.*)$/m.exec(status)[1];
+    assert.match(status, /^Seccomp:\s+2$/m, `thread ${name} is filtered`);
+    assert.match(status, /^Seccomp_filters:\s+1$/m, name);
+  }
+  await wholeDay(hub, dir);
+  assert.equal((await hub.terminate()).code, 0, hub.logs);
+  await hub.restart(); // from what it left, with a log to be read
+  await hub.stop();
+
+  const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const tls = await startHub({ args: ['--seccomp', 'kill', '--tls-cert', cert, '--tls-key', key] });
+  const bee = await tls.connect({ options: { rejectUnauthorized: false } });
+  const channel = fresh('filtered');
+  await bee.subscribe(channel);
+  for (let i = 0; i < 50; i++) await bee.publish(channel, 'x', 'y'.repeat(20_000));
+  assert.equal((await bee.events(50, channel)).length, 50);
+  await tls.stop();
+  rmSync(dir, { recursive: true, force: true });
+}, { skip: noFilter });
+
+story('what the hub does not need is refused: no program, no process, no socket, no executable memory', async () => {
+  const hub = await startHub({ args: ['--seccomp', 'refuse'], env: { LD_PRELOAD: thief } });
+  hub.signal('SIGUSR1');
+  await until(() => /tried execve/.test(hub.logs), { what: 'all to be tried' });
+  const tried = Object.fromEntries([...hub.logs.matchAll(/^tried (\S+): (\d+)$/gm)].map(([, call, number]) => [call, Number(number)]));
+  assert.deepEqual(tried, { ...Object.fromEntries(FORBIDDEN.map((call) => [call, EPERM])), clone3: ENOSYS });
+  await (await hub.connect()).publish(fresh('on'), 'x', 1); // and it goes on
+  assert.equal((await hub.terminate()).code, 0);
+  await hub.stop();
+}, { skip: noFilter });
+
+story('… or ends the hub at once, and the log names it', async () => {
+  for (const [format, line] of [
+    ['logfmt', /^time=\S+Z level=error event=forbidden_call call=socket number=\d+ action=kill$/m],
+    ['json', /^\{"time":"[^"]+Z","level":"error","event":"forbidden_call","detail":"call=socket number=\d+ action=kill"\}$/m],
+  ]) {
+    const hub = await startHub({ args: ['--seccomp', 'kill', '--log-format', format], env: { LD_PRELOAD: thief } });
+    hub.signal('SIGUSR1');
+    assert.equal((await hub.exited()).signal, 'SIGSYS');
+    assert.match(hub.logs, line);
+    assert.doesNotMatch(hub.logs, /^tried/m);
+    await hub.stop();
+  }
+}, { skip: noFilter });
+
+story('a build that cannot have a filter says so, and does not serve without one', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-filter-'));
+  const { code, stdout, stderr } = await runBinary(['--listen', '127.0.0.1:0', '--data', join(dir, 'data'), '--seccomp', 'kill']);
+  assert.equal(code, 1);
+  assert.match(stderr, /process\.seccomp: this build has a sanitizer in it/);
+  assert.equal(stdout, '');
+  rmSync(dir, { recursive: true, force: true });
+}, { skip: sanitized ? false : 'this build has one' });
 
 story('past the bound of connections one may ask how the hub is, and is told 503 for anything else', async () => {
   const hub = await startHub({ args: ['--limits-connections', '3'] });

@@ -8,7 +8,7 @@ import { answersOf, descriptors, exchange, joined, latin1, Raw, residentBytes, s
 import { fresh, includesKeys, LONG, numbers, story } from './lib/story.mjs';
 
 const HEAD_BYTES = 16 << 10; // limits.head_bytes
-const DEADLINE_MS = 700; // for a head and for a body
+const DEADLINE_MS = 2_500; // for a head and for a body
 const TIMES = LONG ? 20 : 1; // rounds of what is random
 const SEED = Number(process.env.WAGGLE_SEED ?? Date.now() % 1_000_000_007);
 

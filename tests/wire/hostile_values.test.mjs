@@ -196,7 +196,7 @@ story('a token of a megabyte is refused for its length, at every door, at once',
 story('whoever guesses is counted by address at every door, and told to wait', async () => {
   const counting = await startHub({ config: { rates: { address_per_minute: 30 } } }); // twenty at once, then one every two seconds
   const statuses = [];
-  for (let n = 0; n < 8; n++) {
+  for (let n = 0; n < 16; n++) {
     statuses.push((await counting.get('/agents', { token: `guess ${n}` })).status);
     statuses.push(await counting.connect({ token: `guess ${n}`, welcome: false }).then((bee) => bee.opened).catch((error) => error.status));
     const bee = await counting.connect({ token: null });

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { story } from './lib/story.mjs';
 
+const DEBIAN_NPM = [9, 2];
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 for (const folder of ['tests/wire', 'tests/browser', 'web']) {
@@ -17,5 +18,16 @@ for (const folder of ['tests/wire', 'tests/browser', 'web']) {
     assert.ok(!/:\/\//.test(text), 'no address (node tests/wire/lib/strip-lock.mjs)');
     assert.match(text, /"integrity": "sha512-/);
     assert.match(readFileSync(join(root, folder, '.npmrc'), 'utf8'), /^omit-lockfile-registry-resolved=true$/m);
+  });
+
+  story(`the npm of Debian 12 installs what ${folder} needs`, () => {
+    const strict = /^engine-strict=true$/m.test(readFileSync(join(root, folder, '.npmrc'), 'utf8'));
+    const { packages } = JSON.parse(readFileSync(join(root, folder, 'package-lock.json'), 'utf8'));
+    const beyond = Object.entries(packages).filter(([, { engines }]) => {
+      const [major, minor] = (/>=\s*(\d+)\.(\d+)/.exec(engines?.npm) ?? [0, 0, 0]).slice(1).map(Number);
+      return major > DEBIAN_NPM[0] || (major === DEBIAN_NPM[0] && minor > DEBIAN_NPM[1]);
+    });
+    // It works with these all the same; with engine-strict it would not try.
+    assert.ok(!strict || beyond.length === 0, `engine-strict with ${beyond.map(([name]) => name)}`);
   });
 }

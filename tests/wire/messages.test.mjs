@@ -5,16 +5,20 @@ import { sleep, startHub, until } from './lib/hub.mjs';
 import { fresh, refused, story } from './lib/story.mjs';
 
 let hub;
+let brisk; // does not wait long for an ack
 before(async () => {
-  hub = await startHub({ config: { 'namespace messages': { ack_wait: '600ms', max_deliver: 2 } } });
+  [hub, brisk] = await Promise.all([
+    startHub(),
+    startHub({ config: { 'namespace messages': { ack_wait: '600ms', max_deliver: 2 } } }),
+  ]);
 });
-after(() => hub?.stop());
+after(() => Promise.all([hub?.stop(), brisk?.stop()]));
 
-const tokenOf = async (id) => (await hub.mint({ sub: id, role: 'agent' })).token;
+const tokenOf = async (id, on) => (await on.mint({ sub: id, role: 'agent' })).token;
 
 /** An agent under its own token: listens to its channel, then registers. */
-async function agent(id = fresh('bee'), more = {}) {
-  const bee = await hub.connect({ token: await tokenOf(id) });
+async function agent(id = fresh('bee'), more = {}, on = hub) {
+  const bee = await on.connect({ token: await tokenOf(id, on) });
   await bee.subscribe(`agent.${id}`);
   await bee.call('agents.register', { agent_id: id, agent_type: 'worker', ...more });
   const got = (event = 'message', options) => bee.next(
@@ -27,8 +31,8 @@ async function agent(id = fresh('bee'), more = {}) {
 
 const send = (to, more = {}, options) =>
   hub.post('/messages/send', { receiver_id: to, message_type: 'direct', payload: { text: 'hello' }, ...more }, options);
-const show = async (id) => (await hub.get(`/messages/${id}`)).body.message;
-const stateOf = async (id) => (await show(id)).state;
+const show = async (id, on = hub) => (await on.get(`/messages/${id}`)).body.message;
+const stateOf = async (id, on) => (await show(id, on)).state;
 
 story('a message reaches its agent on the socket it holds, and the ack settles it', async () => {
   const { id, got, ack } = await agent();
@@ -90,15 +94,15 @@ story('two agents of different owners talk directly; along a protocol only with 
 });
 
 story('without an ack it comes again, then it is dead and its sender hears', async () => {
-  const sender = await agent();
-  const { id, got } = await agent();
+  const sender = await agent(undefined, {}, brisk);
+  const { id, got } = await agent(undefined, {}, brisk);
   const { message_id } = await sender.bee.call('messages.send', { receiver_id: id, message_type: 'direct', payload: {} });
   assert.equal((await got()).data.deliveries, 1);
   assert.equal((await got('message', { timeout: 10_000 })).data.deliveries, 2);
   const dead = await sender.got('message_dead', { timeout: 10_000 });
   assert.deepEqual([dead.data.message_id, dead.data.receiver_id, dead.data.reason], [message_id, id, 'max_deliver']);
-  assert.equal(await stateOf(message_id), 'dead');
-});
+  assert.equal(await stateOf(message_id, brisk), 'dead');
+}, { stall: 200, on: () => brisk });
 
 story('a receiver that is not there yet gets it when it comes, unless its time is over', async () => {
   const id = fresh('late');
@@ -146,7 +150,7 @@ story('a broadcast counts its acks', async () => {
 
 story('an agent without a socket polls its channel and acknowledges over REST', async () => {
   const id = fresh('rest');
-  const token = await tokenOf(id);
+  const token = await tokenOf(id, hub);
   assert.equal((await hub.post('/agents/register', { agent_id: id, agent_type: 'worker' }, { token })).status, 200);
   const waiting = hub.get(`/api/v1/channels/agent.${id}/events?since=1&wait=10`, { token });
   await sleep(100);

@@ -10,7 +10,7 @@ const PATH = '/api/v1/agents/networks';
 
 let hub;
 before(async () => {
-  hub = await startHub({ config: { agents: { reconnect_grace: '1s' }, tasks: { lease: '1s' } } });
+  hub = await startHub({ config: { agents: { reconnect_grace: '1s' }, tasks: { lease: '3s' } } });
 });
 after(() => hub?.stop());
 

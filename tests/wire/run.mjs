@@ -5,7 +5,8 @@
 //
 // Most of a story is waiting for time to pass, so more files run at once than there are cores; each
 // has hubs and clients of its own. Node 18 would run all of them side by side and cannot be told
-// otherwise, hence the processes. What a file says is shown whole when it ends.
+// otherwise, hence the processes. What a file says is shown whole when it ends, and what failed once
+// more at the end of all, since of a long record often only the tail is kept.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,6 +29,8 @@ if (stories.length === 0) {
 const JOBS = Number(process.env.WAGGLE_JOBS ?? Math.min(cpus().length, 2) + 1);
 // A story that hangs must not hang the run.
 const FILE_MS = (process.env.WAGGLE_LONG === '1' ? 90 : 12) * 60_000;
+const TOLD_LINES = 80;
+const failures = [];
 const args = ['--test', '--test-reporter=spec'];
 
 /** Runs one file to its end; its exit status. */
@@ -43,8 +46,17 @@ async function run(file) {
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes) => (said += bytes));
   const [status] = await once(child, 'close');
   console.log(`${said}== ${file}: ${Math.round((Date.now() - started) / 1000)} s`);
-  if (status === null) console.error(`run.mjs: ended after ${FILE_MS / 60_000} minutes: ${file}`);
+  const hung = status === null ? `ended after ${FILE_MS / 60_000} minutes\n` : '';
+  if (hung) console.error(`run.mjs: ${file} ${hung}`);
+  if (status !== 0) failures.push(`== FAILED ${file}\n${hung}${failing(said)}`);
   return status ?? 1;
+}
+
+/** Of a file's output: what the runner says of its failing tests, or the end if it came to no report. */
+function failing(said) {
+  const report = said.indexOf('\u2716 failing tests:');
+  const told = report >= 0 ? said.slice(report) : said;
+  return told.split('\n').slice(report >= 0 ? 0 : -TOLD_LINES, report >= 0 ? TOLD_LINES : undefined).join('\n');
 }
 
 let failed = 0;
@@ -55,4 +67,5 @@ async function work() {
   }
 }
 await Promise.all(Array.from({ length: JOBS }, work));
+for (const failure of failures) console.log(failure);
 process.exit(failed);

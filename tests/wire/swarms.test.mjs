@@ -6,7 +6,7 @@ import { sleep, startHub, until } from './lib/hub.mjs';
 import { fresh, includesKeys, isTime, numbers, story } from './lib/story.mjs';
 import { startWorker } from './lib/worker.mjs';
 
-const config = { agents: { reconnect_grace: '1s' }, tasks: { lease: '1s' } };
+const config = { agents: { reconnect_grace: '1s' }, tasks: { lease: '3s' } };
 
 let hub;
 before(async () => {

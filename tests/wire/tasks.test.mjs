@@ -8,19 +8,22 @@ import { after, before } from 'node:test';
 import { binary, sleep, startHub, until } from './lib/hub.mjs';
 import { fresh, isTime, numbers, refused, story } from './lib/story.mjs';
 
+const agents = { heartbeat_interval_ms: 500, suspect_intervals: 100, heartbeat_timeout_ms: 60_000, reconnect_grace_ms: 60_000 };
+const config = { agents, tasks: { retry_delay_ms: 50, cancel_grace_ms: 500 } };
+// Another hub, for stories of leases that lapse and offers that nobody answers.
 const LEASE_MS = 1_000;
 const ACCEPT_MS = 400;
-const config = {
-  agents: { heartbeat_interval_ms: 500, suspect_intervals: 100, heartbeat_timeout_ms: 60_000, reconnect_grace_ms: 60_000 },
-  tasks: { lease_ms: LEASE_MS, accept_within_ms: ACCEPT_MS, retry_delay_ms: 50, cancel_grace_ms: 500 },
-};
+const STALL_MS = 200; // more than so late, and a lease that should have held has lapsed
+const briskConfig = { agents, tasks: { ...config.tasks, lease_ms: LEASE_MS, accept_within_ms: ACCEPT_MS } };
 const program = process.env.WAGGLE ?? join(dirname(binary), 'waggle');
 
-let hub;
+let hub, brisk;
 before(async () => {
-  hub = await startHub({ config });
+  [hub, brisk] = await Promise.all([startHub({ config }), startHub({ config: briskConfig })]);
 });
-after(() => hub?.stop());
+after(() => Promise.all([hub?.stop(), brisk?.stop()]));
+
+const briskStory = (claim, fn) => story(claim, fn, { stall: STALL_MS, on: () => brisk });
 
 /** An agent with a capability of its own, so that stories do not take each other's work. */
 async function agent(more = {}, on = hub) {
@@ -144,10 +147,10 @@ story('the same id or the same key is the same task', async () => {
   assert.equal((await hub.http('POST', '/tasks/submit', { ...keyed, body: { task_data: { k: 2 } } })).status, 409);
 });
 
-story('renewals in one frame hold leases past their span; the lost are named', async () => {
-  const { bee, id, take, do: act } = await agent({ slots: 2 });
-  await submit(id);
-  await submit(id);
+briskStory('renewals in one frame hold leases past their span; the lost are named', async () => {
+  const { bee, id, take, do: act } = await agent({ slots: 2 }, brisk);
+  await submit(id, {}, brisk);
+  await submit(id, {}, brisk);
   const held = [await take(), await take()];
   const leases = held.map((one) => one.lease_id);
   for (const _ of numbers(8)) {
@@ -162,15 +165,15 @@ story('renewals in one frame hold leases past their span; the lost are named', a
   await bee.close();
 });
 
-story('a lost connection keeps the lease until it lapses; then another agent has the task within a second', async () => {
-  const first = await agent();
-  const taskId = await submit(first.id);
+briskStory('a lost connection keeps the lease until it lapses; then another agent has the task within a second', async () => {
+  const first = await agent({}, brisk);
+  const taskId = await submit(first.id, {}, brisk);
   await first.take();
-  const second = await agent({ capabilities: [first.id] });
+  const second = await agent({ capabilities: [first.id] }, brisk);
   const began = Date.now();
   first.bee.terminate();
   await sleep(LEASE_MS / 2);
-  assert.equal((await task(taskId)).state, 'running');
+  assert.equal((await task(taskId, brisk)).state, 'running');
   const offered = await second.offer({ timeout: 10_000 });
   const took = Date.now() - began;
   assert.ok(took < LEASE_MS + 1_000, `redelivered after ${took} ms`);
@@ -180,45 +183,45 @@ story('a lost connection keeps the lease until it lapses; then another agent has
   await second.bee.close();
 });
 
-story('an offer that is not answered, or rejected, goes to another agent without costing an attempt', async () => {
-  const first = await agent();
-  const taskId = await submit(first.id);
+briskStory('an offer that is not answered, or rejected, goes to another agent without costing an attempt', async () => {
+  const first = await agent({}, brisk);
+  const taskId = await submit(first.id, {}, brisk);
   await first.offer();
-  const second = await agent({ capabilities: [first.id] });
+  const second = await agent({ capabilities: [first.id] }, brisk);
   const offered = await second.offer({ timeout: 10_000 });
   await second.do('reject', offered);
   const again = await first.offer({ timeout: 10_000 });
   await first.do('accept', again);
-  const now = await task(taskId);
+  const now = await task(taskId, brisk);
   assert.deepEqual([now.attempts, now.redeliveries], [0, 0]);
   await first.do('complete', again);
   for (const one of [first, second]) await one.bee.close();
 });
 
-story('a process that sleeps through its lease is refused when it wakes', async () => {
+briskStory('a process that sleeps through its lease is refused when it wakes', async () => {
   const id = fresh('sleeper');
   const child = spawn(program, ['agent', 'run', '--id', id, '--capability', id, '--exec', 'sleep 2; echo 1'], {
-    env: { ...process.env, WAGGLE_URL: hub.url, WAGGLE_API_KEY: hub.adminKey },
+    env: { ...process.env, WAGGLE_URL: brisk.url, WAGGLE_API_KEY: brisk.adminKey },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';
   child.stderr.on('data', (text) => (said += text));
   try {
-    const taskId = await submit(id);
-    await inState(taskId, 'running');
-    const { lease_id } = await task(taskId);
+    const taskId = await submit(id, {}, brisk);
+    await inState(taskId, 'running', brisk);
+    const { lease_id } = await task(taskId, brisk);
     child.kill('SIGSTOP');
-    const other = await agent({ capabilities: [id] });
+    const other = await agent({ capabilities: [id] }, brisk);
     const offered = await other.take();
     assert.equal(offered.task_id, taskId);
     child.kill('SIGCONT');
     await sleep(300);
     await refused(other.bee.call('tasks.complete', { task_id: taskId, lease_id, result: 'stale' }), 'lease_lost', 409);
     await until(async () => / lost/.test(said) || /failed|completed|stopped/.test(said), { what: 'the sleeper to learn of it' });
-    assert.equal((await task(taskId)).state, 'running');
-    assert.equal((await task(taskId)).agent_id, other.id);
+    assert.equal((await task(taskId, brisk)).state, 'running');
+    assert.equal((await task(taskId, brisk)).agent_id, other.id);
     await other.do('complete', offered, { result: 'fresh' });
-    assert.equal((await task(taskId)).result, 'fresh');
+    assert.equal((await task(taskId, brisk)).result, 'fresh');
     await other.bee.close();
   } finally {
     child.kill('SIGKILL');
@@ -263,14 +266,14 @@ story('a failure is tried again after its wait; the last one makes a dead letter
   await bee.close();
 });
 
-story('input that a task asked for comes with it', async () => {
-  const { bee, id, take, offer, do: act } = await agent();
-  const taskId = await submit(id);
+briskStory('input that a task asked for comes with it', async () => {
+  const { bee, id, take, offer, do: act } = await agent({}, brisk);
+  const taskId = await submit(id, {}, brisk);
   await act('ask', await take(), { question: 'which flower?' });
   await sleep(LEASE_MS * 1.5);
-  const asked = await task(taskId);
+  const asked = await task(taskId, brisk);
   assert.deepEqual([asked.state, asked.question], ['input_required', 'which flower?']);
-  await hub.post(`/tasks/${taskId}/input`, { input: { flower: 'thyme' } });
+  await brisk.post(`/tasks/${taskId}/input`, { input: { flower: 'thyme' } });
   const offered = await offer();
   assert.deepEqual((await act('accept', offered)).input, { flower: 'thyme' });
   await act('complete', offered);

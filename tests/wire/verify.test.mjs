@@ -74,18 +74,28 @@ story('the audit trail of a stopped hub verifies, and names what was altered in 
   assert.equal(found.body.events, 60);
   assert.equal(verify('--log', join(hub.data, 'data.mdb'), '--jwks', jwks).status, 0);
 
-  // A byte of a stored event; the store's own checksum does not fit either, and that is said too.
+  // A byte of a stored event; the store's own checksum does not fit either, and that is said too. The
+  // file also has pages that are not in use any more, and in them nothing is altered that anybody reads.
   const copy = join(hub.dir, 'copy');
   cpSync(hub.data, copy, { recursive: true });
-  const bytes = readFileSync(join(copy, 'data.mdb'));
-  const at = bytes.lastIndexOf('"agent_id":"bee-7"');
-  assert.ok(at > 0);
-  bytes[at + 13] ^= 1;
-  writeFileSync(join(copy, 'data.mdb'), bytes);
-  const altered = verify('--log', copy, '--jwks', jwks);
-  assert.equal(altered.status, 5);
-  assert.match(altered.body.first_fault.channel, /^agent(s|\.bee-7)$/);
-  assert.match(altered.stderr, /damaged|altered/);
+  const file = join(copy, 'data.mdb');
+  const stored = readFileSync(file);
+  let named = 0;
+  for (let at = stored.indexOf('"agent_id":"bee-7"'); at >= 0; at = stored.indexOf('"agent_id":"bee-7"', at + 1)) {
+    const bytes = Buffer.from(stored);
+    bytes[at + 13] ^= 1;
+    writeFileSync(file, bytes);
+    const altered = verify('--log', copy, '--jwks', jwks);
+    if (altered.status === 0) {
+      assert.equal(altered.body.events, 60);
+      continue;
+    }
+    named++;
+    assert.equal(altered.status, 5);
+    assert.match(altered.body.first_fault.channel, /^agent(s|\.bee-7)$/);
+    assert.match(altered.stderr, /damaged|altered/);
+  }
+  assert.equal(named, 2, 'the event of each of its two channels');
 
   await hub.restart();
   assert.equal((await hub.get('/agents')).body.count, 30);

@@ -2,7 +2,8 @@
 //
 // Whatever happens to their connections, they come back: the publisher repeats what was not
 // answered, with its key, and the subscriber resumes from where it is. When the fault is over, what
-// was acknowledged must be there once, in order: whole() asks for that.
+// was acknowledged must be there once, in order: whole() asks for that. They end with their story,
+// whether it came so far or not.
 
 import assert from 'node:assert/strict';
 import { sleep } from '../../wire/lib/hub.mjs';
@@ -26,6 +27,7 @@ async function open(url, token) {
 export class Steadfast {
   #said = false; // nothing more is published
   #stopped = false;
+  #clients = new Set();
   connections = 0;
   seen = []; // offsets in the order they came
   data = [];
@@ -35,17 +37,33 @@ export class Steadfast {
     Object.assign(this, { url, token, channel });
   }
 
-  start() {
+  /** t: the story that they end with. */
+  start(t) {
+    t.after(() => this.#abandon());
     this.publishing = this.#publish();
     this.subscribing = this.#subscribe();
     return this;
+  }
+
+  async #open() {
+    const client = await open(this.url, this.token);
+    this.#clients.add(client);
+    client.closed.then(() => this.#clients.delete(client));
+    return client;
+  }
+
+  /** After a story that failed they would go on for ever, and its file with them. */
+  async #abandon() {
+    this.#said = this.#stopped = true;
+    for (const client of this.#clients) client.terminate();
+    await Promise.all([this.publishing, this.subscribing]);
   }
 
   async #publish() {
     let client = null;
     for (let n = 0; !this.#said; ) {
       try {
-        client ??= await open(this.url, this.token);
+        client ??= await this.#open();
         const answer = await client.request(
           { type: 'publish', channel: this.channel, event: 'x', data: n, key: `k${n}` },
           { timeout: SILENT_MS },
@@ -66,7 +84,7 @@ export class Steadfast {
     while (!this.#stopped) {
       let client = null;
       try {
-        client = await open(this.url, this.token);
+        client = await this.#open();
         this.connections++;
         const since = { offset: this.seen.at(-1) ?? 0 };
         await client.request({ type: 'subscribe', channels: [{ channel: this.channel, since }] }, { timeout: SILENT_MS });

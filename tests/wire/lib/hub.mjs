@@ -11,8 +11,9 @@
 // pid when its process ends.
 
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,8 +24,13 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const binary = resolve(process.env.WAGGLED ?? join(here, '../../../build/release/waggled'));
 export const ADMIN_KEY = 'wire-test-admin-key-0123456789abcdef';
 
-const READY_MS = 15_000;
-const STOP_MS = 15_000;
+/** Deadlines here only say when a story gives up. On a machine that others share all goes well and
+ * takes longer, so they are long: whoever claims a time measures it. */
+const PATIENCE = 3;
+export const patient = (ms) => ms * PATIENCE;
+
+const READY_MS = patient(15_000);
+const STOP_MS = patient(15_000);
 const LOG_LINES_MAX = 2_000;
 
 const running = new Set();
@@ -32,18 +38,26 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+/** A port to ask for. Not one of those that the system gives to whoever connects: while a hub is
+ * down between two lives, a client that tries to reach it could be given the hub's own port, and even
+ * connect to itself. */
+const EPHEMERAL_FROM = Number(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/)[0]);
+const PORTS_FROM = 10_240;
+const PORT_TRIES = 20;
+const somePort = () => (EPHEMERAL_FROM > PORTS_FROM ? PORTS_FROM + randomInt(EPHEMERAL_FROM - PORTS_FROM) : 0);
+
 /** Hubs that nobody has stopped yet. */
 export const open = new Set();
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Polls until `probe` returns something truthy, and returns that. */
-export async function until(probe, { timeout = 5_000, every = 20, what = 'the condition' } = {}) {
-  const deadline = Date.now() + timeout;
+export async function until(probe, { timeout = 10_000, every = 20, what = 'the condition' } = {}) {
+  const deadline = Date.now() + patient(timeout);
   for (;;) {
     const value = await probe();
     if (value) return value;
-    if (Date.now() > deadline) throw new Error(`waited ${timeout} ms for ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${patient(timeout)} ms for ${what}`);
     await sleep(every);
   }
 }
@@ -73,7 +87,7 @@ export async function runBinary(args, { env = {}, timeout = 10_000 } = {}) {
   let stderr = '';
   child.stdout.on('data', (bytes) => (stdout += bytes));
   child.stderr.on('data', (bytes) => (stderr += bytes));
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
+  const timer = setTimeout(() => child.kill('SIGKILL'), patient(timeout));
   const [code, signal] = await once(child, 'close');
   clearTimeout(timer);
   running.delete(child);
@@ -114,7 +128,7 @@ class Hub {
     this.ownsDir = !options.dir;
     this.dir = options.dir ?? mkdtempSync(join(tmpdir(), 'waggle-wire-'));
     this.data = join(this.dir, 'data');
-    this.listen = options.listen ?? '127.0.0.1:0';
+    this.listen = options.listen ?? null; // null: a port of our choice, the same in all its lives
   }
 
   get pid() {
@@ -140,6 +154,18 @@ class Hub {
   }
 
   async start() {
+    if (this.listen !== null) return this.#live();
+    for (let tries = 1; ; tries++) {
+      this.listen = `127.0.0.1:${somePort()}`;
+      try {
+        return await this.#live();
+      } catch (error) {
+        if (tries === PORT_TRIES || !this.logs.includes(`--listen ${this.listen}: Address already in use`)) throw error;
+      }
+    }
+  }
+
+  async #live() {
     const { adminKey, args, env, config, trustJwks, anonymousRole, within = [] } = this.#options;
     const argv = ['--listen', this.listen, '--data', this.data];
     if (adminKey) argv.push('--admin-key', adminKey);

@@ -4,8 +4,9 @@
 // so a story may look for an answer first and for the event that overtook it afterwards.
 
 import WebSocket from 'ws';
+import { patient } from './hub.mjs';
 
-const WAIT_MS = 5_000;
+const WAIT_MS = 10_000;
 
 /** What the hub answered with type "error". */
 export class HubError extends Error {
@@ -103,8 +104,8 @@ export class Native {
       wait.timer = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(wait), 1);
         const seen = this.#frames.slice(-10).map((frame) => frame.raw).join('\n  ');
-        reject(new Error(`no frame for ${wait.what} within ${timeout} ms; waiting were:\n  ${seen}`));
-      }, timeout);
+        reject(new Error(`no frame for ${wait.what} within ${patient(timeout)} ms; waiting were:\n  ${seen}`));
+      }, patient(timeout));
       this.#waiting.push(wait);
       this.#settle();
     });

@@ -9,6 +9,7 @@
 
 import { createConnection } from 'node:net';
 import { readdirSync, readFileSync } from 'node:fs';
+import { patient } from './hub.mjs';
 
 const WAIT_MS = 15_000;
 
@@ -73,12 +74,12 @@ export class Raw {
 
   /** Waits until `done(received)` is truthy or the hub has closed. */
   async until(done, { timeout = WAIT_MS, what = 'bytes' } = {}) {
-    const deadline = Date.now() + timeout;
+    const deadline = Date.now() + patient(timeout);
     for (;;) {
       const value = done(this.received);
       if (value || this.ended) return value;
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`waited ${timeout} ms for ${what}; came: ${JSON.stringify(this.received.toString('latin1').slice(-600))}`);
+      if (left <= 0) throw new Error(`waited ${patient(timeout)} ms for ${what}; came: ${JSON.stringify(this.received.toString('latin1').slice(-600))}`);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake = () => {
