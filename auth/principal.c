@@ -126,6 +126,13 @@ static bool role_allows(enum role role, enum right right, enum access access)
     return (role_rights[role][access] & right) != 0;
 }
 
+/* Who was let in and who shut out concerns those who may do so; whoever only looks may not see it.
+ */
+static bool is_shut_to(enum role role, struct slice channel, enum access access)
+{
+    return access == ACCESS_SYSTEM && role < ROLE_OPERATOR && slice_is(channel, "auth");
+}
+
 static bool role_allows_everywhere(enum role role, enum right right)
 {
     for (int access = 0; access < ACCESS_COUNT; access++) {
@@ -149,7 +156,8 @@ bool principal_may_channel(const struct principal *p, enum right right,
     if (pattern_starts_wild(channel_or_pattern)) {
         return role_allows_everywhere(p->role, right);
     }
-    return role_allows(p->role, right, access) ||
+    return (role_allows(p->role, right, access) &&
+            !is_shut_to(p->role, channel_or_pattern, access)) ||
            (access == ACCESS_SYSTEM && p->role == ROLE_AGENT && agent_reads(p, channel_or_pattern));
 }
 

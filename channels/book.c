@@ -172,8 +172,8 @@ enum store_rc book_publish(struct book *book, const struct publish *publish, str
     return rc == STORE_OK ? append(book, channel, publish, out) : rc;
 }
 
-enum store_rc book_tell(struct book *book, uint32_t app, const struct event *event, book_emit *emit,
-                        void *ctx)
+enum store_rc book_tell(struct book *book, uint32_t app, const struct event *event,
+                        uint64_t *channel, book_emit *emit, void *ctx)
 {
     if (book_options(book, app, event->channel)->delivery == NS_LIVE) {
         emit(ctx, app, event, 0, 0);
@@ -181,7 +181,11 @@ enum store_rc book_tell(struct book *book, uint32_t app, const struct event *eve
     }
     struct publish publish = {.app = app, .event = event, .now_ms = event->time_ms};
     struct published published;
-    enum store_rc rc = book_publish(book, &publish, &published);
+    enum store_rc rc =
+        *channel ? STORE_OK : book_channel(book, app, event->channel, event->time_ms, channel);
+    if (rc == STORE_OK) {
+        rc = append(book, *channel, &publish, &published);
+    }
     if (rc == STORE_OK) {
         emit(ctx, app, event, published.offset, published.seq);
     }

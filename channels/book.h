@@ -51,8 +51,9 @@ enum store_rc book_publish(struct book *book, const struct publish *publish, str
 /* Where events go that the writer itself causes. offset 0: live, not stored. */
 typedef void book_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset,
                        uint64_t seq);
-/* Publishes an event of the hub's own: durable or live as its namespace says. */
-enum store_rc book_tell(struct book *book, uint32_t app, const struct event *event, book_emit *emit,
-                        void *ctx);
+/* Publishes an event of the hub's own: durable or live as its namespace says. *channel is its
+ * channel's number, 0 when the caller does not know it, and is written when the event is stored. */
+enum store_rc book_tell(struct book *book, uint32_t app, const struct event *event,
+                        uint64_t *channel, book_emit *emit, void *ctx);
 
 #endif

@@ -62,12 +62,28 @@ void json_escape(struct buf *b, struct slice text)
     }
 }
 
+/* Nearly all text is plain: then it is copied in one go. */
+static bool put_plain(struct json_out *o, struct slice text)
+{
+    if (text.n == 0 || json_plain_run(text.p, text.p + text.n) != text.p + text.n) {
+        return false;
+    }
+    uint8_t *p = buf_reserve(o->b, text.n + 2);
+    p[0] = '"';
+    memcpy(p + 1, text.p, text.n);
+    p[1 + text.n] = '"';
+    o->b->n += text.n + 2;
+    return true;
+}
+
 void json_text(struct json_out *o, struct slice text)
 {
     separate(o);
-    put(o, '"');
-    json_escape(o->b, text);
-    put(o, '"');
+    if (!put_plain(o, text)) {
+        put(o, '"');
+        json_escape(o->b, text);
+        put(o, '"');
+    }
 }
 
 void json_str(struct json_out *o, const char *text)

@@ -302,6 +302,7 @@ static const struct { const char *name; const struct namespace_options *options;
     { "consensus", &system_durable },
     { "workflow",  &system_durable },
     { "messages",  &system_durable },
+    { "auth",      &system_durable },
     { "pulse",     &system_live },
     { "hub",       &system_live },
 };

@@ -94,7 +94,8 @@ static enum presence_rc tell(struct presence *p, enum event_kind kind, const str
                           .name = row->id,
                           .data = row->info,
                           .time_ms = p->now_ms};
-    enum store_rc rc = book_tell(p->book, row->app, &event, p->emit, p->emit_ctx);
+    uint64_t unknown = 0;
+    enum store_rc rc = book_tell(p->book, row->app, &event, &unknown, p->emit, p->emit_ctx);
     return rc == STORE_OK ? PRESENCE_OK : failed(p, rc);
 }
 

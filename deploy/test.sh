@@ -21,6 +21,7 @@
 #     load     the hub under load (tests/load)
 #     browser  Chromium against the real binary (tests/browser)
 #     tidy     clang-tidy (with --long, or by name)
+#     image    the container image, built and run without an engine (tests/image; with --long, or by name)
 #
 # The first stage that fails ends the run with its output; after the summary stands in short what
 # failed (deploy/failures.awk). The last line is `N passed, N failed`.
@@ -34,7 +35,7 @@ usage() {
 
 cd "$(dirname "$0")/.." || exit 1
 
-stages='format includes unit fuzz sim web wire wire-asan wire-tsan fault network load browser tidy'
+stages='format includes unit fuzz sim web wire wire-asan wire-tsan fault network load browser tidy image'
 only=
 long=no
 while [ $# -gt 0 ]; do
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,26s/^# \{0,1\}//p' "$0"
+        sed -n '2,27s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage "unknown option '$1' (--long, --only STAGE)" ;;
@@ -322,6 +323,13 @@ stage_browser() {
     npm_ci tests/wire && npm_ci tests/browser && sh deploy/web.sh && node_counted tests/browser npm run --silent test
 }
 
+# The image is made of Debian's packages anew where a layer changed: minutes, and 300 MB of tools that
+# are not installed for it. Where they or root are missing the story says so and is skipped.
+stage_image() {
+    npm_ci tests/wire && WAGGLE_LONG=1 node_counted tests/wire node run.mjs --in ../image || return 1
+    note "$(grep -h '^image: ' "$logs/node-tests-wire.out" | head -n 1)"
+}
+
 # A file is judged again only when it, a header of ours or the rules changed. Without --long the
 # stage stops where the time budget ends, and says how many files it did not reach.
 stage_tidy() {
@@ -399,5 +407,6 @@ run_stage browser "Chromium against the hub" stage_browser
 # An opinion on style takes longer than everything above: asked for by name, or with --long.
 if [ "$long" = yes ] || [ -n "$only" ]; then
     run_stage tidy "clang-tidy" stage_tidy
+    run_stage image "the container image, built and run" stage_image
 fi
 finish

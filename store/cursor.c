@@ -21,8 +21,9 @@ enum store_rc store_cursor_open(struct store_view *view, enum store_table table,
 {
     MDB_cursor *mdb;
     assert(view->live);
-    enum store_rc rc =
-        store_view_rc(view, mdb_cursor_open(view->txn, view->store->tables[table], &mdb));
+    enum store_rc rc = store_settle(view, table);
+    if (rc == STORE_OK)
+        rc = store_view_rc(view, mdb_cursor_open(view->txn, view->store->tables[table], &mdb));
     if (rc != STORE_OK)
         return rc;
     struct store_cursor *cursor = xmalloc(sizeof *cursor);
@@ -47,7 +48,9 @@ static enum store_rc move(struct store_cursor *cursor, MDB_cursor_op op, MDB_val
 {
     MDB_val v;
     store_seal_reserved(cursor->view);
-    enum store_rc rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &v, op));
+    enum store_rc rc = store_settle(cursor->view, cursor->table);
+    if (rc == STORE_OK)
+        rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &v, op));
     cursor->on_row = rc == STORE_OK;
     if (rc != STORE_OK)
         return rc;
@@ -91,12 +94,31 @@ enum store_rc store_cursor_del(struct store_cursor *cursor)
     if (!cursor->on_row)
         return STORE_NOT_FOUND;
     store_seal_reserved(cursor->view);
-    enum store_rc rc =
-        store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, MDB_GET_CURRENT));
+    enum store_rc rc = store_settle(cursor->view, cursor->table);
+    if (rc == STORE_OK)
+        rc =
+            store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &value, MDB_GET_CURRENT));
     if (rc != STORE_OK)
         return rc;
     if (!store_pages_sound(cursor->view->store, cursor->table, key.mv_size, slice_of_val(&value)))
         return STORE_DAMAGED;
     cursor->on_row = false;
     return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));
+}
+
+enum store_rc store_last_number(struct store_view *view, enum store_table table, uint64_t *out)
+{
+    struct store_cursor *cursor;
+    struct slice key;
+    *out = 0;
+    enum store_rc rc = store_cursor_open(view, table, &cursor);
+    if (rc != STORE_OK)
+        return rc;
+    rc = store_cursor_last(cursor, &key, NULL);
+    if (rc == STORE_OK && key.n != 4 && key.n != 8)
+        rc = STORE_DAMAGED;
+    if (rc == STORE_OK)
+        *out = key.n == 4 ? be32_get(key.p) : be64_get(key.p);
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }

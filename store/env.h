@@ -1,6 +1,6 @@
 /* store/env.h: what the files of the store share about the LMDB environment. Only store.c,
- * open.c, cursor.c, seal.c, pages.c, usage.c, freelist.c, verify.c and backup.c include it: no one
- * else sees lmdb.
+ * open.c, cursor.c, seal.c, pending.c, pages.c, usage.c, freelist.c, verify.c and backup.c include
+ * it: no one else sees lmdb.
  *
  * Threads  as store.h says; the atomics are what several threads touch.
  */
@@ -20,17 +20,24 @@ struct store_view {
     unsigned cursors; /* open ones: all must be closed before the view ends */
 };
 
+enum { STORE_KEY_BYTES_MAX = 511 }; /* LMDB's */
+
 /* A row of a sealed table whose value the caller is still to fill in: store_put_reserve(). */
 struct unsealed {
     uint8_t *value; /* NULL: none */
     size_t n;
-    uint8_t key[511];
+    uint8_t key[STORE_KEY_BYTES_MAX];
     size_t key_n;
 };
+
+struct pending;
 
 struct store_txn {
     struct store_view view;
     struct unsealed unsealed;
+    struct pending *pending;
+    MDB_cursor *at_end; /* with which rows are appended to end_table; NULL: none */
+    enum store_table end_table;
 };
 
 struct store_reader {
@@ -94,6 +101,31 @@ void store_seal(struct slice key, uint8_t *value, size_t n); /* writes it behind
 bool store_unseal(struct slice key, struct slice *value);    /* false: damaged; true: taken off */
 /* Seals the row that store_put_reserve() gave room for. */
 void store_seal_reserved(struct store_view *view);
+
+/* pending.c: rows of the write transaction that are not in LMDB's trees yet. */
+struct pending_row {
+    uint8_t *bytes; /* the key, the value without a checksum */
+    size_t value_n, room;
+    uint32_t next; /* of its family: the row and one */
+    uint16_t key_n;
+    uint8_t table;
+    bool gone; /* deleted in this transaction */
+};
+struct pending *pending_new(void);
+void pending_free(struct pending *pending); /* NULL is fine */
+bool pending_holds(enum store_table table);
+/* NULL: the tree knows. */
+struct pending_row *pending_find(const struct pending *pending, enum store_table table,
+                                 struct slice key);
+struct slice pending_value(const struct pending_row *row);
+/* Room for the value, to be filled in. */
+uint8_t *pending_put(struct pending *pending, enum store_table table, struct slice key,
+                     size_t value_n);
+/* Puts all of it into the trees; LMDB's code. */
+int pending_write(struct pending *pending, MDB_txn *txn, const MDB_dbi *tables);
+void pending_clear(struct pending *pending);
+/* Before anything looks at a table by a cursor. */
+enum store_rc store_settle(struct store_view *view, enum store_table table);
 
 /* Space left on the disk that carries the store. */
 uint64_t store_disk_bytes_left(const struct store *store);

@@ -17,21 +17,28 @@ void heads_init(struct heads *heads)
 
 void heads_done(struct heads *heads)
 {
-    for (size_t i = 0; heads->chunks && i < CHANNELS_MAX / HEADS_CHUNK; i++)
+    for (size_t i = 0; heads->chunks && i <= heads->top / HEADS_CHUNK; i++)
         free(heads->chunks[i]);
-    for (size_t i = 0; heads->newest && i < CHANNELS_MAX / NEWEST_CHUNK; i++)
+    for (size_t i = 0; heads->newest && i <= heads->top / NEWEST_CHUNK; i++)
         free(atomic_load(&heads->newest[i].chunk));
     free(heads->chunks);
     free(heads->newest);
     free(heads->undo);
 }
 
+static void reach(struct heads *heads, uint64_t channel)
+{
+    heads->top = channel > heads->top ? channel : heads->top;
+}
+
 struct head *head_place(struct log *log, uint64_t channel)
 {
     assert(channel > 0 && channel < CHANNELS_MAX);
     struct head **chunk = &log->heads.chunks[channel / HEADS_CHUNK];
-    if (!*chunk)
+    if (!*chunk) {
         *chunk = xcalloc(HEADS_CHUNK, sizeof **chunk);
+        reach(&log->heads, channel);
+    }
     return &(*chunk)[channel % HEADS_CHUNK];
 }
 
@@ -116,6 +123,7 @@ void head_publish(struct log *log, uint64_t channel, uint64_t seq)
     if (!chunk) {
         chunk = xcalloc(1, sizeof *chunk);
         atomic_store_explicit(&place->chunk, chunk, memory_order_release);
+        reach(&log->heads, channel);
     }
     atomic_store(&chunk->seq[channel % NEWEST_CHUNK], seq);
 }

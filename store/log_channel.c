@@ -1,7 +1,11 @@
 /* Channels by number and by name. Their numbers are dense and given out for good; the way from a
- * name is a row keyed by a 128-bit hash of app and name. The hash is seeded from what nobody
- * outside sees, the second half of the store's first epoch, so that nobody can aim collisions; and
- * the name found is compared, so that one would be seen. */
+ * name is a row keyed by a hash of app and name. The hash is seeded from what nobody outside sees,
+ * the second half of the store's first epoch, so that nobody can aim collisions; and the name found
+ * is compared, so that one would be seen.
+ *
+ * A hash alone would strew the channels of a batch's new tasks over the whole table, a page each.
+ * The ids that the hub mints end with a number that counts up; so a name's last digits stand before
+ * its hash, and the rows of names that were made together lie together. */
 #include "store/log_parts.h"
 
 #include <assert.h>
@@ -10,7 +14,12 @@
 #include "store/hash.h"
 #include "store/pack.h"
 
-enum { ROW_VERSION = 1, ROW_SUM_BYTES = 8, NAME_KEY_BYTES = 16 };
+enum {
+    ROW_VERSION = 1,
+    ROW_SUM_BYTES = 8,
+    NAME_KEY_BYTES = 16,
+    COUNTED_BYTES = 5 /* of a key: ten hex digits */
+};
 static const char seed_name[] = "log_name_seed";
 
 struct slice channel_key(uint8_t key[8], uint64_t channel)
@@ -109,17 +118,32 @@ enum store_rc channel_row_put(struct log *log, uint64_t channel, const struct ch
 
 /* ---- names ---- */
 
-static enum store_rc name_key(struct store_view *view, uint8_t key[NAME_KEY_BYTES], uint32_t app,
-                              struct slice name)
+static int digit_of(uint8_t c)
 {
-    uint64_t seed;
-    enum store_rc rc = channel_seed(view, &seed);
-    if (rc != STORE_OK)
-        return rc == STORE_NOT_FOUND ? STORE_DAMAGED : rc;
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The number that a name ends with, in ten hex digits; without them all bits are set. */
+static uint64_t counted(struct slice name)
+{
+    enum { DIGITS = 2 * COUNTED_BYTES };
+    uint64_t n = 0;
+    for (size_t i = 0; name.n >= DIGITS && i < DIGITS; i++) {
+        int digit = digit_of(name.p[name.n - DIGITS + i]);
+        if (digit < 0)
+            return UINT64_MAX;
+        n = n << 4 | (uint64_t)digit;
+    }
+    return name.n >= DIGITS ? n : UINT64_MAX;
+}
+
+static void name_key(uint8_t key[NAME_KEY_BYTES], uint64_t seed, uint32_t app, struct slice name)
+{
+    enum { COUNTED_SHIFT = 64 - 8 * COUNTED_BYTES };
     struct hash128 hash = hash128_named(seed, app, name);
-    be64_put(key, hash.hi);
+    uint64_t rest = hash.hi & ((UINT64_C(1) << COUNTED_SHIFT) - 1);
+    be64_put(key, counted(name) << COUNTED_SHIFT | rest);
     be64_put(key + 8, hash.lo);
-    return STORE_OK;
 }
 
 static void describe(uint64_t channel, const struct channel_row *row, struct log_channel *out)
@@ -155,10 +179,12 @@ enum store_rc log_find(struct store_view *view, uint32_t app, struct slice name,
 {
     uint8_t key[NAME_KEY_BYTES];
     struct channel_row row;
-    uint64_t channel;
-    enum store_rc rc = name_key(view, key, app, name);
-    if (rc == STORE_OK)
-        rc = find(view, key, app, name, &channel, &row);
+    uint64_t seed, channel;
+    enum store_rc rc = channel_seed(view, &seed);
+    if (rc != STORE_OK)
+        return rc == STORE_NOT_FOUND ? STORE_DAMAGED : rc;
+    name_key(key, seed, app, name);
+    rc = find(view, key, app, name, &channel, &row);
     if (rc == STORE_OK)
         describe(channel, &row, out);
     return rc;
@@ -239,9 +265,7 @@ enum store_rc log_channel_open(struct log *log, uint32_t app, struct slice name,
     assert(log->txn);
     if (name.n == 0 || name.n > LOG_NAME_BYTES_MAX)
         return STORE_INVALID;
-    struct store_view *view = store_txn_view(log->txn);
-    enum store_rc rc = name_key(view, key, app, name);
-    if (rc == STORE_OK)
-        rc = find(view, key, app, name, out_channel, &row);
+    name_key(key, log->seed, app, name);
+    enum store_rc rc = find(store_txn_view(log->txn), key, app, name, out_channel, &row);
     return rc == STORE_NOT_FOUND ? make(log, key, app, name, now_ms, out_channel) : rc;
 }

@@ -256,11 +256,10 @@ static struct log *log_new(struct store *store, const struct log_options *option
 
 static enum store_rc scan_in(struct log *log, struct store_view *view, struct scan *scan)
 {
-    uint64_t seed;
-    enum store_rc rc = channel_seed(view, &seed);
+    enum store_rc rc = channel_seed(view, &log->seed);
     if (rc != STORE_OK)
         return rc;
-    log->keys = keys_new(seed, log->options.key_window_ms, log->options.keys_max);
+    log->keys = keys_new(log->seed, log->options.key_window_ms, log->options.keys_max);
     *scan = (struct scan){.log = log, .view = view};
     rc = find_next_channel(scan, &log->totals.next_channel);
     if (rc == STORE_OK)

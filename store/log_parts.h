@@ -153,6 +153,7 @@ struct newest_place {
 struct heads {
     struct head **chunks;
     struct newest_place *newest;
+    uint64_t top; /* no chunk of either is for channels in chunks after its */
     struct head_undo *undo;
     size_t undo_n, undo_cap;
 };
@@ -212,6 +213,7 @@ struct log_figures { /* of log_stats(), for other threads */
 struct log {
     struct store *store;
     struct log_options options;
+    uint64_t seed;         /* channel_seed() */
     struct store_txn *txn; /* NULL between batches */
     uint64_t batch;
     struct totals totals, totals_before; /* before: when the batch began */

@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 2, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 3, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */
@@ -405,6 +405,7 @@ enum store_rc store_open(const struct store_options *options, struct store **out
     store->lock_fd = -1;
     store->path = xstrdup(options->path);
     store->txn.view.store = store;
+    store->txn.pending = pending_new();
     enum store_rc rc = options->read_only ? open_to_read(store, options, &cause)
                                           : open_all(store, options, &cause);
     if (rc != STORE_OK) {
@@ -424,6 +425,7 @@ void store_close(struct store *store)
         mdb_env_close(store->env);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
+    pending_free(store->txn.pending);
     free(store->path);
     free(store);
 }

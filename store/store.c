@@ -129,11 +129,37 @@ enum store_rc store_begin(struct store *store, struct store_txn **out_txn)
     return STORE_OK;
 }
 
+static void at_end_close(struct store_txn *txn)
+{
+    if (txn->at_end)
+        mdb_cursor_close(txn->at_end);
+    txn->at_end = NULL;
+}
+
 static void end_txn(struct store_txn *txn)
 {
+    pending_clear(txn->pending);
     txn->unsealed.value = NULL;
     txn->view.live = false;
     txn->view.txn = NULL;
+}
+
+static enum store_rc write_pending(struct store_txn *txn)
+{
+    struct store_view *view = &txn->view;
+    return view->failed != STORE_OK
+               ? view->failed
+               : store_view_rc(view, pending_write(txn->pending, view->txn, view->store->tables));
+}
+
+enum store_rc store_settle(struct store_view *view, enum store_table table)
+{
+    struct store_txn *txn = &view->store->txn;
+    if (view != &txn->view)
+        return STORE_OK;
+    if (txn->at_end && txn->end_table == table)
+        at_end_close(txn);
+    return pending_holds(table) ? write_pending(txn) : STORE_OK;
 }
 
 /* LMDB calls a short write EIO, and a short write is what a disk gives that has room for a part of
@@ -158,12 +184,13 @@ enum store_rc store_commit(struct store_txn *txn)
 {
     struct store *store = txn->view.store;
     store_seal_reserved(&txn->view);
-    enum store_rc rc = txn->view.failed;
+    enum store_rc rc = write_pending(txn);
     assert(txn->view.live && txn->view.cursors == 0);
     if (rc != STORE_OK) {
         store_abort(txn);
         return rc;
     }
+    at_end_close(txn);
     int code = mdb_txn_commit(txn->view.txn);
     end_txn(txn);
     if (code == 0) {
@@ -183,6 +210,7 @@ void store_abort(struct store_txn *txn)
     if (!txn)
         return;
     assert(txn->view.live && txn->view.cursors == 0);
+    at_end_close(txn);
     mdb_txn_abort(txn->view.txn);
     end_txn(txn);
 }
@@ -272,11 +300,25 @@ void store_seal_reserved(struct store_view *view)
     row->value = NULL;
 }
 
+/* Whether the row's fate is known before the tree is asked. */
+static struct pending_row *waiting(struct store_view *view, enum store_table table,
+                                   struct slice key)
+{
+    struct store_txn *txn = &view->store->txn;
+    return view == &txn->view && pending_holds(table) ? pending_find(txn->pending, table, key)
+                                                      : NULL;
+}
+
 enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
                         struct slice *out_value)
 {
     MDB_val k = val_of(key), v;
     store_seal_reserved(view);
+    const struct pending_row *row = waiting(view, table, key);
+    if (row && view->failed == STORE_OK) {
+        *out_value = row->gone ? *out_value : pending_value(row);
+        return row->gone ? STORE_NOT_FOUND : STORE_OK;
+    }
     int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
     if (code != 0)
         return store_view_rc(view, code);
@@ -300,21 +342,66 @@ static enum store_rc check_freeing(struct store_view *view, enum store_table tab
     return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
 }
 
-static enum store_rc put(struct store_txn *txn, enum store_table table, struct slice key,
-                         size_t value_n, unsigned flags, uint8_t **out_value)
+/* The log appends nine rows of ten: a cursor that stays at the end needs no search for it. */
+static int append(struct store_txn *txn, enum store_table table, MDB_val *k, MDB_val *v)
+{
+    struct store_view *view = &txn->view;
+    int code = 0;
+    if (txn->at_end && txn->end_table != table)
+        at_end_close(txn);
+    if (!txn->at_end) {
+        code = mdb_cursor_open(view->txn, view->store->tables[table], &txn->at_end);
+        txn->end_table = table;
+    }
+    return code ? code : mdb_cursor_put(txn->at_end, k, v, MDB_APPEND | MDB_RESERVE);
+}
+
+static enum store_rc put_in_tree(struct store_txn *txn, enum store_table table, struct slice key,
+                                 size_t value_n, unsigned flags, uint8_t **out_value)
 {
     struct store_view *view = &txn->view;
     MDB_val k = val_of(key);
     MDB_val v = {.mv_size = value_n + (store_is_sealed(table) ? STORE_SEAL_BYTES : 0)};
-    store_seal_reserved(view);
     enum store_rc rc = flags & (MDB_APPEND | MDB_NOOVERWRITE) || key.n == 0
                            ? STORE_OK
                            : check_freeing(view, table, key);
-    if (rc == STORE_OK)
-        rc = store_view_rc(
-            view, mdb_put(view->txn, view->store->tables[table], &k, &v, flags | MDB_RESERVE));
+    if (rc != STORE_OK)
+        return rc;
+    if (!(flags & MDB_APPEND) && txn->end_table == table)
+        at_end_close(txn);
+    rc = store_view_rc(view, flags & MDB_APPEND ? append(txn, table, &k, &v)
+                                                : mdb_put(view->txn, view->store->tables[table], &k,
+                                                          &v, flags | MDB_RESERVE));
     if (rc == STORE_OK)
         *out_value = v.mv_data;
+    return rc;
+}
+
+static bool may_wait(enum store_table table, struct slice key)
+{
+    return pending_holds(table) && key.n > 0 && key.n <= STORE_KEY_BYTES_MAX;
+}
+
+/* What a put that must not overwrite has to know. */
+static enum store_rc is_free(struct store_view *view, enum store_table table, struct slice key)
+{
+    struct slice value;
+    enum store_rc rc = store_get(view, table, key, &value);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc == STORE_OK ? STORE_EXISTS : rc;
+}
+
+static enum store_rc put(struct store_txn *txn, enum store_table table, struct slice key,
+                         size_t value_n, unsigned flags, uint8_t **out_value)
+{
+    struct store_view *view = &txn->view;
+    store_seal_reserved(view);
+    if (!may_wait(table, key))
+        return put_in_tree(txn, table, key, value_n, flags, out_value);
+    enum store_rc rc = view->failed;
+    if (rc == STORE_OK && flags & MDB_NOOVERWRITE)
+        rc = is_free(view, table, key);
+    if (rc == STORE_OK)
+        *out_value = pending_put(txn->pending, table, key, value_n);
     return rc;
 }
 
@@ -326,8 +413,8 @@ static enum store_rc put_value(struct store_txn *txn, enum store_table table, st
     if (rc != STORE_OK)
         return rc;
     if (value.n > 0)
-        memcpy(room, value.p, value.n);
-    if (store_is_sealed(table))
+        memmove(room, value.p, value.n);
+    if (store_is_sealed(table) && !may_wait(table, key))
         store_seal(key, room, value.n);
     return STORE_OK;
 }
@@ -348,7 +435,7 @@ enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, s
                                 size_t value_n, bool append, uint8_t **out_value)
 {
     enum store_rc rc = put(txn, table, key, value_n, append ? MDB_APPEND : 0, out_value);
-    if (rc == STORE_OK && store_is_sealed(table)) {
+    if (rc == STORE_OK && store_is_sealed(table) && !may_wait(table, key)) {
         struct unsealed *row = &txn->unsealed;
         row->value = *out_value;
         row->n = value_n;
@@ -362,9 +449,17 @@ enum store_rc store_del(struct store_txn *txn, enum store_table table, struct sl
 {
     MDB_val k = val_of(key);
     store_seal_reserved(&txn->view);
+    struct pending_row *row = waiting(&txn->view, table, key);
+    if (row && txn->view.failed == STORE_OK) {
+        bool was_gone = row->gone;
+        row->gone = true;
+        return was_gone ? STORE_NOT_FOUND : STORE_OK;
+    }
     enum store_rc rc = check_freeing(&txn->view, table, key);
     if (rc != STORE_OK)
         return rc;
+    if (txn->end_table == table)
+        at_end_close(txn);
     return store_view_rc(&txn->view,
                          mdb_del(txn->view.txn, txn->view.store->tables[table], &k, NULL));
 }
@@ -372,6 +467,8 @@ enum store_rc store_del(struct store_txn *txn, enum store_table table, struct sl
 uint64_t store_count(struct store_view *view, enum store_table table)
 {
     MDB_stat stat;
+    if (store_settle(view, table) != STORE_OK)
+        return 0;
     int code = mdb_stat(view->txn, view->store->tables[table], &stat);
     return code == 0 ? stat.ms_entries : 0;
 }

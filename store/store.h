@@ -41,7 +41,7 @@ enum store_table {
     TABLE_JOURNAL,       /* log.c: sequence -> record */
     TABLE_BLOCK,         /* log.c: channel, first offset -> records */
     TABLE_CHANNEL,       /* log.c: channel id -> head, name */
-    TABLE_CHANNEL_NAME,  /* log.c: hash of app and name -> channel id */
+    TABLE_CHANNEL_NAME,  /* log.c: end and hash of app and name -> channel id */
     TABLE_TIMER,         /* timers.h: due time, id -> what to do */
     TABLE_REPLY,         /* replies.h: order -> answer to an idempotent request */
     TABLE_APP,           /* auth: tenants */
@@ -155,6 +155,8 @@ enum store_rc store_cursor_seek(struct store_cursor *cursor, struct slice key,
                                 struct slice *out_key, struct slice *out_value);
 enum store_rc store_cursor_last(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
+/* The greatest key of a table that is keyed by a number of 4 or 8 bytes; 0: it is empty. */
+enum store_rc store_last_number(struct store_view *view, enum store_table table, uint64_t *out);
 enum store_rc store_cursor_next(struct store_cursor *cursor, struct slice *out_key,
                                 struct slice *out_value);
 enum store_rc store_cursor_prev(struct store_cursor *cursor, struct slice *out_key,

@@ -249,6 +249,18 @@ static enum hub_rc mint_answer(struct call *call, const struct command *command,
     return good ? HUB_OK : HUB_INTERNAL;
 }
 
+/* ---- why somebody is shut out ---- */
+
+static enum hub_rc put_why(struct call *call, struct buf *body)
+{
+    struct auth_why why = {.by = call->who->subject};
+    enum hub_rc rc = call_reason(call, &why.reason);
+    if (rc == HUB_OK) {
+        auth_why_put(body, &why);
+    }
+    return rc;
+}
+
 /* ---- auth.revoke, auth.revocations ---- */
 
 static enum hub_rc revocation_end(struct call *call, int64_t *out_ms)
@@ -282,6 +294,9 @@ static enum hub_rc revoke_prepare(struct call *call, struct buf *body)
     }
     if (rc == HUB_OK) {
         rc = revocation_end(call, &r.until_ms);
+    }
+    if (rc == HUB_OK) {
+        rc = put_why(call, body);
     }
     if (rc == HUB_OK) {
         auth_revocation_put(body, &r);
@@ -529,8 +544,11 @@ static enum hub_rc list_keys(struct call *call)
 
 static enum hub_rc key_revoke_prepare(struct call *call, struct buf *body)
 {
-    buf_add_slice(body, call_text(call, "id"));
-    return HUB_OK;
+    enum hub_rc rc = put_why(call, body);
+    if (rc == HUB_OK) {
+        buf_add_slice(body, call_text(call, "id"));
+    }
+    return rc;
 }
 
 static enum hub_rc key_revoke_answer(struct call *call, const struct command *command,
@@ -554,8 +572,8 @@ static enum hub_rc key_revoke_answer(struct call *call, const struct command *co
 
 static enum hub_rc rotate_prepare(struct call *call, struct buf *body)
 {
-    (void)body;
-    return call_demand_hub_admin(call);
+    enum hub_rc rc = call_demand_hub_admin(call);
+    return rc == HUB_OK ? put_why(call, body) : rc;
 }
 
 static enum hub_rc rotate_answer(struct call *call, const struct command *command,
@@ -694,6 +712,9 @@ static enum hub_rc app_update_prepare(struct call *call, struct buf *body)
         rc = text_fits(call, "name", APP_NAME_BYTES_MAX);
     }
     if (rc == HUB_OK) {
+        rc = put_why(call, body);
+    }
+    if (rc == HUB_OK) {
         auth_app_change_put(body, &change);
     }
     return rc;
@@ -803,7 +824,7 @@ static enum hub_rc get_app(struct call *call)
     "sub":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"All tokens of a subject, issued until now or issued_before."}, \
     "issued_before":{"type":["string","null"],"format":"date-time","description":"Alone: all tokens of the app that were issued until then."}, \
     "until":{"type":["string","null"],"format":"date-time","description":"When nothing it hits can be valid any more, so that it may be forgotten; never when left out."}, \
-    "ttl_s":TTL}})
+    "ttl_s":TTL,"reason":SHAPE_REASON}})
 #define REVOKE_ANSWER SCHEMA({"allOf":[{"type":"object","properties":{"revoked":{"type":"boolean"}}},REF_REVOCATION]})
 #define WHOAMI_ANSWER SCHEMA({"type":"object","required":["sub","role","app","kind"],"properties":{ \
     "sub":{"type":"string"},"role":{"type":"string"},"app":{"type":"string"}, \
@@ -827,7 +848,7 @@ static enum hub_rc get_app(struct call *call)
     "admin_key":{"type":"string","description":"An API key of its first admin, shown this once."}, \
     "admin_key_id":{"type":"string"}}},REF_APP]})
 #define APP_UPDATE_PARAMS SCHEMA({"type":"object","required":["id"],"properties":{ \
-    "id":APP_ID,"enabled":{"type":["boolean","null"]},"name":{"type":["string","null"],"maxLength":128},"limits":LIMITS}})
+    "id":APP_ID,"enabled":{"type":["boolean","null"]},"name":{"type":["string","null"],"maxLength":128},"limits":LIMITS,"reason":SHAPE_REASON}})
 
 static const struct operation rows[] = {
     { .name = "auth.mint", .summary = "Mint a token",
@@ -864,7 +885,7 @@ static const struct operation rows[] = {
     { .name = "auth.keys.revoke", .summary = "Revoke an API key; its connections close within a second",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_DELETE, "/api/v1/auth/keys/{id}", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}),
+      .params = SCHEMA({"type":"object","required":["id"],"properties":{"id":{"type":"string"},"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"id":KEY_ID,"revoked":{"type":"boolean"},"revoked_at":SHAPE_TIME}}),
       .kind = &command_key_revoke, .prepare = key_revoke_prepare, .answer = key_revoke_answer },
     { .name = "auth.jwks", .summary = "The public keys that tokens are verified with (RFC 7517)",
@@ -877,6 +898,7 @@ static const struct operation rows[] = {
     { .name = "auth.rotate", .summary = "Sign with a new key; the one before verifies on for its overlap",
       .needs = ROLE_ADMIN,
       .routes = {{METHOD_POST, "/api/v1/auth/signing-keys/rotate", 200, STYLE_PROBLEM, false}},
+      .params = SCHEMA({"type":"object","properties":{"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"kid":{"type":"string"},"previous_kid":{"type":"string"},"rotated_at":SHAPE_TIME,"previous_verifies_until":SHAPE_TIME}}),
       .kind = &command_signing_rotate, .prepare = rotate_prepare, .answer = rotate_answer },
     { .name = "apps.create", .summary = "Make an app, a tenant of its own, with its first admin's key",

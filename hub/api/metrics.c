@@ -11,6 +11,11 @@ static const char *const drop_names[DROP_COUNT] = {
     [DROP_SLOW_LIVE] = "slow_live", [DROP_SLOW_CLOSED] = "slow_closed", [DROP_FELL_BEHIND] = "fell_behind",
     [DROP_CONFLATED] = "conflated" };
 
+static const char *const work_names[WORK_COUNT] = {
+    [WORK_LOOP] = "loop", [WORK_TALK] = "talk", [WORK_ACCEPT] = "accept", [WORK_READ] = "read", [WORK_CLOSE] = "close",
+    [WORK_TIMERS] = "timers", [WORK_DELIVER] = "deliver", [WORK_SEND] = "send", [WORK_CATCH_UP] = "catch_up",
+    [WORK_STARVED] = "starved" };
+
 /* Counters of the I/O threads, summed. n counters lie one after another from offset on, labelled by names. */
 struct row {
     const char *name, *help;
@@ -46,7 +51,7 @@ static const struct row rows[] = {
     { "waggle_replayed_events_total", "Events sent from the log.", AT(replayed_events), false, NULL, NULL, 1, NULL, NULL, 0 },
     { "waggle_replayed_bytes_total", "Bytes of events sent from the log.", AT(replayed_bytes), false, NULL, NULL, 1, NULL, NULL, 0 },
     { "waggle_loop_turns_total", "Turns of the I/O loops.", AT(ticks), false, NULL, NULL, 1, NULL, NULL, 0 },
-    { "waggle_loop_turns_long_total", "Turns whose inbox took longer than a millisecond.", AT(ticks_long), false, NULL, NULL, 1, NULL, NULL, 0 },
+    { "waggle_loop_turns_long_total", "Turns in which finding whom events are for took longer than half a millisecond.", AT(ticks_long), false, NULL, NULL, 1, NULL, NULL, 0 },
     { "waggle_tray_starved_total", "Times an I/O thread had no tray and read no sockets.", AT(starved), false, NULL, NULL, 1, NULL, NULL, 0 },
 };
 /* clang-format on */
@@ -116,6 +121,23 @@ static void histogram(struct buf *out, const char *name, const char *help, const
     }
     buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.9g\n%s_count %llu\n", name,
                (unsigned long long)total, name, sum, name, (unsigned long long)total);
+}
+
+static void put_loops(const struct hub *hub, struct buf *out)
+{
+    static const char name[] = "waggle_loop_work_seconds_total";
+    uint64_t turns[WRITER_BUCKETS];
+    for (unsigned i = 0; i < WRITER_BUCKETS; i++) {
+        turns[i] = sum_at(hub, AT(turn_us_bucket) + i * sizeof(io_counter));
+    }
+    histogram(out, "waggle_loop_turn_seconds",
+              "Time of one turn of an I/O loop, from its news until it waits for more.", turns,
+              64e-6, (double)sum_at(hub, AT(turn_us)) / 1e6);
+    head(out, name, "What the time of those turns went into.", "counter");
+    for (unsigned i = 0; i < WORK_COUNT; i++) {
+        buf_printf(out, "%s{work=\"%s\"} %.9g\n", name, work_names[i],
+                   (double)sum_at(hub, AT(work_us) + i * sizeof(io_counter)) / 1e6);
+    }
 }
 
 static void put_writer(const struct hub *hub, struct buf *out)
@@ -250,6 +272,7 @@ void metrics_write(const struct io *io, struct buf *out)
         put_row(hub, &rows[i], out);
     }
     put_auth(hub, out);
+    put_loops(hub, out);
     put_writer(hub, out);
     put_log(hub, out);
     put_store(hub, out);

@@ -95,7 +95,7 @@ static bool stop_of(struct slice word, enum task_stop *out)
     return false;
 }
 
-static enum hub_rc replay_many_prepare(struct call *call, struct buf *body)
+static enum hub_rc dead_letters_prepare(struct call *call, struct buf *body)
 {
     struct task_many many = {.asker = asker_of(call->who), .priority = TASK_PRIORITIES};
     struct slice priority = call_text(call, "priority"), stop = call_text(call, "stop_reason");
@@ -106,24 +106,39 @@ static enum hub_rc replay_many_prepare(struct call *call, struct buf *body)
         return call_fail_field(call, "stop_reason", "enum", "no task ends so");
     }
     many.n_max = (uint32_t)call_int(call, "limit", 1000);
-    task_many_put(body, &many);
+    enum hub_rc rc = call_reason(call, &many.reason); /* of a purge alone */
+    if (rc == HUB_OK) {
+        task_many_put(body, &many);
+    }
+    return rc;
+}
+
+static enum hub_rc dead_letters_answer(struct call *call, const char *count, struct slice reply)
+{
+    struct task_did_many did;
+    if (!task_did_many_get(reply, &did)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = answer_begin(call);
+    put_count(&o, count, did.n);
+    put_bool(&o, "more", did.more);
+    put_time(&o, "timestamp", did.at_ms);
+    json_end(&o, '}');
     return HUB_OK;
 }
 
 static enum hub_rc replay_many_answer(struct call *call, const struct command *command,
                                       struct slice reply)
 {
-    struct task_did_many did;
     (void)command;
-    if (!task_did_many_get(reply, &did)) {
-        return HUB_INTERNAL;
-    }
-    struct json_out o = answer_begin(call);
-    put_count(&o, "replayed_count", did.n);
-    put_bool(&o, "more", did.more);
-    put_time(&o, "timestamp", did.at_ms);
-    json_end(&o, '}');
-    return HUB_OK;
+    return dead_letters_answer(call, "replayed_count", reply);
+}
+
+static enum hub_rc purge_answer(struct call *call, const struct command *command,
+                                struct slice reply)
+{
+    (void)command;
+    return dead_letters_answer(call, "purged_count", reply);
 }
 
 /* ---- figures ---- */
@@ -256,6 +271,7 @@ static enum hub_rc queue_stats(struct call *call)
 #define PAUSED {"type":"array","items":{"type":"string"},"description":"Priorities that are offered to nobody."}
 #define PAUSE_PARAMS SCHEMA({"type":"object","required":["priority"],"properties":{"priority":{"type":"string","description":"One of them, or all."},"reason":SHAPE_REASON}})
 #define PAUSE_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"priority":{"type":"string"},"paused":PAUSED,"timestamp":SHAPE_TIME}})
+#define DEAD_LETTERS "priority":{"type":["string","null"]},"stop_reason":{"type":["string","null"]},"limit":{"type":"integer","minimum":1,"maximum":10000,"default":1000}
 #define QUEUE_SIZES {"type":"object","additionalProperties":SHAPE_COUNT}
 #define DISTRIBUTION "tasks_distributed":SHAPE_COUNT,"tasks_completed":SHAPE_COUNT,"tasks_failed":SHAPE_COUNT, \
     "avg_distribution_time":{"type":"number","description":"Seconds from being queued to being offered."}, \
@@ -266,9 +282,15 @@ static const struct operation rows[] = {
     { .name = "tasks.replay_many", .summary = "Submit dead letters again, as new tasks",
       .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/tasks/dead-letters/replay", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"priority":{"type":["string","null"]},"stop_reason":{"type":["string","null"]},"limit":{"type":"integer","minimum":1,"maximum":10000,"default":1000}}}),
+      .params = SCHEMA({"type":"object","properties":{DEAD_LETTERS}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"replayed_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
-      .kind = &command_tasks_replay, .prepare = replay_many_prepare, .answer = replay_many_answer },
+      .kind = &command_tasks_replay, .prepare = dead_letters_prepare, .answer = replay_many_answer },
+    { .name = "tasks.purge", .summary = "Take dead letters out of their list: they stay as tasks that failed",
+      .needs = ROLE_AGENT,
+      .routes = {{METHOD_POST, "/tasks/dead-letters/purge", 200, STYLE_COORDINATOR, false}},
+      .params = SCHEMA({"type":"object","properties":{DEAD_LETTERS,"reason":SHAPE_REASON}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"purged_count":SHAPE_COUNT,"more":{"type":"boolean"},"timestamp":SHAPE_TIME}}),
+      .kind = &command_tasks_purge, .prepare = dead_letters_prepare, .answer = purge_answer },
     { .name = "tasks.stats", .summary = "Tasks in figures",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/tasks/status", 200, STYLE_COORDINATOR, false}},

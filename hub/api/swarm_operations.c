@@ -514,8 +514,11 @@ static enum hub_rc task_status(struct call *call)
 static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
 {
     struct work_cancel cancel = {.asker = asker_of(call->who), .id = call_text(call, "task_id")};
-    work_cancel_put(body, &cancel);
-    return HUB_OK;
+    enum hub_rc rc = call_reason(call, &cancel.reason);
+    if (rc == HUB_OK) {
+        work_cancel_put(body, &cancel);
+    }
+    return rc;
 }
 
 /* ---- swarm.consensus ---- */
@@ -818,7 +821,7 @@ static const struct operation rows[] = {
     { .name = "swarm.cancel", .summary = "Cancel work of a swarm",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/tasks/{task_id}/cancel", 200)},
-      .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID}}),
+      .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID,"reason":SHAPE_REASON}}),
       .answer_schema = WORK,
       .kind = &command_work_cancel, .prepare = cancel_prepare, .answer = coordinate_answer },
     { .name = "swarm.consensus", .summary = "Agree on the result of a swarm's work: its members' answers are their ballots",

@@ -36,7 +36,7 @@ static const struct operand one_key[] = { { "KEY", OPTION_REQUIRED, "the key's i
 static const struct operand one_app[] = { { "APP", OPTION_REQUIRED, "the app" }, { 0 } };
 static const struct option page_options[] = { PAGE_OPTIONS, { 0 } };
 static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 static const struct option key_options[] = {
     { 0, "name", OPTION_TEXT, OPTION_REQUIRED, "NAME", "the subject of whoever uses it", NULL },
@@ -66,7 +66,7 @@ static const struct option app_set_options[] = {
 };
 static const struct field app_set_fields[] = { { "name", "name", FIELD_TEXT }, { "limits", "limits", FIELD_JSON }, { 0 } };
 static const struct field enable_fields[] = { { "true", "enabled", FIELD_FIXED }, { 0 } };
-static const struct field disable_fields[] = { { "false", "enabled", FIELD_FIXED }, { 0 } };
+static const struct field disable_fields[] = { { "false", "enabled", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 
 const struct verb auth_verbs[] = {
     { { "whoami", "who the hub takes you for", NULL, NULL, NULL, request_run, "waggle whoami --query role" },
@@ -77,9 +77,9 @@ const struct verb auth_verbs[] = {
         NULL, key_options, request_run, "waggle key create --name ci --role operator --query key > ci.key" },
       { .method = "POST", .path = "/api/v1/auth/keys", .fields = key_fields, .id = "id" } },
     { { "key revoke", "revoke an API key; its connections close within a second", NULL, one_key, destroy_options, request_run, NULL },
-      { .method = "DELETE", .path = "/api/v1/auth/keys/{KEY}", .id = "id", .how = REQUEST_DESTROYS } },
+      { .method = "DELETE", .path = "/api/v1/auth/keys/{KEY}", .fields = reason_fields, .id = "id", .how = REQUEST_DESTROYS } },
     { { "key rotate", "sign tokens with a new key; the one before verifies on for a while", NULL, NULL, destroy_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/auth/signing-keys/rotate", .id = "kid", .how = REQUEST_DESTROYS } },
+      { .method = "POST", .path = "/api/v1/auth/signing-keys/rotate", .fields = reason_fields, .id = "kid", .how = REQUEST_DESTROYS } },
     { { "token revoked", "what is revoked", NULL, NULL, page_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/auth/revocations", .fields = page_fields, .member = "revocations", .columns = revocation_columns, .how = REQUEST_PAGES } },
     { { "app ls", "the apps that you rule", NULL, NULL, NULL, request_run, NULL },

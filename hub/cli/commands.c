@@ -25,7 +25,7 @@ static const struct command *const tables[] = {
 };
 
 static const struct verb *const verb_tables[] = {
-    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, schema_verbs, auth_verbs,
+    agent_verbs, task_verbs, swarm_verbs, consensus_verbs, message_verbs, channel_verbs, hub_verbs, schema_verbs, token_verbs, auth_verbs,
 };
 
 const struct command_group command_groups[] = {

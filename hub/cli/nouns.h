@@ -29,6 +29,7 @@ extern const struct verb swarm_verbs[];     /* hub/cli/swarm.c */
 extern const struct verb consensus_verbs[]; /* hub/cli/consensus.c */
 extern const struct verb message_verbs[];   /* hub/cli/message.c */
 extern const struct verb auth_verbs[];      /* hub/cli/auth.c */
+extern const struct verb token_verbs[];     /* hub/cli/token.c */
 extern const struct verb hub_verbs[];       /* hub/cli/hub.c */
 extern const struct verb schema_verbs[];    /* hub/cli/schema.c */
 

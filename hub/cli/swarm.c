@@ -50,7 +50,6 @@ static const struct newest newest_network = { "/api/v1/agents/networks?limit=1",
 
 static const struct option page_options[] = { REQUEST_OPTION_WATCH, PAGE_OPTIONS, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option rm_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 static const struct option create_options[] = {
     { 0, "name", OPTION_TEXT, OPTION_REQUIRED, "NAME", "what people call it", NULL },
@@ -192,8 +191,8 @@ const struct verb swarm_verbs[] = {
       { .method = "POST", .path = "/api/v1/swarm/coordinate", .fields = coordinate_fields, .id = "task_id", .follow = &follow_work } },
     { { "swarm task", "how far such work is", NULL, one_work, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/tasks/{TASK}/status", .id = "task_id", .channels = "swarm.> task.>" } },
-    { { "swarm cancel", "cancel such work", NULL, one_work, destroy_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/swarm/tasks/{TASK}/cancel", .id = "task_id", .how = REQUEST_DESTROYS } },
+    { { "swarm cancel", "cancel such work", NULL, one_work, rm_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/swarm/tasks/{TASK}/cancel", .fields = reason_fields, .id = "task_id", .how = REQUEST_DESTROYS } },
     { { "swarm consensus", "have a swarm agree on the result of its work", NULL, NULL, swarm_consensus_options, request_run,
         "waggle swarm consensus --task-id task123 --wait" },
       { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id" } },

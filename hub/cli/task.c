@@ -103,6 +103,16 @@ static const struct option replay_many_options[] = {
 };
 static const struct field replay_many_fields[] = {
     { "priority", "priority", FIELD_TEXT }, { "stop-reason", "stop_reason", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { 0 } };
+static const struct option purge_options[] = {
+    { 'p', "priority", OPTION_CHOICE, 0, "PRIORITY", "only those", priorities },
+    { 0, "stop-reason", OPTION_TEXT, 0, "WORD", "only those that ended so", NULL },
+    { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (1000)", NULL },
+    REQUEST_OPTION_REASON,
+    REQUEST_OPTIONS_DESTROY,
+    { 0 },
+};
+static const struct field purge_fields[] = {
+    { "priority", "priority", FIELD_TEXT }, { "stop-reason", "stop_reason", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 
 static const struct operand pause_queue[] = { { "PRIORITY", OPTION_REQUIRED, "urgent, critical, high, normal, low or all" }, { 0 } };
 static const struct option pause_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
@@ -136,6 +146,9 @@ const struct verb task_verbs[] = {
     { { "task dlq replay", "submit those again, as new tasks", NULL, NULL, replay_many_options, request_run,
         "waggle task dlq replay --stop-reason timeout --limit 10" },
       { .method = "POST", .path = "/api/v1/tasks/dead-letters/replay", .fields = replay_many_fields, .id = "replayed_count" } },
+    { { "task dlq purge", "take those out of that list: they stay as tasks that failed", NULL, NULL, purge_options, request_run,
+        "waggle task dlq purge --stop-reason timeout --reason 'of the old format'" },
+      { .method = "POST", .path = "/api/v1/tasks/dead-letters/purge", .fields = purge_fields, .id = "purged_count", .how = REQUEST_DESTROYS } },
     { { "task stats", "the tasks in figures", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/status", .member = "stats", .channels = "tasks" } },
     { { "queue ls", "the queues: how many wait, and which are paused", NULL, NULL, show_options, request_run, NULL },

@@ -346,35 +346,12 @@ static enum cli_exit verify_run(struct cli *cli)
 
 static enum cli_exit revoke_run(struct cli *cli)
 {
-    static const char *const names[][2] = {
-        {"jti", "jti"}, {"sub", "sub"}, {"issued-before", "issued_before"}};
-    struct buf body = {0};
-    struct reply reply = {0};
-    struct json_out o = json_out_to(&body);
-    size_t given = 0;
-    json_begin(&o, '{');
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = args_text(&cli->args, names[i][0]);
-        if (value) {
-            json_key(&o, names[i][1]);
-            json_str(&o, value);
-            given++;
-        }
-    }
-    json_end(&o, '}');
-    enum cli_exit rc;
-    if (given == 0) {
+    const struct args *a = &cli->args;
+    if (!args_has(a, "jti") && !args_has(a, "sub") && !args_has(a, "issued-before")) {
         args_refuse(&cli->args, "which? --jti, --sub or --issued-before");
-        rc = cli_usage(cli);
-    } else {
-        rc = http_ask(cli, "POST", "/api/v1/auth/tokens/revoke", buf_slice(&body), &reply);
+        return cli_usage(cli);
     }
-    if (rc == CLI_OK) {
-        output_object(&cli->out, buf_slice(&reply.body), NULL, "jti");
-    }
-    reply_done(&reply);
-    buf_done(&body);
-    return rc;
+    return request_run(cli);
 }
 
 // clang-format off
@@ -394,8 +371,12 @@ static const struct option revoke_options[] = {
     { 0, "jti", OPTION_TEXT, 0, "ID", "one token", NULL },
     { 0, "sub", OPTION_TEXT, 0, "NAME", "all tokens of one subject", NULL },
     { 0, "issued-before", OPTION_TEXT, 0, "TIME", "all that were issued before this time (2026-11-20T17:00:00Z)", NULL },
+    REQUEST_OPTION_REASON,
+    REQUEST_OPTIONS_DESTROY,
     { 0 },
 };
+static const struct field revoke_fields[] = {
+    { "jti", "jti", FIELD_TEXT }, { "sub", "sub", FIELD_TEXT }, { "issued-before", "issued_before", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 
 static const struct operand one_token[] = {
     { "TOKEN", 0, "the token; - for stdin; none: the one of --token-file" }, { 0 } };
@@ -407,7 +388,12 @@ const struct command token_commands[] = {
     { "token verify", "check a token with the hub's public keys",
       "Fetches /.well-known/jwks.json and checks signature, audience and times. Exit 5 when the token is not valid. Revocation is known to the hub alone.",
       one_token, NULL, verify_run, NULL },
-    { "token revoke", "make tokens invalid at once", NULL, NULL, revoke_options, revoke_run, NULL },
     { 0 },
+};
+
+const struct verb token_verbs[] = {
+    { { "token revoke", "make tokens invalid at once", NULL, NULL, revoke_options, revoke_run, "waggle token revoke --sub bee-7 --reason 'laptop lost'" },
+      { .method = "POST", .path = "/api/v1/auth/tokens/revoke", .fields = revoke_fields, .id = "jti", .how = REQUEST_DESTROYS } },
+    { { 0 }, { 0 } },
 };
 // clang-format on

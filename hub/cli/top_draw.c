@@ -175,7 +175,9 @@ static void draw_words(struct top_screen *s, const struct top_model *m, struct t
     const char *words[TOP_WORDS_MAX];
     struct buf text = {0};
     size_t n = top_command_words(m, m->input, words);
-    buf_printf(&text, ":%s_   (Tab completes)", m->input);
+    buf_add_str(&text, ":");
+    text_add_clean(&text, slice_str(m->input));
+    buf_add_str(&text, "_   (Tab completes)");
     for (size_t i = 0; m->input[0] && i < n; i++) {
         buf_printf(&text, " %s", words[i]);
     }
@@ -348,7 +350,8 @@ static void draw_titles(struct top_screen *s, const struct top_model *m, struct 
 static void add_choices(struct buf *text, const struct top_table *t)
 {
     if (t->filter[0]) {
-        buf_printf(text, "  /%s", t->filter);
+        buf_add_str(text, "  /");
+        text_add_clean(text, slice_str(t->filter));
     }
     if (t->faults) {
         buf_add_str(text, "  faults only");
@@ -417,7 +420,12 @@ static void load_pulses(struct top_model *m, size_t width)
 {
     size_t past = width > PULSE_REST + PULSE_WIDTH ? width - PULSE_REST : PULSE_WIDTH;
     struct buf list = {0};
-    top_pulse_list(&m->pulse, past < SERIES_MAX / 2 ? past : SERIES_MAX / 2, m->ascii, &list);
+    if (m->pulse.at_ms) {
+        top_pulse_list(&m->pulse, past < SERIES_MAX / 2 ? past : SERIES_MAX / 2, m->ascii, &list);
+    } else {
+        snprintf(m->notes[TOP_PULSES], sizeof m->notes[TOP_PULSES],
+                 "no figures yet: they come once a second, to who may hear the channel hub");
+    }
     top_table_load(&m->tables[TOP_PULSES], buf_slice(&list), m->now_ms);
     buf_done(&list);
 }

@@ -180,14 +180,18 @@ static enum top_effect run_command(struct top_model *m)
     return key ? key_in_table(m, key) : TOP_NOTHING;
 }
 
+/* A character beyond ASCII comes as its bytes, one key each, and goes with all of them. */
 static void add_character(struct top_model *m, int key)
 {
     size_t n = strlen(m->input);
-    if (key >= 0x20 && key < 0x7f && n + 1 < sizeof m->input) {
+    if (key >= 0x20 && key <= 0xff && key != 0x7f && n + 1 < sizeof m->input) {
         m->input[n] = (char)key;
         m->input[n + 1] = '\0';
     } else if (key == TOP_KEY_BACKSPACE && n) {
-        m->input[n - 1] = '\0';
+        do {
+            n--;
+        } while (n && ((unsigned char)m->input[n] & 0xc0) == 0x80);
+        m->input[n] = '\0';
     }
 }
 
@@ -310,6 +314,20 @@ static enum top_effect key_in_confirm(struct top_model *m, int key)
     return TOP_ACT;
 }
 
+/* What was typed may be no UTF-8, which the hub would take for a broken frame. */
+static bool take_reason(struct top_model *m)
+{
+    struct buf clean = {0};
+    text_add_clean(&clean, slice_str(m->input));
+    bool fits = clean.n < sizeof m->reason;
+    snprintf(m->reason, sizeof m->reason, "%.*s", (int)clean.n, (const char *)clean.p);
+    buf_done(&clean);
+    if (!fits) {
+        top_say(m, "not done: the reason is too long");
+    }
+    return fits;
+}
+
 static enum top_effect key_in_reason(struct top_model *m, int key)
 {
     switch (key) {
@@ -319,8 +337,7 @@ static enum top_effect key_in_reason(struct top_model *m, int key)
         return TOP_NOTHING;
     case TOP_KEY_ENTER:
         m->mode = TOP_TABLE;
-        memcpy(m->reason, m->input, sizeof m->reason);
-        return TOP_ACT;
+        return take_reason(m) ? TOP_ACT : TOP_NOTHING;
     default:
         add_character(m, key);
         return TOP_NOTHING;

@@ -97,7 +97,11 @@ enum hub_rc apply_refuse(struct apply *a, struct command *command, enum hub_rc r
  * escapes; data is raw JSON. */
 enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
                        struct slice data);
-/* The same, but live whatever the namespace says: for what is stored only now and then. */
+/* The same on a channel whose number the caller keeps, from one event to the next: 0 until the
+ * first was stored. It holds as long as what module.load() rebuilds. */
+enum hub_rc apply_tell_known(struct apply *a, uint32_t app, struct slice channel, uint64_t *known,
+                             const char *name, struct slice data);
+/* As apply_tell(), but live whatever the namespace says: for what is stored only now and then. */
 void apply_stream(struct apply *a, uint32_t app, struct slice channel, const char *name,
                   struct slice data);
 /* For channels' functions that take a sink; ctx is the apply. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "channels/json_out.h"
 #include "store/pack.h"
 
 enum { SWEEP_EVERY_MS = 3600 * 1000, SWEEP_ROWS = 1000 };
@@ -111,6 +112,46 @@ static void reply_with(struct apply *a, struct command *command, struct buf *b)
     buf_done(b);
 }
 
+/* ---- what the channel is told ---- */
+
+void auth_why_put(struct buf *b, const struct auth_why *why)
+{
+    pack_slice(b, why->by);
+    pack_slice(b, why->reason);
+}
+
+/* The body that follows. */
+static bool take_why(struct slice *body, struct auth_why *out)
+{
+    struct unpack u = unpack_of(*body);
+    out->by = unpack_slice(&u);
+    out->reason = unpack_slice(&u);
+    *body = u.bad ? slice_of(NULL, 0) : slice_of(u.p, (size_t)(u.end - u.p));
+    return !u.bad;
+}
+
+static enum hub_rc tell(struct apply *a, const struct auth_why *why, const char *event,
+                        const char *key, struct slice text)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, key);
+    json_text(&o, text);
+    json_key(&o, "by");
+    json_text(&o, why->by);
+    if (why->reason.n) {
+        json_key(&o, "reason");
+        json_text(&o, why->reason);
+    }
+    json_key(&o, "at");
+    json_time(&o, a->now_ms);
+    json_end(&o, '}');
+    enum hub_rc rc = apply_tell(a, a->app, slice_str("auth"), event, buf_slice(&data));
+    buf_done(&data);
+    return rc;
+}
+
 /* ---- API keys ---- */
 
 static void pack_key(struct buf *b, const struct auth_key_made *made)
@@ -206,6 +247,10 @@ bool auth_key_revoked_get(struct slice reply, struct auth_key_revoked *out)
 static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct api_key key;
+    struct auth_why why;
+    if (!take_why(&body, &why)) {
+        return HUB_BAD_REQUEST;
+    }
     enum store_rc rc = api_key_by_id(a->view, body, &key);
     if (rc == STORE_NOT_FOUND || (rc == STORE_OK && key.app != a->app)) {
         return refuse(a, command, HUB_NOT_FOUND, "API key not found");
@@ -231,7 +276,7 @@ static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, st
         reply_with(a, command, &reply);
         writer_changed(a->writer, CHANGE_AUTH);
     }
-    return hub_rc_of_store(rc);
+    return rc == STORE_OK ? tell(a, &why, "key_revoked", "id", body) : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_key_revoke = {.name = "auth.keys.revoke",
@@ -259,10 +304,22 @@ bool auth_revocation_get(struct slice bytes, struct revocation *out)
     return unpack_done(&u);
 }
 
+static enum hub_rc tell_revoked(struct apply *a, const struct auth_why *why,
+                                const struct revocation *r)
+{
+    uint8_t before[JSON_TIME_BYTES];
+    if (r->kind == REVOKE_ISSUED_BEFORE) {
+        json_time_put(before, r->before_ms);
+        return tell(a, why, "tokens_revoked", "issued_before", slice_of(before, sizeof before));
+    }
+    return tell(a, why, "tokens_revoked", r->kind == REVOKE_TOKEN ? "jti" : "sub", r->text);
+}
+
 static enum hub_rc revoke_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct revocation revocation;
-    if (!auth_revocation_get(body, &revocation)) {
+    struct auth_why why;
+    if (!take_why(&body, &why) || !auth_revocation_get(body, &revocation)) {
         return HUB_BAD_REQUEST;
     }
     if (!revocations_fit(a)) {
@@ -277,7 +334,7 @@ static enum hub_rc revoke_apply(struct apply *a, struct command *command, struct
         reply_with(a, command, &reply);
         writer_changed(a->writer, CHANGE_AUTH);
     }
-    return hub_rc_of_store(rc);
+    return rc == STORE_OK ? tell_revoked(a, &why, &revocation) : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_revoke = {
@@ -427,8 +484,9 @@ static void change_row(struct app_row *row, const struct auth_app_change *change
 static enum hub_rc app_update_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct auth_app_change change;
+    struct auth_why why;
     struct app_row row;
-    if (!change_get(body, &change)) {
+    if (!take_why(&body, &why) || !change_get(body, &change)) {
         return HUB_BAD_REQUEST;
     }
     enum store_rc rc = app_find(a->view, change.id, &row);
@@ -457,7 +515,10 @@ static enum hub_rc app_update_apply(struct apply *a, struct command *command, st
         writer_changed(a->writer, CHANGE_APPS);
     }
     buf_done(&reply);
-    return hub_rc_of_store(rc);
+    const char *event = !change.has_enabled ? "app_changed"
+                        : change.enabled    ? "app_enabled"
+                                            : "app_disabled";
+    return rc == STORE_OK ? tell(a, &why, event, "app", change.id) : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_app_update = {
@@ -513,9 +574,16 @@ static enum hub_rc rotate_apply(struct apply *a, struct command *command, struct
 {
     struct auth *auth = a->state;
     int64_t overlap_ms = atomic_load(auth->options.settings)->key_overlap_ms;
-    (void)body;
+    struct auth_why why;
+    if (!take_why(&body, &why)) {
+        return HUB_BAD_REQUEST;
+    }
     bool again = auth->rings_n && memcmp(auth->rotated_by, a->seed, SEED_BYTES) == 0;
     enum hub_rc rc = again ? HUB_OK : rotate(auth, a, command, overlap_ms);
+    if (rc == HUB_OK) {
+        rc = tell(a, &why, "signing_key_rotated", "kid",
+                  slice_str(signing_kid(atomic_load(auth->options.signing))));
+    }
     if (rc == HUB_OK) {
         struct buf reply = {0};
         pack_i64(&reply, a->now_ms);

@@ -30,6 +30,13 @@ struct auth_options {
     const struct clock *clock;         /* whose wall ends credentials; NULL: the writer's time */
 };
 
+/* Stands before the body of what shuts somebody out: an event on the channel `auth` of the caller's
+ * app tells of it. */
+struct auth_why {
+    struct slice by, reason; /* the caller's subject; reason empty: not said */
+};
+void auth_why_put(struct buf *b, const struct auth_why *why);
+
 /* ---- API keys ---- */
 
 /* As a body and as the reply; sealed: the key's text. The reply has the time of its making. */
@@ -41,7 +48,7 @@ void auth_key_put(struct buf *b, const struct auth_key_made *made);
 bool auth_key_get(struct slice bytes, struct auth_key_made *out);
 extern const struct command_kind command_key_create;
 
-/* Body: the key's id. Reply: auth_key_revoked. */
+/* Body: why, then the key's id. Reply: auth_key_revoked. */
 struct auth_key_revoked {
     int64_t at_ms;
     struct slice id;
@@ -51,7 +58,7 @@ extern const struct command_kind command_key_revoke;
 
 /* ---- revocations ---- */
 
-/* As a body and as the reply; app and made_ms are the writer's to say. */
+/* As a body, behind why, and as the reply; app and made_ms are the writer's to say. */
 void auth_revocation_put(struct buf *b, const struct revocation *revocation);
 bool auth_revocation_get(struct slice bytes, struct revocation *out);
 extern const struct command_kind command_revoke;
@@ -75,7 +82,7 @@ struct auth_app_change {
     struct slice name;
     struct app_limits limits;
 };
-void auth_app_change_put(struct buf *b, const struct auth_app_change *change);
+void auth_app_change_put(struct buf *b, const struct auth_app_change *change); /* behind why */
 /* The reply: the app as it is now, without its secret. */
 bool auth_app_get(struct slice reply, struct app *out);
 extern const struct command_kind command_app_update;
@@ -88,6 +95,6 @@ struct auth_rotated {
     struct slice kid, kid_before;
 };
 bool auth_rotated_get(struct slice reply, struct auth_rotated *out);
-extern const struct command_kind command_signing_rotate; /* no body */
+extern const struct command_kind command_signing_rotate; /* body: why */
 
 #endif

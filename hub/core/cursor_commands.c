@@ -499,7 +499,8 @@ static enum hub_rc dead_tell(struct apply *a, const struct dead_letter *d, struc
         event.time_ms = a->now_ms;
         event.ttl_s = 0;
         event.exclude = 0;
-        rc = hub_rc_of_store(book_tell(a->book, d->held->app, &event, apply_emit, a));
+        uint64_t unknown = 0;
+        rc = hub_rc_of_store(book_tell(a->book, d->held->app, &event, &unknown, apply_emit, a));
     }
     buf_done(&bytes);
     buf_done(&channel);

@@ -18,6 +18,22 @@ enum io_wire { WIRE_NATIVE, WIRE_REST, WIRE_COUNT };
 enum io_class { CLASS_LIVE, CLASS_DURABLE, CLASS_CONTROL, CLASS_COUNT };
 enum io_drop { DROP_SLOW_LIVE, DROP_SLOW_CLOSED, DROP_FELL_BEHIND, DROP_CONFLATED, DROP_COUNT };
 
+/* What the time of a thread goes into. */
+enum io_work {
+    WORK_LOOP,   /* the libraries' own, between what follows */
+    WORK_TALK,   /* those in conversation: read, handed over, answered */
+    WORK_ACCEPT, /* who comes */
+    WORK_READ,   /* everybody else's input */
+    WORK_CLOSE,
+    WORK_TIMERS,   /* deadlines, ends of tokens */
+    WORK_DELIVER,  /* finding whom an event is for */
+    WORK_SEND,     /* everybody else's output */
+    WORK_CATCH_UP, /* reading on from the log */
+    WORK_STARVED,  /* waiting for a tray */
+    WORK_COUNT
+};
+enum { IO_TURN_BUCKETS = WRITER_BUCKETS };
+
 typedef _Atomic uint64_t io_counter;
 static inline void io_count(io_counter *c, uint64_t by)
 {
@@ -40,6 +56,8 @@ struct io_counters {
     io_counter requests, requests_failed, protocol_errors, closes_slow, closes_silent;
     io_counter ticks, ticks_long, replayed_events, replayed_bytes;
     io_counter starved; /* turns without a tray */
+    io_counter work_us[WORK_COUNT];
+    io_counter turn_us, turn_us_bucket[IO_TURN_BUCKETS]; /* bucket i: up to 64 * 2^i microseconds */
 };
 
 struct io {

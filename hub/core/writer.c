@@ -556,30 +556,13 @@ static void run_batch(struct writer *w, struct tray *own)
 
 /* ---- letting out ---- */
 
-static uint64_t wanted_by(const struct writer *w, const struct tray *tray)
-{
-    uint64_t wanted = 0;
-    for (uint32_t i = 0; i < tray->events_n; i++) {
-        wanted |= interest_of(w->interest, tray->events[i].channel_hash);
-    }
-    for (uint32_t i = 0; i < tray->kicks_n; i++) {
-        unsigned thread = connection_thread(tray->kicks[i].connection);
-        wanted |= thread < w->options.ports_n ? UINT64_C(1) << thread : 0;
-    }
-    for (uint32_t i = 0; i < tray->handouts_n; i++) {
-        unsigned thread = connection_thread(tray->handouts[i].connection);
-        wanted |= thread < w->options.ports_n ? UINT64_C(1) << thread : 0;
-    }
-    return wanted;
-}
-
 static void let_out(struct writer *w, struct tray *tray, uint64_t *wake)
 {
     bool own = tray->origin >= w->options.ports_n;
     tray->answered = true;
-    tray->wanted = wanted_by(w, tray);
-    uint64_t to = tray->wanted | (own ? 0 : UINT64_C(1) << tray->origin);
     count(&w->stats.events, tray->events_n);
+    tray->wanted = writer_wanted(w, tray);
+    uint64_t to = tray->wanted | (own ? 0 : UINT64_C(1) << tray->origin);
     if (!to) {
         tray_give(&w->pool, tray);
         return;
@@ -710,41 +693,4 @@ enum hub_rc apply_refuse(struct apply *a, struct command *command, enum hub_rc r
     }
     buf_done(&text);
     return rc;
-}
-
-void apply_emit(void *ctx, uint32_t app, const struct event *event, uint64_t offset, uint64_t seq)
-{
-    struct apply *a = ctx;
-    struct tray_event *out = tray_event(a->tray);
-    out->app = app;
-    out->arena = TRAY_OUT;
-    out->offset = offset;
-    out->seq = seq;
-    out->channel_hash = hash64_named(a->writer->options.hash_seed, app, event->channel);
-    event_frame_begin(&a->tray->out, event, &out->frame);
-    event_frame_finish(a->tray->out.p, &out->frame, offset);
-}
-
-static struct event own_event(const struct apply *a, struct slice channel, const char *name,
-                              struct slice data)
-{
-    return (struct event){.kind = EVENT_MESSAGE,
-                          .channel = channel,
-                          .name = slice_str(name),
-                          .data = data,
-                          .time_ms = a->now_ms};
-}
-
-void apply_stream(struct apply *a, uint32_t app, struct slice channel, const char *name,
-                  struct slice data)
-{
-    struct event event = own_event(a, channel, name, data);
-    apply_emit(a, app, &event, 0, 0);
-}
-
-enum hub_rc apply_tell(struct apply *a, uint32_t app, struct slice channel, const char *name,
-                       struct slice data)
-{
-    struct event event = own_event(a, channel, name, data);
-    return hub_rc_of_store(book_tell(a->book, app, &event, apply_emit, a));
 }

@@ -81,6 +81,8 @@ void writer_later(struct writer *w, const struct command_kind *kind, uint32_t ap
                   struct slice body);
 extern const struct command_kind command_presence_restart; /* a start that found the store full */
 
+/* After the commit: the threads that get the tray, on which the events that somebody wants stay. */
+uint64_t writer_wanted(struct writer *w, struct tray *tray);
 void writer_namespaces_adopt(struct writer *w);   /* takes a set that was handed in */
 void writer_namespaces_rebuild(struct writer *w); /* configured + rows of the store */
 

@@ -85,20 +85,6 @@ static enum store_rc load_one(struct messages *m, struct store_view *view, uint6
     return STORE_OK;
 }
 
-static enum store_rc load_newest(struct messages *m, struct store_view *view)
-{
-    struct store_cursor *cursor;
-    struct slice key, value;
-    enum store_rc rc = store_cursor_open(view, TABLE_MESSAGE, &cursor);
-    m->newest = 0;
-    if (rc == STORE_OK) {
-        rc = store_cursor_last(cursor, &key, &value);
-        m->newest = rc == STORE_OK && key.n == 8 ? be64_get(key.p) : 0;
-        store_cursor_close(cursor);
-    }
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
-}
-
 static enum hub_rc messages_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct messages *m = state;
@@ -106,7 +92,7 @@ static enum hub_rc messages_load(void *state, struct store_view *view, int64_t n
     struct slice key;
     (void)now_ms;
     mailboxes_init(&m->boxes);
-    enum store_rc rc = load_newest(m, view);
+    enum store_rc rc = store_last_number(view, TABLE_MESSAGE, &m->newest);
     if (rc == STORE_OK) {
         rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
     }

@@ -190,9 +190,25 @@ void conn_input(struct conn *c, uint8_t *bytes, size_t n)
 
 /* ---- output ---- */
 
+static void lane_join(struct conn *c)
+{
+    struct conn_queue *lane = &c->thread->lane;
+    if (!c->in_lane) {
+        c->in_lane = true;
+        c->next_in_lane = NULL;
+        *(lane->first ? &lane->last->next_in_lane : &lane->first) = c;
+        lane->last = c;
+    }
+}
+
 void conn_mark_dirty(struct conn *c, bool answers)
 {
-    if (!c->dirty && !c->dead) {
+    if (c->dead) {
+        return;
+    }
+    if (answers && c->talks) {
+        lane_join(c);
+    } else if (!c->dirty) {
         struct conn_queue *queue = answers ? &c->thread->answers : &c->thread->dirty;
         c->dirty = true;
         c->next_dirty = NULL;

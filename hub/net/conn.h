@@ -59,6 +59,7 @@ struct conn {
     bool tls;
     bool blocked;       /* the socket took not all: nothing is sent until it is writable */
     bool dirty;         /* in the thread's list of those with something to send */
+    bool in_lane;       /* in the thread's list of those in conversation who are answered */
     bool paused;        /* input waits: `stash` */
     bool resuming;      /* in the thread's list of those to be resumed */
     bool rx_off;        /* not read */
@@ -95,7 +96,7 @@ struct conn {
 
     int64_t due_ms; /* of the deadline */
     struct conn *wheel_next, **wheel_at;
-    struct conn *next_dirty, *next_behind, *next_resume, *next_dead;
+    struct conn *next_dirty, *next_in_lane, *next_behind, *next_resume, *next_dead;
 };
 
 struct conn *conn_new(struct net_thread *t, int fd, bool tls, const uint8_t *address,
@@ -114,8 +115,9 @@ void conn_writable(struct conn *c);
 void conn_send(struct conn *c, struct slice bytes);
 /* Bytes past the turn's table: a page of the log, a file. What the socket does not take is kept. */
 void conn_send_now(struct conn *c, struct slice bytes);
-/* Something is to be sent at the end of the turn. Answers go before what only events wait for: one
- * who asked does not wait for thousands who are told. */
+/* Something is to be sent at the end of the turn. Answers go before what only events wait for, and
+ * those to whoever is in conversation before all: one who asked waits neither for thousands who are
+ * told nor for thousands who come. */
 void conn_mark_dirty(struct conn *c, bool answers);
 void conn_flush(struct conn *c);
 /* True when the peer must first take what it was answered: the connection paused. */

@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PAGE_BYTES = 65536, PAGE_EVENTS = 2000, PAGES_A_TURN = 16, EXPIRING_MS = 30000 };
+enum { PAGE_BYTES = 65536, PAGE_EVENTS = 2000, EXPIRING_MS = 30000 };
 
 /* ---- answers ---- */
 
@@ -779,13 +779,13 @@ static struct replay replay_begin(struct conn *c)
                            .out = &t->frames};
 }
 
-static bool send_page(struct conn *c, const struct replay *r, enum store_rc rc)
+static void send_page(struct conn *c, const struct replay *r, enum store_rc rc)
 {
     struct io_counters *counters = &c->thread->io.counters;
     if (rc != STORE_OK) {
         net_log(c->thread, 'E', "replay_failed", "rc=%s", store_rc_name(rc));
         conn_close(c, CLOSE_INTERNAL, "the log cannot be read");
-        return false;
+        return;
     }
     io_count(&counters->replayed_events, r->events);
     io_count(&counters->replayed_bytes, r->out->n);
@@ -793,7 +793,6 @@ static bool send_page(struct conn *c, const struct replay *r, enum store_rc rc)
     if (r->out->n) {
         conn_send_now(c, buf_slice(r->out));
     }
-    return !c->dead && !c->blocked && !c->closing;
 }
 
 static struct subscription *first_behind(struct conn *c)
@@ -805,7 +804,7 @@ static struct subscription *first_behind(struct conn *c)
     return sub;
 }
 
-static bool page_of_sub(struct conn *c, struct subscription *sub)
+static void page_of_sub(struct conn *c, struct subscription *sub)
 {
     struct io *io = &c->thread->io;
     bool done;
@@ -815,10 +814,10 @@ static bool page_of_sub(struct conn *c, struct subscription *sub)
     if (rc == STORE_OK && done) {
         sub->state = SUB_LIVE;
     }
-    return send_page(c, &r, rc);
+    send_page(c, &r, rc);
 }
 
-static bool page_of_patterns(struct conn *c)
+static void page_of_patterns(struct conn *c)
 {
     struct net_thread *t = c->thread;
     bool done;
@@ -827,7 +826,7 @@ static bool page_of_patterns(struct conn *c)
     if (rc == STORE_OK && done) {
         c->sub.patterns_state = SUB_LIVE;
     }
-    return send_page(c, &r, rc);
+    send_page(c, &r, rc);
 }
 
 static void caught_up(struct conn *c)
@@ -838,28 +837,26 @@ static void caught_up(struct conn *c)
     }
 }
 
-/* The connection stays in the thread's list until nothing is left or the socket is full. */
+/* One page. The connection stays in the thread's list until nothing is left or the socket is full.
+ */
 void native_catch_up(struct conn *c)
 {
-    for (unsigned page = 0; page < PAGES_A_TURN; page++) {
-        if (c->dead || c->blocked || c->closing) {
-            c->behind = false; /* native_writable() puts it back */
-            return;
-        }
-        struct subscription *sub = first_behind(c);
-        if (sub) {
-            (void)page_of_sub(c, sub);
-        } else if (native_cursors_wait(c)) {
-            native_cursor_page(c);
-        } else if (waits_due(c)) {
-            waits_answer(c);
-        } else if (c->sub.patterns_state == SUB_CATCHING_UP) {
-            (void)page_of_patterns(c);
-        } else {
-            c->behind = false;
-            caught_up(c);
-            return;
-        }
+    if (c->dead || c->blocked || c->closing) {
+        c->behind = false; /* native_writable() puts it back */
+        return;
+    }
+    struct subscription *sub = first_behind(c);
+    if (sub) {
+        page_of_sub(c, sub);
+    } else if (native_cursors_wait(c)) {
+        native_cursor_page(c);
+    } else if (waits_due(c)) {
+        waits_answer(c);
+    } else if (c->sub.patterns_state == SUB_CATCHING_UP) {
+        page_of_patterns(c);
+    } else {
+        c->behind = false;
+        caught_up(c);
     }
 }
 

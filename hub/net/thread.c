@@ -4,14 +4,15 @@
  * Listening sockets are our own. On a plain socket with nothing buffered the bytes go by send()
  * straight away. */
 #define _GNU_SOURCE
+#include "hub/net/arrivals.h"
 #include "hub/net/conn.h"
 #include "hub/net/http.h"
 #include "hub/net/native.h"
+#include "hub/net/service.h"
+#include "hub/net/slots.h"
 #include "hub/net/talkers.h"
-#include "hub/net/waits.h"
 #include "auth/digest.h"
 #include "hub/api/metrics.h"
-#include "store/hash.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -29,19 +30,9 @@
 #include <uv.h>
 
 enum {
-    TICK_US_MAX = 500, /* of draining the inbox before sockets are looked at again */
-    /* Of a turn for each thing that a crowd may ask at once: to be let in, to be ended, to read on
-     * from the log. */
-    CROWD_US_MAX = 500,
-    BREATH_US = 500,    /* of reading sockets before what was read and answered goes on its way */
-    FLUSH_US_MAX = 500, /* of sending at a stretch */
-    TRAYS_A_TURN = 256,
-    ROUND_MAX = 20, /* trays that are sent together */
-    HELD_MAX = 40,  /* trays that wait for what is left to be sent */
     DRAIN_STEP_MS = 50,
     EXPIRY_EVERY_MS = 1000,
-    STARVED_NAP_US = 200,
-    INPUT_BYTES = 16384,     /* of one connection in conversation, at a time */
+    LOOK_AT_A_TIME = 256,    /* slots, before whoever is in conversation is served */
     TALKS_AFTER_MS = 1000,   /* of having come; a crowd that comes is none yet */
     TALKS_WITHIN_MS = 10000, /* of having been heard; a pong each heartbeat is no conversation */
     DESCRIPTORS_KEPT = 48,   /* of all, for what is no connection */
@@ -59,21 +50,16 @@ struct loop {
     bool is_busy;
     struct lws_context *context;
     struct lws_vhost *plain, *tls;
-    int talkers;
     uv_poll_t talking;
-    uint8_t input[INPUT_BYTES];
     uv_poll_t listeners[SERVER_LISTEN_MAX];
     int fds[SERVER_LISTEN_MAX];
     bool listener_tls[SERVER_LISTEN_MAX];
     size_t listeners_n;
     int spare_fd; /* given up to accept and refuse when descriptors are out */
     struct conn *adopting;
-    struct tray *held[TRAYS_A_TURN]; /* delivered; then, up to held_n, those that wait for it */
-    unsigned delivered_n, held_n;
-    bool sending; /* a round: what was delivered leaves before more is */
     pthread_t thread;
-    uint64_t breath_us; /* when commands and answers last went on their way */
-    bool has_handles, started, finished;
+    uint64_t turn_ns, idle_ns; /* when the last turn was over, and what had been waited by then */
+    bool has_handles, started;
     bool kills; /* since the library last looked at its timeouts */
     _Atomic bool drain;
 };
@@ -87,17 +73,27 @@ static int64_t wall_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static uint64_t monotonic_us(void)
+/* A turn is all that was done since the one before, but for what the loop waited. */
+static void turn_over(struct loop *loop)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* Whoever came in a crowd waits for one another, not the others for all of them. */
-static bool is_spent(uint64_t began_us)
-{
-    return monotonic_us() - began_us > CROWD_US_MAX;
+    struct io_counters *counters = &loop->t->io.counters;
+    uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(&loop->uv);
+    uint64_t waited_ns = idle_ns - loop->idle_ns;
+    uint64_t took_us = (now_ns - loop->turn_ns - waited_ns) / 1000;
+    unsigned bucket = 0;
+    for (uint64_t bound_us = 64; took_us > bound_us && bucket < IO_TURN_BUCKETS - 1;
+         bound_us *= 2) {
+        bucket++;
+    }
+    io_count(&counters->ticks, 1);
+    io_count(&counters->turn_us, took_us);
+    io_count(&counters->turn_us_bucket[bucket], 1);
+    (void)net_work(loop->t, WORK_LOOP);
+    uint64_t counted_us = atomic_load_explicit(&counters->work_us[WORK_LOOP], memory_order_relaxed);
+    uint64_t waited_us = waited_ns / 1000 < counted_us ? waited_ns / 1000 : counted_us;
+    io_gauge(&counters->work_us[WORK_LOOP], -(int64_t)waited_us);
+    loop->turn_ns = now_ns;
+    loop->idle_ns = idle_ns;
 }
 
 /* ---- what conn.c needs of the socket ---- */
@@ -136,7 +132,7 @@ void net_want_writable(struct conn *c)
 void net_read_flow(struct conn *c, bool on)
 {
     if (c->talks) {
-        talkers_flow(c->thread->loop->talkers, c->fd, c, on);
+        talkers_flow(c->thread->talkers, c->fd, c, on);
     } else {
         lws_rx_flow_control(c->wsi, on);
     }
@@ -174,44 +170,6 @@ void net_log(struct net_thread *t, char level, const char *event, const char *fo
     t->options->log(t->options->log_ctx, level, event, fields);
 }
 
-/* ---- slots: a connection is named across threads by slot and generation ---- */
-
-static void slot_take(struct net_thread *t, struct conn *c)
-{
-    if (t->slot_idle == UINT32_MAX) {
-        uint32_t cap = t->slots_cap ? t->slots_cap * 2 : 256;
-        t->slots = xrealloc(t->slots, cap * sizeof *t->slots);
-        t->slot_next = xrealloc(t->slot_next, cap * sizeof *t->slot_next);
-        t->generations = xrealloc(t->generations, cap * sizeof *t->generations);
-        for (uint32_t i = t->slots_cap; i < cap; i++) {
-            t->slots[i] = NULL;
-            t->generations[i] = 0;
-            t->slot_next[i] = i + 1 < cap ? i + 1 : UINT32_MAX;
-        }
-        t->slot_idle = t->slots_cap;
-        t->slots_cap = cap;
-    }
-    c->slot = t->slot_idle;
-    t->slot_idle = t->slot_next[c->slot];
-    c->generation = ++t->generations[c->slot];
-    t->slots[c->slot] = c;
-    t->slots_n++;
-}
-
-static void slot_give(struct net_thread *t, struct conn *c)
-{
-    t->slots[c->slot] = NULL;
-    t->slot_next[c->slot] = t->slot_idle;
-    t->slot_idle = c->slot;
-    t->slots_n--;
-}
-
-struct conn *net_conn(struct net_thread *t, struct return_address from)
-{
-    struct conn *c = from.slot < t->slots_cap ? t->slots[from.slot] : NULL;
-    return c && c->generation == from.generation && !c->dead ? c : NULL;
-}
-
 /* ---- accepting ---- */
 
 static uint8_t address_of(const struct sockaddr_storage *sa, uint8_t out[16])
@@ -247,7 +205,7 @@ static void adopt(struct loop *loop, int fd, bool tls, const struct sockaddr_sto
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct conn *c = conn_new(t, fd, tls, address, n);
     atomic_fetch_add(&t->hub->connections, 1);
-    slot_take(t, c);
+    slots_take(t, c);
     if (crowded) {
         c->crowded = true;
         conn_deadline(c, DEADLINE_HEAD, CROWDED_MS);
@@ -296,53 +254,58 @@ static void refuse_connection(struct net_thread *t, int fd, bool tls)
     io_count(&t->io.counters.refused, 1);
 }
 
+/* False: nobody waits, or nobody can be taken. */
+static bool accept_one(struct loop *loop, size_t i)
+{
+    struct net_thread *t = loop->t;
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof sa;
+    int fd = accept4(loop->fds[i], (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        return errno == EINTR || errno == ECONNABORTED ||
+               ((errno == EMFILE || errno == ENFILE) && shed(loop, loop->fds[i]));
+    }
+    uint32_t open = atomic_load(&t->hub->connections), room = capacity(t);
+    if (open >= room + CROWDED_MAX) {
+        refuse_connection(t, fd, loop->listener_tls[i]);
+    } else {
+        adopt(loop, fd, loop->listener_tls[i], &sa, open >= room);
+    }
+    return true;
+}
+
 static void on_listener(uv_poll_t *poll, int status, int events)
 {
     struct loop *loop = poll->data;
-    struct net_thread *t = loop->t;
-    size_t i = (size_t)(poll - loop->listeners);
-    uint64_t began_us = monotonic_us();
+    uint32_t most = loop->t->io.settings->handshakes_per_tick;
+    uint64_t began_us = net_now_us();
+    enum io_work before = net_work(loop->t, WORK_ACCEPT);
     (void)status;
     (void)events;
-    for (uint32_t n = 0; n < t->io.settings->handshakes_per_tick && !is_spent(began_us); n++) {
-        struct sockaddr_storage sa = {0};
-        socklen_t len = sizeof sa;
-        int fd = accept4(loop->fds[i], (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            if ((errno == EMFILE || errno == ENFILE) && shed(loop, loop->fds[i])) {
-                continue;
-            }
-            if (errno == EINTR || errno == ECONNABORTED) {
-                continue;
-            }
-            return;
+    for (uint32_t n = 0; n < most && !net_is_spent(began_us); n++) {
+        if (!accept_one(loop, (size_t)(poll - loop->listeners))) {
+            break;
         }
-        uint32_t open = atomic_load(&t->hub->connections), room = capacity(t);
-        if (open >= room + CROWDED_MAX) {
-            refuse_connection(t, fd, loop->listener_tls[i]);
-        } else {
-            adopt(loop, fd, loop->listener_tls[i], &sa, open >= room);
-        }
+        net_serve(loop->t);
     }
+    (void)net_work(loop->t, before);
 }
 
 /* ---- libwebsockets' callback ---- */
 
-static void breathe(struct loop *loop);
-
 /* The library no longer reads it. Over TLS it must: what comes is for its ears first. */
 static void start_talking(struct conn *c)
 {
-    if (!c->rx_off && talkers_add(c->thread->loop->talkers, c->fd, c)) {
+    if (!c->rx_off && talkers_add(c->thread->talkers, c->fd, c)) {
         lws_rx_flow_control(c->wsi, 0);
         c->talks = true;
     }
 }
 
 /* Also for those whose end has come: the library finds that out, and closes. */
-static void stop_talking(struct conn *c)
+void net_stop_talking(struct conn *c)
 {
-    talkers_drop(c->thread->loop->talkers, c->fd);
+    talkers_drop(c->thread->talkers, c->fd);
     c->talks = false;
     if (!c->rx_off) {
         lws_rx_flow_control(c->wsi, 1);
@@ -365,37 +328,25 @@ static void take_input(struct conn *c, void *in, size_t n)
     }
 }
 
-static void read_talker(struct loop *loop, struct conn *c)
-{
-    if (c->dead || !c->talks) {
-        return;
-    }
-    ssize_t n = c->rx_off ? 0 : recv(c->fd, loop->input, sizeof loop->input, MSG_DONTWAIT);
-    if (n > 0) {
-        conn_input(c, loop->input, (size_t)n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        stop_talking(c);
-    }
-}
-
-static void read_talkers(struct loop *loop)
-{
-    struct conn *found[TALKERS_A_LOOK];
-    uint64_t began_us = monotonic_us();
-    unsigned n;
-    do {
-        n = talkers_look(loop->talkers, found);
-        for (unsigned i = 0; i < n; i++) {
-            read_talker(loop, found[i]);
-        }
-    } while (n == TALKERS_A_LOOK && !is_spent(began_us));
-}
-
 static void on_talking(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    read_talkers(poll->data);
+    net_read_talkers(((struct loop *)poll->data)->t);
+}
+
+static void closed(struct lws *wsi, struct conn *c)
+{
+    struct loop *loop = c->thread->loop;
+    enum io_work before = net_work(loop->t, WORK_CLOSE);
+    lws_set_opaque_user_data(wsi, NULL);
+    if (c->talks) {
+        talkers_drop(loop->t->talkers, c->fd);
+        c->talks = false;
+    }
+    conn_gone(c); /* first: nothing may be done to a socket that is closing */
+    (void)net_work(loop->t, before);
+    net_breathe(loop->t);
 }
 
 static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
@@ -405,29 +356,29 @@ static int on_raw(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     switch ((int)reason) {
     case LWS_CALLBACK_RAW_RX:
         if (c && n) {
-            breathe(c->thread->loop);
+            struct loop *loop = c->thread->loop;
+            net_breathe(loop->t);
+            (void)net_work(loop->t, WORK_READ);
             take_input(c, in, n);
+            (void)net_work(loop->t, WORK_LOOP);
         }
         return 0;
     case LWS_CALLBACK_RAW_WRITEABLE:
         if (c) {
-            breathe(c->thread->loop);
+            struct loop *loop = c->thread->loop;
+            net_breathe(loop->t);
+            (void)net_work(loop->t, WORK_SEND);
             conn_writable(c);
+            (void)net_work(loop->t, WORK_LOOP);
         }
         return 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (c) {
-            lws_set_opaque_user_data(wsi, NULL);
-            if (c->talks) {
-                talkers_drop(c->thread->loop->talkers, c->fd);
-                c->talks = false;
-            }
-            conn_gone(c); /* first: nothing may be done to a socket that is closing */
-            breathe(c->thread->loop);
+            closed(wsi, c);
         }
         return 0;
     case LWS_CALLBACK_WSI_DESTROY: /* later than the close, of all that closed in one go */
-        breathe(lws_context_user(lws_get_context(wsi)));
+        net_breathe(((struct loop *)lws_context_user(lws_get_context(wsi)))->t);
         return 0;
     default:
         return 0;
@@ -440,292 +391,6 @@ static const struct lws_protocols protocols[] = {
 };
 
 /* ---- a turn ---- */
-
-static void delivery_of(struct delivery *d, const struct tray *tray, const struct tray_event *event)
-{
-    const uint8_t *base = tray_base(tray, event->arena);
-    const struct event_frame *f = &event->frame;
-    *d = (struct delivery){.frame = slice_of(base + f->at, f->n),
-                           .channel = slice_of(base + f->channel.at, f->channel.n),
-                           .channel_hash = event->channel_hash,
-                           .app = event->app,
-                           .offset = event->offset,
-                           .seq = event->seq,
-                           .exclude = f->exclude,
-                           .index = DELIVERY_NOT_SHARED};
-    if (f->conflate.n) {
-        d->conflate =
-            hash64(event->channel_hash, slice_of(base + f->conflate.at, f->conflate.n)) | 1;
-    }
-}
-
-static void deliver_tray(struct net_thread *t, const struct tray *tray)
-{
-    for (uint32_t i = 0; i < tray->events_n; i++) {
-        struct delivery d;
-        delivery_of(&d, tray, &tray->events[i]);
-        topics_deliver(t->io.topics, &d);
-    }
-}
-
-static void on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bool via_pattern)
-{
-    struct net_thread *t = ctx;
-    if (waits_hear(who)) {
-        waits_heard(who);
-        return;
-    }
-    struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
-    if (c->closing || c->dead) {
-        return;
-    }
-    if (c->wire == CONN_HTTP) {
-        http_poked(c);
-        return;
-    }
-    outbox_share(&c->out, &t->turn, d, via_pattern);
-    conn_mark_dirty(c, false);
-    io_count(&t->io.counters.messages_out[WIRE_NATIVE][d->offset ? CLASS_DURABLE : CLASS_LIVE], 1);
-}
-
-static void on_behind(void *ctx, struct subscriber *who)
-{
-    (void)ctx;
-    if (waits_hear(who)) {
-        waits_heard(who);
-        return;
-    }
-    struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
-    if (c->wire == CONN_HTTP) {
-        http_poked(c);
-    } else {
-        native_writable(c);
-    }
-}
-
-static void answer(struct net_thread *t, const struct tray *tray, struct command *command)
-{
-    struct conn *c = command->flags & COMMAND_SILENT ? NULL : net_conn(t, command->from);
-    command->flags |= COMMAND_ANSWERED;
-    if (!c) {
-        return;
-    }
-    if (c->wire == CONN_HTTP) {
-        http_answer(c, tray, command);
-    } else {
-        native_answer(c, tray, command);
-    }
-}
-
-static bool has_listeners(const struct net_thread *t, const struct command *command)
-{
-    return command->kind == &command_publish &&
-           interest_of(t->hub->interest, command->channel_hash) & UINT64_C(1) << t->index;
-}
-
-/* Who publishes to many is answered when it is their turn to be told, so that a publisher goes no
- * faster than they are told; nobody else waits for them. */
-static void answers(struct net_thread *t, const struct tray *tray, bool all)
-{
-    bool ours = tray->answered && tray->origin == t->index;
-    for (uint32_t i = 0; ours && i < tray->commands_n; i++) {
-        struct command *command = &tray->commands[i];
-        if (!(command->flags & COMMAND_ANSWERED) && (all || !has_listeners(t, command))) {
-            answer(t, tray, command);
-        }
-    }
-}
-
-static void kicks(struct net_thread *t, const struct tray *tray)
-{
-    for (uint32_t i = 0; i < tray->kicks_n; i++) {
-        for (uint32_t s = 0; s < t->slots_cap; s++) {
-            struct conn *c = t->slots[s];
-            if (c && c->id == tray->kicks[i].connection && c->wire == CONN_NATIVE) {
-                conn_close(c, tray->kicks[i].code, tray->kicks[i].reason);
-            }
-        }
-    }
-}
-
-static void handouts(struct net_thread *t, const struct tray *tray)
-{
-    for (uint32_t i = 0; i < tray->handouts_n; i++) {
-        const struct tray_handout *handout = &tray->handouts[i];
-        if (connection_thread(handout->connection) != t->index) {
-            continue;
-        }
-        struct conn *c = net_conn(t, handout->to);
-        if (c && c->id == handout->connection && c->wire == CONN_NATIVE) {
-            native_handout(c, handout);
-        }
-    }
-}
-
-static bool is_late(const struct net_thread *t)
-{
-    return monotonic_us() - t->io.now_us > TICK_US_MAX;
-}
-
-static void deliver_next(struct loop *loop)
-{
-    struct net_thread *t = loop->t;
-    const struct tray *tray = loop->held[loop->delivered_n++];
-    answers(t, tray, true);
-    deliver_tray(t, tray);
-    handouts(t, tray);
-    kicks(t, tray);
-}
-
-static bool is_gathering(const struct loop *loop)
-{
-    return !loop->sending && loop->delivered_n < loop->held_n && loop->delivered_n < ROUND_MAX;
-}
-
-/* All that was delivered must have left before its bytes may go, and under a stream of events for
- * thousands that moment would never come: somebody always has something new to be sent. So events
- * leave in rounds. What comes while one is being sent waits for the next, and is then sent
- * with more of its kind. */
-static void deliver_some(struct loop *loop)
-{
-    while (is_gathering(loop)) {
-        deliver_next(loop);
-        if (is_late(loop->t)) {
-            io_count(&loop->t->io.counters.ticks_long, 1);
-            return;
-        }
-    }
-}
-
-static void hold(struct loop *loop, struct tray *tray)
-{
-    loop->held[loop->held_n++] = tray;
-}
-
-static void local_live(void *ctx, const struct tray *tray)
-{
-    struct loop *loop = ctx;
-    hold(loop, (struct tray *)(uintptr_t)tray);
-    deliver_some(loop);
-}
-
-static void drain_inbox(struct loop *loop)
-{
-    struct net_thread *t = loop->t;
-    while (loop->held_n < TRAYS_A_TURN - 2) { /* room for two trays of live events */
-        struct tray *tray = ring_pop(t->io.inbox);
-        if (!tray) {
-            break;
-        }
-        answers(t, tray, false);
-        hold(loop, tray);
-        if (is_late(t)) {
-            break;
-        }
-    }
-    deliver_some(loop);
-}
-
-static bool is_dirty(const struct net_thread *t)
-{
-    return t->answers.first || t->dirty.first;
-}
-
-static void flush_one(struct net_thread *t)
-{
-    struct conn_queue *queue = t->answers.first ? &t->answers : &t->dirty;
-    struct conn *c = queue->first;
-    queue->first = c->next_dirty;
-    c->dirty = false; /* here alone: whoever flushes earlier leaves it in the list */
-    conn_flush(c);
-}
-
-/* Everything delivered has left or was copied: the bytes of the round are no longer needed. */
-static void settle(struct loop *loop)
-{
-    struct net_thread *t = loop->t;
-    unsigned n = loop->delivered_n;
-    for (unsigned i = 0; i < n; i++) {
-        io_let_go(&t->io, loop->held[i]);
-    }
-    loop->held_n -= n;
-    memmove(loop->held, loop->held + n, loop->held_n * sizeof *loop->held);
-    loop->delivered_n = 0;
-    loop->sending = false;
-    turn_end(&t->turn);
-}
-
-static void flush_all(struct loop *loop)
-{
-    while (loop->delivered_n < loop->held_n) {
-        deliver_next(loop);
-    }
-    while (is_dirty(loop->t)) {
-        flush_one(loop->t);
-    }
-    settle(loop);
-}
-
-/* An event for thousands takes longer to send than others should wait to be read. What is left
- * leaves in the next turns, and the trays with its bytes stay for so long, unless too many do. */
-static void flush_some(struct loop *loop)
-{
-    struct net_thread *t = loop->t;
-    uint64_t began_us = monotonic_us();
-    bool gathering = is_gathering(loop);
-    while ((gathering ? t->answers.first != NULL : is_dirty(t)) &&
-           monotonic_us() - began_us < FLUSH_US_MAX) {
-        flush_one(t);
-    }
-    if (!is_dirty(t) && !gathering) {
-        settle(loop);
-        return;
-    }
-    loop->sending = !gathering;
-    if (loop->held_n > HELD_MAX) {
-        flush_all(loop);
-    }
-}
-
-static void resume_paused(struct net_thread *t)
-{
-    struct conn *list = t->resume;
-    t->resume = NULL;
-    while (list) {
-        struct conn *c = list;
-        list = c->next_resume;
-        conn_resume_now(c);
-    }
-}
-
-void net_behind(struct conn *c)
-{
-    struct net_thread *t = c->thread;
-    c->next_behind = NULL;
-    *(t->behind ? &t->behind_last->next_behind : &t->behind) = c;
-    t->behind_last = c;
-}
-
-/* Who is not through goes to the end of the list: all of them are read on in turn. */
-static void catch_up(struct net_thread *t)
-{
-    uint64_t began_us = monotonic_us();
-    const struct conn *last = t->behind_last;
-    bool round = !t->behind;
-    while (!round && !is_spent(began_us)) {
-        struct conn *c = t->behind;
-        t->behind = c->next_behind;
-        round = c == last;
-        if (c->dead) {
-            c->behind = false;
-            continue;
-        }
-        native_catch_up(c);
-        if (c->behind) {
-            net_behind(c);
-        }
-    }
-}
 
 static void farewells(struct net_thread *t)
 {
@@ -760,14 +425,15 @@ static void bury(struct net_thread *t)
 {
     while (t->dead) {
         struct conn *c = t->dead;
-        if (c->behind || c->resuming || c->dirty) {
+        if (c->behind || c->resuming || c->dirty || c->in_lane) {
             /* Still in a list: those are emptied each turn, so the next one buries it. */
             break;
         }
         t->dead = c->next_dead;
-        slot_give(t, c);
+        slots_give(t, c);
         atomic_fetch_sub(&t->hub->connections, 1);
         conn_free(c);
+        net_serve(t);
     }
 }
 
@@ -775,14 +441,15 @@ static void bury(struct net_thread *t)
  * for the next turn. */
 static bool turn_wheel(struct net_thread *t)
 {
-    uint64_t began_us = monotonic_us();
+    uint64_t began_us = net_now_us();
     while (t->wheel_ms + WHEEL_MS <= t->io.now_ms) {
         struct conn **slot = &t->wheel[(t->wheel_ms / WHEEL_MS + 1) % WHEEL_SLOTS];
         while (*slot) {
-            if (is_spent(began_us)) {
+            if (net_is_spent(began_us)) {
                 return false;
             }
             conn_expired(*slot);
+            net_serve(t);
         }
         t->wheel_ms += WHEEL_MS;
     }
@@ -800,6 +467,9 @@ static void look_over(struct net_thread *t, bool auth_changed)
     t->expiry_ms = t->io.now_ms + EXPIRY_EVERY_MS;
     for (uint32_t i = 0; i < t->slots_cap; i++) {
         struct conn *c = t->slots[i];
+        if (i % LOOK_AT_A_TIME == 0) {
+            net_serve(t);
+        }
         if (!c || c->dead || c->wire != CONN_NATIVE) {
             continue;
         }
@@ -866,58 +536,32 @@ static void drain_some(struct loop *loop)
         }
     }
     if (t->slots_n == 0 && !t->farewells && !t->io.filling) {
-        loop->finished = true;
+        t->finished = true;
         uv_stop(&loop->uv);
     }
 }
 
 static void set_busy(struct loop *loop, bool busy);
 
-/* The pool is out: the writer or another thread must let go of a tray first. Sockets wait
- * meanwhile; what comes in the inbox is dealt with, so nobody waits for us. */
-static void wait_for_tray(struct loop *loop)
+/* What time brings: deadlines, ends of tokens, what could not be said before. */
+static bool look_at_clock(struct loop *loop, bool auth_changed)
 {
     struct net_thread *t = loop->t;
-    while (io_starved(&t->io)) {
-        tray_pool_collect(&t->io.pool);
-        if (!io_starved(&t->io)) {
-            return;
-        }
-        if (!ring_empty(t->io.inbox)) {
-            drain_inbox(loop);
-            flush_all(loop);
-            continue;
-        }
-        io_hand_over(&t->io, local_live, loop);
-        struct timespec nap = {.tv_nsec = STARVED_NAP_US * 1000L};
-        nanosleep(&nap, NULL);
+    bool on_time = turn_wheel(t);
+    look_over(t, auth_changed);
+    farewells(t);
+    if (t->index == 0) {
+        auditor_turn(&t->auditor, &t->io);
     }
-}
-
-/* The loop gives us all sockets that have news before it comes back to on_turn(), and five thousand
- * that were cut at once take a while. Whoever waits for an answer does not wait for all of them. */
-static void breathe(struct loop *loop)
-{
-    struct net_thread *t = loop->t;
-    uint64_t now_us = monotonic_us();
-    if (now_us - loop->breath_us < BREATH_US || loop->finished) {
-        return;
-    }
-    t->io.now_us = now_us;
-    tray_pool_collect(&t->io.pool);
-    read_talkers(loop);
-    io_hand_over(&t->io, local_live, loop);
-    drain_inbox(loop);
-    flush_some(loop);
-    loop->breath_us = monotonic_us();
+    return on_time;
 }
 
 static void on_turn(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
     struct net_thread *t = loop->t;
-    io_count(&t->io.counters.ticks, 1);
-    uint64_t now_us = monotonic_us();
+    uint64_t now_us = net_now_us();
+    (void)net_work(loop->t, WORK_TIMERS);
     if (t->index == 0) {
         clock_follow(&t->hub->clock, wall_ms(), now_us);
     }
@@ -925,21 +569,13 @@ static void on_turn(uv_prepare_t *prepare)
     if (atomic_load(&loop->drain) && !t->draining) {
         drain_begin(loop);
     }
-    bool on_time = turn_wheel(t);
-    look_over(t, auth_changed);
-    farewells(t);
-    if (t->index == 0) {
-        auditor_turn(&t->auditor, &t->io);
-    }
-    io_hand_over(&t->io, local_live, loop);
-    drain_inbox(loop);
-    resume_paused(t);
-    io_hand_over(&t->io, local_live, loop);
-    flush_some(loop);
-    catch_up(t);
-    io_hand_over(&t->io, local_live, loop);
-    flush_some(loop);
-    wait_for_tray(loop);
+    bool on_time = look_at_clock(loop, auth_changed);
+    net_send_off(t);
+    net_resume_paused(t);
+    net_send_off(t);
+    net_catch_up(t);
+    net_send_off(t);
+    net_wait_for_tray(t);
     if (loop->kills) {
         loop->kills = false;
         lws_cancel_service(loop->context); /* it would not look before some socket has news */
@@ -948,9 +584,8 @@ static void on_turn(uv_prepare_t *prepare)
     if (t->draining) {
         drain_some(loop);
     }
-    loop->breath_us = monotonic_us();
-    set_busy(loop, !on_time || is_dirty(t) || loop->held_n || t->behind || t->resume ||
-                       !ring_empty(t->io.inbox));
+    set_busy(loop, !on_time || net_has_more(t));
+    turn_over(loop);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -1043,8 +678,8 @@ static void handles_make(struct loop *loop)
     loop->prepare.data = loop->wake.data = loop->clock.data = loop->busy.data = loop;
     uv_prepare_start(&loop->prepare, on_turn);
     uv_timer_start(&loop->clock, on_clock, WHEEL_MS, WHEEL_MS);
-    if (loop->talkers >= 0) {
-        uv_poll_init(&loop->uv, &loop->talking, loop->talkers);
+    if (loop->t->talkers >= 0) {
+        uv_poll_init(&loop->uv, &loop->talking, loop->t->talkers);
         loop->talking.data = loop;
         uv_poll_start(&loop->talking, UV_READABLE, on_talking);
     }
@@ -1063,7 +698,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     struct loop *loop = xcalloc(1, sizeof *loop);
     t->loop = loop;
     loop->t = t;
-    loop->talkers = -1;
+    loop->t->talkers = -1;
     t->hub = options->hub;
     t->api = options->api;
     t->options = options;
@@ -1072,12 +707,16 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     t->slot_idle = UINT32_MAX;
     *out = t;
     uv_loop_init(&loop->uv);
-    enum hub_rc rc = io_init(&t->io, t->hub, index, auth_random, on_deliver, on_behind, t);
+    (void)uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
+    loop->turn_ns = uv_hrtime();
+    t->work_since_us = net_now_us();
+    enum hub_rc rc =
+        io_init(&t->io, t->hub, index, auth_random, arrivals_on_deliver, arrivals_on_behind, t);
     if (rc != HUB_OK) {
         snprintf(out_text, text_n, "I/O thread %u: %s", index, hub_error(rc)->title);
         return false;
     }
-    t->io.now_us = monotonic_us();
+    t->io.now_us = net_now_us();
     t->io.now_ms = t->wheel_ms = clock_now(&t->hub->clock, t->io.now_us);
     t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,
                                            .target_bytes_max = t->io.settings->head_bytes_max / 2,
@@ -1089,7 +728,7 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     }
     loop->listeners_n = listeners_n;
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    loop->talkers = talkers_new();
+    loop->t->talkers = talkers_new();
     struct writer_port port = {
         .inbox = t->io.inbox, .home = t->io.pool.home, .wake = wake_loop, .wake_ctx = loop};
     if (!vhosts_make(loop, out_text, text_n)) {
@@ -1114,7 +753,7 @@ static void handles_close(struct loop *loop)
     uv_close((uv_handle_t *)&loop->wake, on_close);
     uv_close((uv_handle_t *)&loop->clock, on_close);
     uv_close((uv_handle_t *)&loop->busy, on_close);
-    if (loop->talkers >= 0) {
+    if (loop->t->talkers >= 0) {
         uv_close((uv_handle_t *)&loop->talking, on_close);
     }
     for (size_t i = 0; i < loop->listeners_n; i++) {
@@ -1128,7 +767,7 @@ static void *run(void *arg)
     char name[16];
     snprintf(name, sizeof name, "waggle-io-%u", loop->t->index);
     pthread_setname_np(pthread_self(), name);
-    while (!loop->finished) {
+    while (!loop->t->finished) {
         uv_run(&loop->uv, UV_RUN_DEFAULT);
     }
     return NULL;
@@ -1182,8 +821,8 @@ void net_thread_free(struct net_thread *t)
         lws_context_destroy(loop->context);
     }
     (void)uv_loop_close(&loop->uv);
-    if (loop->talkers >= 0) {
-        close(loop->talkers);
+    if (loop->t->talkers >= 0) {
+        close(loop->t->talkers);
     }
     if (loop->spare_fd >= 0) {
         close(loop->spare_fd);

@@ -13,13 +13,14 @@
 #include "hub/audit/auditor.h"
 #include "hub/core/io.h"
 #include "hub/net/http1.h"
+#include "hub/net/rounds.h"
 #include "hub/net/server.h"
 
 struct conn;
 struct net_thread;
 struct files;
 
-enum { GATHER_BYTES = 65536, WHEEL_SLOTS = 1024, WHEEL_MS = 100 };
+enum { GATHER_BYTES = 65536, INPUT_BYTES = 16384, WHEEL_SLOTS = 1024, WHEEL_MS = 100 };
 
 /* The first come is the first served. */
 struct conn_queue {
@@ -40,13 +41,23 @@ struct net_thread {
     uint32_t *slot_next, *generations;
 
     struct turn turn;
-    struct conn_queue answers, dirty; /* to be flushed: with bytes of their own, with events only */
+    /* To be flushed: answers to those in conversation, other bytes of a connection's own, events
+     * only. Who is in the lane may be in another as well. */
+    struct conn_queue lane, answers, dirty;
     struct conn *behind, *behind_last, *resume, *dead;
     struct bond *farewells;       /* said at the next turn: no tray was to be had */
     struct http1_request request; /* scratch for the request being read */
     struct http1_limits http_limits;
     struct buf scratch, body, text, detail, frames; /* scratch of whoever runs now */
     uint8_t gather[GATHER_BYTES];
+    uint8_t input[INPUT_BYTES]; /* of one connection in conversation, at a time */
+
+    /* service.c's */
+    int talkers; /* talkers.h */
+    struct rounds rounds;
+    uint64_t served_us, breath_us; /* when those in conversation, and the others, last were */
+    enum io_work work;             /* what the thread does now, */
+    uint64_t work_since_us;        /* since then */
 
     struct conn *wheel[WHEEL_SLOTS];
     int64_t wheel_ms;  /* the wheel has turned up to here */
@@ -54,7 +65,7 @@ struct net_thread {
 
     struct auditor auditor; /* of thread 0 */
 
-    bool draining;
+    bool draining, finished;
     uint32_t drain_at; /* slot */
     int64_t drain_started_ms, drain_next_ms;
     struct loop *loop; /* thread.c's */
@@ -76,8 +87,9 @@ void net_want_writable(struct conn *c);
 void net_read_flow(struct conn *c, bool on);
 void net_shut(struct conn *c); /* FIN */
 void net_kill(struct conn *c);
-bool net_buffered(struct conn *c); /* the library holds bytes that the socket did not take */
-void net_behind(struct conn *c);   /* into the list of those that read on from the log */
+void net_stop_talking(struct conn *c); /* the library reads it again */
+bool net_buffered(struct conn *c);     /* the library holds bytes that the socket did not take */
+void net_behind(struct conn *c);       /* into the list of those that read on from the log */
 struct conn *net_conn(struct net_thread *t, struct return_address from); /* NULL: gone */
 /* A command that nobody waits for and that must not be lost while the hub runs. */
 void net_farewell(struct net_thread *t, const struct command_kind *kind, uint32_t app,

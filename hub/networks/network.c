@@ -92,19 +92,10 @@ enum store_rc network_put(struct store_txn *txn, const struct network *network, 
 
 enum store_rc network_newest(struct store_view *view, uint32_t *out)
 {
-    struct store_cursor *cursor;
-    struct slice key;
-    *out = 0;
-    enum store_rc rc = store_cursor_open(view, TABLE_NETWORK, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_last(cursor, &key, NULL);
-    if (rc == STORE_OK) {
-        *out = be32_get(key.p);
-    }
-    store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    uint64_t number;
+    enum store_rc rc = store_last_number(view, TABLE_NETWORK, &number);
+    *out = (uint32_t)number;
+    return rc;
 }
 
 enum store_rc networks_each(struct store_view *view, uint32_t app, uint32_t from,

@@ -712,6 +712,7 @@ void work_cancel_put(struct buf *b, const struct work_cancel *c)
 {
     asker_put(b, &c->asker);
     pack_slice(b, c->id);
+    pack_slice(b, c->reason);
 }
 
 bool work_visible(struct store_view *view, const struct work *work, const struct asker *asker)
@@ -727,6 +728,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     struct unpack u = unpack_of(body);
     struct work_cancel cancel = {.asker = asker_get(&u)};
     cancel.id = unpack_slice(&u);
+    cancel.reason = unpack_slice(&u);
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
@@ -744,7 +746,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
                    : apply_refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
     }
     uint64_t number = work.number;
-    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED);
+    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED, cancel.reason);
     return rc == HUB_OK ? reply_work(a, command, number) : rc;
 }
 

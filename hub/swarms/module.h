@@ -69,7 +69,7 @@ extern const struct command_kind command_swarm_coordinate;
 
 struct work_cancel {
     struct asker asker;
-    struct slice id;
+    struct slice id, reason;
 };
 void work_cancel_put(struct buf *b, const struct work_cancel *cancel);
 extern const struct command_kind command_work_cancel; /* reply: the work's number */

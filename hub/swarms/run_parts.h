@@ -16,6 +16,7 @@ struct run {
     struct apply *a;
     struct buf bytes;
     struct work work;
+    struct slice reason; /* of a cancel, for its event */
 };
 
 /* run.c */

@@ -150,19 +150,10 @@ static struct slice number_key(uint8_t key[4], uint32_t number)
 
 static enum store_rc newest(struct store_view *view, enum store_table table, uint32_t *out)
 {
-    struct store_cursor *cursor;
-    struct slice key;
-    *out = 0;
-    enum store_rc rc = store_cursor_open(view, table, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_last(cursor, &key, NULL);
-    if (rc == STORE_OK) {
-        *out = be32_get(key.p);
-    }
-    store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    uint64_t number;
+    enum store_rc rc = store_last_number(view, table, &number);
+    *out = (uint32_t)number;
+    return rc;
 }
 
 enum store_rc swarm_newest(struct store_view *view, uint32_t *out)

@@ -285,19 +285,7 @@ enum store_rc work_put(struct store_txn *txn, const struct work *work, enum work
 
 enum store_rc work_newest(struct store_view *view, uint64_t *out)
 {
-    struct store_cursor *cursor;
-    struct slice key;
-    *out = 0;
-    enum store_rc rc = store_cursor_open(view, TABLE_WORK, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_last(cursor, &key, NULL);
-    if (rc == STORE_OK) {
-        *out = be64_get(key.p);
-    }
-    store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    return store_last_number(view, TABLE_WORK, out);
 }
 
 /* ---- parts ---- */

@@ -28,6 +28,7 @@ struct record {
     int64_t reported_ms; /* of the newest report in level and trend */
     uint64_t picked_at;  /* the count of picks when it was picked; 0: never */
     uint32_t unreported; /* picked since its newest report */
+    bool learned;        /* its averages of tasks moved since balance_learned() */
 };
 
 struct app {
@@ -157,7 +158,9 @@ void balance_finished(struct balance *balance, uint32_t app, uint32_t number, bo
                       int64_t took_ms)
 {
     struct app *a = app_of(balance, app);
-    struct balance_figures *f = &record_of(balance, number)->figures;
+    struct record *record = record_of(balance, number);
+    struct balance_figures *f = &record->figures;
+    record->learned = true;
     f->success = average(f->success, ok ? 1 : 0);
     if (!ok) {
         a->totals.failed++;
@@ -194,6 +197,26 @@ uint32_t balance_next(const struct balance *balance, uint32_t after, struct bala
         }
     }
     return 0;
+}
+
+uint32_t balance_learned(struct balance *balance, uint32_t after, struct balance_figures *out)
+{
+    for (uint32_t number = after + 1; number < balance->records_n; number++) {
+        if (balance->records[number].learned) {
+            balance->records[number].learned = false;
+            *out = balance->records[number].figures;
+            return number;
+        }
+    }
+    return 0;
+}
+
+void balance_remember(struct balance *balance, uint32_t number,
+                      const struct balance_figures *figures)
+{
+    struct balance_figures *f = &record_of(balance, number)->figures;
+    f->success = figures->success;
+    f->response_ms = figures->response_ms;
 }
 
 double balance_weight(const struct balance_figures *figures, uint32_t slots)
@@ -410,10 +433,20 @@ static void sums(struct pick *p)
     }
 }
 
+double balance_key_place(struct slice key, uint32_t number)
+{
+    return hash_score(hash64(KEY_SEED, key), number);
+}
+
+double balance_key_bound(double running_all, double slots_all, uint32_t slots)
+{
+    return ceil(BOUND * (running_all + 1) * slots / slots_all);
+}
+
 /* An agent past its bound comes after all who are not, in the key's own order. */
 static double consistent_hash(const struct pick *p, const struct balance_candidate *c)
 {
-    double bound = ceil(BOUND * (p->running + 1) * c->slots / p->slots);
+    double bound = balance_key_bound(p->running, p->slots, c->slots);
     return (c->running < bound ? 0 : 1) + 1 - hash_score(p->salt, c->number);
 }
 
@@ -498,11 +531,32 @@ static int64_t best(const struct pick *p, const struct strategy *strategy)
     return at;
 }
 
-bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask)
+enum balance_reach balance_reach(const struct balance *balance, const struct balance_ask *ask)
 {
-    enum balance_strategy strategy = balance_strategy(balance, ask->app);
-    return strategy == BALANCE_ROUND_ROBIN || (strategy == BALANCE_CONSISTENT_HASH && ask->key.n) ||
-           (strategy == BALANCE_GEOGRAPHIC && ask->region.n);
+    switch (balance_strategy(balance, ask->app)) {
+    case BALANCE_ROUND_ROBIN:
+        return BALANCE_AMONG_NEXT;
+    case BALANCE_CONSISTENT_HASH:
+        return ask->key.n ? BALANCE_AMONG_KEYED : BALANCE_AMONG_SAMPLE;
+    case BALANCE_GEOGRAPHIC:
+        return ask->region.n ? BALANCE_AMONG_ALL : BALANCE_AMONG_SAMPLE;
+    case BALANCE_CAPABILITY_BASED:
+        return BALANCE_AMONG_SPECIALISTS;
+    case BALANCE_LEAST_CONNECTIONS:
+    case BALANCE_WEIGHTED_ROUND_ROBIN:
+    case BALANCE_RESOURCE_BASED:
+    case BALANCE_RANDOM:
+    case BALANCE_LEAST_RESPONSE_TIME:
+    case BALANCE_PREDICTIVE:
+    case BALANCE_STRATEGIES:
+        break;
+    }
+    return BALANCE_AMONG_SAMPLE;
+}
+
+uint32_t balance_last(const struct balance *balance, uint32_t app)
+{
+    return app < balance->apps_n ? balance->apps[app].last : 0;
 }
 
 int64_t balance_pick(struct balance *balance, const struct balance_ask *ask,

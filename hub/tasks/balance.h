@@ -6,7 +6,8 @@
  * then who was picked longest ago, then the lower number. So a pick is one pass over the list and
  * the same for the same history.
  *
- * Owns     what it learned; begins anew with balance_forget(), as after a start.
+ * Owns     what it learned; begins anew with balance_forget(). Averages of tasks outlive a start by
+ *          balance_learned() and balance_remember(); of load they do not: it is another one then.
  * Threads  one at a time (the writer).       Units  milliseconds; loads and success 0..1.
  * Limits   none of its own: one record an agent number, one an app.
  * Rules    rest-contract.md section 3 "Strategies", semantics.md section 2 "Selection".
@@ -68,9 +69,22 @@ struct balance_ask {
     const struct words *capabilities; /* that it wants; may be NULL */
 };
 
-/* The list must have everybody: who a key belongs to, who is nearest and whose turn it is are found
- * among all or not at all. For anything else a fair sample will do. */
-bool balance_needs_all(const struct balance *balance, const struct balance_ask *ask);
+/* Whom the list must have. Nearest is found among all or not at all; for other questions fewer tell
+ * the same, and of ten thousand agents a pick should not look at each. */
+enum balance_reach {
+    BALANCE_AMONG_SAMPLE,      /* a fair sample of those with a free slot will do */
+    BALANCE_AMONG_NEXT,        /* the first with a free slot behind balance_last(), going round */
+    BALANCE_AMONG_KEYED,       /* by balance_key_place() the highest that has not too much */
+    BALANCE_AMONG_SPECIALISTS, /* of a sample those who can do the least */
+    BALANCE_AMONG_ALL,
+};
+enum balance_reach balance_reach(const struct balance *balance, const struct balance_ask *ask);
+/* The number of the agent picked last; 0: none. */
+uint32_t balance_last(const struct balance *balance, uint32_t app);
+/* consistent_hash: whose the key is, the highest first; the tasks of which an agent with so many
+ * slots has too much, when all together have so many. */
+double balance_key_place(struct slice key, uint32_t number);
+double balance_key_bound(double running_all, double slots_all, uint32_t slots);
 
 /* The index of the chosen one, or BALANCE_NOBODY when nobody has a free slot. A pick moves the
  * strategy on: give the task, or abort the batch. */
@@ -101,6 +115,12 @@ struct balance_figures {
 bool balance_figures(const struct balance *balance, uint32_t number, struct balance_figures *out);
 /* The next agent of whom something is known, by number; 0: none. */
 uint32_t balance_next(const struct balance *balance, uint32_t after, struct balance_figures *out);
+/* The next agent, by number, whose averages of tasks moved since they were asked for here; 0: none.
+ */
+uint32_t balance_learned(struct balance *balance, uint32_t after, struct balance_figures *out);
+/* As they were in an earlier life: success and response_ms of these figures count. */
+void balance_remember(struct balance *balance, uint32_t number,
+                      const struct balance_figures *figures);
 /* Its weight for so many slots: slots, less where its tasks fail; a tenth stays, or it could never
  * do better. */
 double balance_weight(const struct balance_figures *figures, uint32_t slots);

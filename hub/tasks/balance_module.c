@@ -2,7 +2,7 @@
 #include "channels/json_out.h"
 #include "hub/tasks/module.h"
 
-enum { ROW_VERSION = 1 };
+enum { ROW_VERSION = 1, LEARNED_EVERY_MS = 60000, LEARNED_A_BATCH = 200 };
 
 /* ---- the row ---- */
 
@@ -28,6 +28,81 @@ static bool row_get(struct slice row, struct balance_change *out)
     return unpack_done(&u) && version == ROW_VERSION && balance_strategy_of(name, &out->strategy);
 }
 
+/* ---- what was learned of an agent ---- */
+
+static void learned_key(uint8_t key[8], uint32_t number)
+{
+    be32_put(key, 0); /* no app's */
+    be32_put(key + 4, number);
+}
+
+static enum store_rc learned_put(struct store_txn *txn, uint32_t number,
+                                 const struct balance_figures *f)
+{
+    uint8_t key[8];
+    struct buf row = {0};
+    learned_key(key, number);
+    pack_u8(&row, ROW_VERSION);
+    pack_f64(&row, f->success);
+    pack_f64(&row, f->response_ms);
+    enum store_rc rc = store_put(txn, TABLE_BALANCE, slice_of(key, sizeof key), buf_slice(&row));
+    buf_done(&row);
+    return rc;
+}
+
+static bool learned_get(struct slice row, struct balance_figures *out)
+{
+    struct unpack u = unpack_of(row);
+    uint8_t version = unpack_u8(&u);
+    out->success = unpack_f64(&u);
+    out->response_ms = unpack_f64(&u);
+    return unpack_done(&u) && version == ROW_VERSION;
+}
+
+enum hub_rc balance_keep(struct apply *a, struct balance *balance, struct balance_keeping *k)
+{
+    struct balance_figures f;
+    enum store_rc rc = STORE_OK;
+    if (!k->at && a->now_ms < k->due_ms) {
+        return HUB_OK;
+    }
+    k->due_ms = k->at ? k->due_ms : a->now_ms + LEARNED_EVERY_MS;
+    for (unsigned n = 0; rc == STORE_OK && n < LEARNED_A_BATCH; n++) {
+        k->at = balance_learned(balance, k->at, &f);
+        if (!k->at) {
+            break;
+        }
+        rc = learned_put(a->txn, k->at, &f);
+    }
+    return hub_rc_of_store(rc);
+}
+
+enum hub_rc balance_recall(struct balance *balance, struct store_view *view)
+{
+    struct store_cursor *cursor;
+    struct slice key, row;
+    uint8_t from[8];
+    struct balance_figures f;
+    learned_key(from, 1);
+    enum store_rc rc = store_cursor_open(view, TABLE_BALANCE, &cursor);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    rc = store_cursor_seek(cursor, slice_of(from, sizeof from), &key, &row);
+    while (rc == STORE_OK && key.n == sizeof from && be32_get(key.p) == 0) {
+        if (!learned_get(row, &f)) {
+            rc = STORE_DAMAGED;
+            break;
+        }
+        balance_remember(balance, be32_get(key.p + 4), &f);
+        rc = store_cursor_next(cursor, &key, &row);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+/* ---- the strategies ---- */
+
 enum hub_rc balance_load(struct balance *balance, struct store_view *view)
 {
     struct store_cursor *cursor;
@@ -36,8 +111,10 @@ enum hub_rc balance_load(struct balance *balance, struct store_view *view)
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }
+    uint8_t first[4];
+    be32_put(first, 1); /* behind what was learned */
     balance_use_defaults(balance);
-    for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row); rc == STORE_OK;
+    for (rc = store_cursor_seek(cursor, slice_of(first, sizeof first), &key, &row); rc == STORE_OK;
          rc = store_cursor_next(cursor, &key, &row)) {
         struct balance_change c;
         if (key.n != 4 || !row_get(row, &c)) {

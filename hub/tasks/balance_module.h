@@ -14,6 +14,16 @@
 /* The stored strategies; of the tasks' load(). */
 enum hub_rc balance_load(struct balance *balance, struct store_view *view);
 
+/* What was learned of the agents' tasks, for the next life: of each agent of whom something new is
+ * known one small row, once a minute and some at a time, in the transaction of a batch that there
+ * is anyway. A task writes none. */
+struct balance_keeping {
+    int64_t due_ms;
+    uint32_t at; /* agents up to this one are done; 0: no round is under way */
+};
+enum hub_rc balance_keep(struct apply *a, struct balance *balance, struct balance_keeping *keeping);
+enum hub_rc balance_recall(struct balance *balance, struct store_view *view); /* at a start */
+
 struct balance_change {
     enum balance_strategy strategy;
     bool has_neighbours; /* else they stay as they are */

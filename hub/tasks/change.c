@@ -3,8 +3,7 @@
 #include "hub/tasks/inside.h"
 #include "channels/json_out.h"
 
-/* ROOM: what a row or an event takes as a rule, so that a buffer grows once. */
-enum { ROOM = 640, DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
+enum { DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
 
 enum hub_rc task_hold(struct held_task *out, const struct task *found)
 {
@@ -79,13 +78,27 @@ static void put_ends(struct json_out *o, const struct task *k)
     }
 }
 
+/* What is told is put together in one place; it is stored before anything else is told. */
+static struct buf *begin_telling(struct tasks *t)
+{
+    buf_clear(&t->told);
+    buf_clear(&t->channel);
+    return &t->told;
+}
+
+static struct slice channel_of(struct tasks *t, const char *prefix, struct slice id)
+{
+    agent_channel(&t->channel, prefix, id);
+    return buf_slice(&t->channel);
+}
+
+/* *channel: the number of its own, see apply_tell_known(). */
 static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state before,
-                        const char *event, const struct task_told *told)
+                        const char *event, const struct task_told *told, uint64_t *channel)
 {
     struct tasks *t = tasks_of(a);
-    struct buf data = {0}, channel = {0};
-    (void)buf_reserve(&data, ROOM);
-    struct json_out o = json_out_to(&data);
+    struct buf *data = begin_telling(t);
+    struct json_out o = json_out_to(data);
     json_begin(&o, '{');
     put_state(&o, k, before);
     put_agent(&o, t, task_is_held(k->state) ? k->agent : k->last_agent);
@@ -105,28 +118,26 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
-    enum hub_rc rc = apply_tell(a, k->app, slice_str("tasks"), event, buf_slice(&data));
+    enum hub_rc rc = apply_tell(a, k->app, slice_str("tasks"), event, buf_slice(data));
     if (rc == HUB_OK) {
-        agent_channel(&channel, "task.", k->id);
-        rc = apply_tell(a, k->app, buf_slice(&channel), event, buf_slice(&data));
+        rc = apply_tell_known(a, k->app, channel_of(t, "task.", k->id), channel, event,
+                              buf_slice(data));
     }
-    buf_done(&data);
-    buf_done(&channel);
     return rc;
 }
 
 enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *event,
                             int64_t until_ms)
 {
-    const struct worker *w = worker_of(tasks_of(a), k->agent);
+    struct tasks *t = tasks_of(a);
+    const struct worker *w = worker_of(t, k->agent);
     if (!w) {
         return HUB_OK;
     }
-    struct buf data = {0}, channel = {0};
+    struct buf *data = begin_telling(t);
     char lease[TASK_LEASE_ID_BYTES + 1];
-    task_lease_id(lease, &(struct task_lease){tasks_of(a)->options.life, k->number, k->lease});
-    (void)buf_reserve(&data, ROOM);
-    struct json_out o = json_out_to(&data);
+    task_lease_id(lease, &(struct task_lease){t->options.life, k->number, k->lease});
+    struct json_out o = json_out_to(data);
     json_begin(&o, '{');
     json_key(&o, "task_id");
     json_text(&o, k->id);
@@ -145,21 +156,17 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
-    agent_channel(&channel, "agent.", w->agent.id);
-    enum hub_rc rc = apply_tell(a, k->app, buf_slice(&channel), event, buf_slice(&data));
-    buf_done(&data);
-    buf_done(&channel);
-    return rc;
+    return apply_tell(a, k->app, channel_of(t, "agent.", w->agent.id), event, buf_slice(data));
 }
 
 enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
 {
-    struct buf data = {0}, channel = {0};
-    enum hub_rc rc = HUB_OK;
-    struct json_out o = json_out_to(&data);
+    struct tasks *t = tasks_of(a);
+    struct buf *data = begin_telling(t);
+    struct json_out o = json_out_to(data);
     json_begin(&o, '{');
     put_state(&o, k, k->state);
-    put_agent(&o, tasks_of(a), k->agent);
+    put_agent(&o, t, k->agent);
     json_key(&o, "seq");
     json_u64(&o, k->progress_seq);
     if (k->percent != TASK_PERCENT_NONE) {
@@ -171,15 +178,12 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool store
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
-    agent_channel(&channel, "task.", k->id);
+    struct slice channel = channel_of(t, "task.", k->id);
     if (stored) {
-        rc = apply_tell(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
-    } else {
-        apply_stream(a, k->app, buf_slice(&channel), "progress", buf_slice(&data));
+        return apply_tell(a, k->app, channel, "progress", buf_slice(data));
     }
-    buf_done(&data);
-    buf_done(&channel);
-    return rc;
+    apply_stream(a, k->app, channel, "progress", buf_slice(data));
+    return HUB_OK;
 }
 
 /* Last, so that a watcher that submits or cancels finds everything in order. */
@@ -240,17 +244,29 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         after->last_agent = after->agent;
         after->agent = 0;
     }
+    const struct live *live = live_find(t, after->number);
+    uint64_t channel = live ? live->channel : 0;
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
     if (rc == HUB_OK) {
         count(a, t, after, before);
-        rc = tell(a, after, was, event, told);
+        rc = tell(a, after, was, event, told, &channel);
     }
     if (rc == HUB_OK) {
-        live_set(t, after, a->now_ms);
+        live_set(t, after, channel, a->now_ms);
         figures_set(t, tasks_app(t, after->app));
         rc = tell_group(a, after, was);
     }
     return rc;
+}
+
+enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
+                      const char *event, struct slice reason)
+{
+    uint64_t channel = 0; /* of tasks that are over none is remembered */
+    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
+    return rc == HUB_OK ? tell(a, after, before->state, event,
+                               &(struct task_told){.reason = reason}, &channel)
+                        : rc;
 }
 
 /* ---- ends and returns ---- */

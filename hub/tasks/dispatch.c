@@ -6,14 +6,7 @@
  * until the command has been applied in the same batch; a batch that fails reads memory anew. */
 #include "hub/tasks/inside.h"
 
-#include <stdlib.h>
-
-enum {
-    SAMPLE_MAX = 32, /* of more ready agents some are looked at, others the next time */
-    PICKS_A_COMMAND = 256,
-    COMMANDS_A_TRAY = 8,
-    RECHECK_MS = 1000
-};
+enum { PICKS_A_COMMAND = 256, COMMANDS_A_TRAY = 8 };
 
 /* ---- deadlines ---- */
 
@@ -174,138 +167,6 @@ static bool expire_deadline(struct tasks *t, int64_t now_ms, struct tray *tray)
     return true;
 }
 
-/* ---- candidates ---- */
-
-struct candidates {
-    struct balance_candidate *list;
-    uint32_t n, cap;
-    uint32_t free_n; /* of these with a free slot */
-};
-
-struct candidates *candidates_new(void)
-{
-    return xcalloc(1, sizeof(struct candidates));
-}
-
-void candidates_free(struct candidates *c)
-{
-    free(c->list);
-    free(c);
-}
-
-static void add(struct candidates *c, const struct worker *w)
-{
-    if (c->n == c->cap) {
-        c->cap = c->cap ? c->cap * 2 : SAMPLE_MAX;
-        c->list = xrealloc(c->list, c->cap * sizeof *c->list);
-    }
-    struct balance_candidate *new = &c->list[c->n++];
-    *new = (struct balance_candidate){
-        .number = w->agent.number,
-        .running = w->held_n + w->picked_n,
-        .slots = w->agent.slots,
-        .use = w->use,
-        .load = w->load,
-        .reported_ms = w->reported_ms,
-        .region = w->agent.region,
-        .capabilities = &w->agent.capabilities,
-    };
-    c->free_n += new->running < new->slots;
-}
-
-/* No event tells when an agent is well again: it is looked at after a while. */
-static bool is_healthy(struct tasks *t, struct tasks_app *app, struct worker *w,
-                       const struct kind *kind, int64_t now_ms)
-{
-    worker_look(t, w, now_ms);
-    bool well = w->health >= kind->needs.health_least;
-    if (!well && app->recheck_ms == INT64_MAX) {
-        app->recheck_ms = now_ms + RECHECK_MS;
-    }
-    return well;
-}
-
-/* Who is asked for: all but `except`; of some tasks only those that are preferred. */
-struct wanted {
-    const struct kind *kind;
-    uint32_t except;
-    bool preferred;
-    bool all; /* a sample will not do */
-    int64_t now_ms;
-};
-
-static void consider(struct tasks *t, struct tasks_app *app, const struct wanted *want,
-                     uint32_t number, struct candidates *out)
-{
-    struct worker *w = &t->workers[number];
-    if (number != want->except &&
-        (!want->preferred || words_have(&want->kind->prefer, w->agent.id)) &&
-        is_healthy(t, app, w, want->kind, want->now_ms)) {
-        add(out, w);
-    }
-}
-
-/* Those who are ready and fit: at most SAMPLE_MAX, others the next time. The best of 32 is all but
- * the best of all: who has least to do of a random few is far from the fullest, and a pick that
- * looks at more costs more than the whole of the rest of a task. */
-static void sample(struct tasks *t, struct tasks_app *app, const struct wanted *want,
-                   struct candidates *out)
-{
-    uint32_t from = app->ready_n ? app->ready_from % app->ready_n : 0;
-    for (uint32_t i = 0; i < app->ready_n && out->n < SAMPLE_MAX; i++) {
-        uint32_t number = app->ready[(from + i) % app->ready_n];
-        if (kind_fits(want->kind, number)) {
-            consider(t, app, want, number, out);
-        }
-    }
-    app->ready_from += out->n == SAMPLE_MAX ? SAMPLE_MAX : 0;
-}
-
-/* All who fit and are there, those whose slots are taken too: how much an agent may have hangs on
- * what the others have. */
-static void gather_all(struct tasks *t, struct tasks_app *app, const struct wanted *want,
-                       struct candidates *out)
-{
-    const struct kind *kind = want->kind;
-    for (uint32_t word = 0; word < kind->fits_n; word++) {
-        for (uint64_t bits = kind->fits[word]; bits; bits &= bits - 1) {
-            uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (worker_is_there(worker_of(t, number))) {
-                consider(t, app, want, number, out);
-            }
-        }
-    }
-}
-
-static bool gather(struct tasks *t, struct tasks_app *app, const struct wanted *want,
-                   struct candidates *out)
-{
-    out->n = out->free_n = 0;
-    (want->all ? gather_all : sample)(t, app, want, out);
-    return out->free_n > 0;
-}
-
-/* Another agent than the last one goes first; who said no is left in peace for a while. */
-static bool candidates_for(struct tasks *t, struct tasks_app *app, const struct live *live,
-                           const struct balance_ask *ask, struct candidates *out)
-{
-    bool shuns = live->shun_ms != INT64_MAX && live->shun_ms > ask->now_ms;
-    struct wanted want = {.kind = live->kind,
-                          .except = live->last_agent,
-                          .preferred = live->kind->prefer.n > 0,
-                          .all = balance_needs_all(t->balance, ask),
-                          .now_ms = ask->now_ms};
-    if (want.preferred && gather(t, app, &want, out)) {
-        return true;
-    }
-    want.preferred = false;
-    if (gather(t, app, &want, out)) {
-        return true;
-    }
-    want.except = 0;
-    return live->last_agent && !shuns && gather(t, app, &want, out);
-}
-
 /* ---- offers ---- */
 
 static bool fits_somebody(void *ctx, uint32_t kind)
@@ -331,9 +192,8 @@ static uint32_t choose(struct tasks *t, struct tasks_app *app, struct live *live
                               .region = live->kind->region,
                               .key = slice_of(live->sticky, live->sticky_n),
                               .capabilities = &live->kind->needs.capabilities};
-    int64_t at = candidates_for(t, app, live, &ask, c)
-                     ? balance_pick(t->balance, &ask, c->list, c->n)
-                     : BALANCE_NOBODY;
+    int64_t at = candidates_find(t, app, live, &ask) ? balance_pick(t->balance, &ask, c->list, c->n)
+                                                     : BALANCE_NOBODY;
     return at == BALANCE_NOBODY ? 0 : c->list[at].number;
 }
 

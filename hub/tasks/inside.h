@@ -8,13 +8,18 @@
 #ifndef WAGGLE_HUB_TASKS_INSIDE_H
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
-#include "hub/tasks/balance.h"
+#include "hub/tasks/balance_module.h"
 #include "hub/tasks/module.h"
 #include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
 #include "store/hash.h"
 
-enum { KIND_BUCKETS = 4096, APPS_FIGURED_MAX = 1024, NOT_READY = INT32_MAX };
+enum {
+    KIND_BUCKETS = 4096,
+    APPS_FIGURED_MAX = 1024,
+    READY_CLASSES = 16, /* the last has all with more capabilities */
+    NOT_READY = INT32_MAX
+};
 
 /* What many tasks ask alike of an agent: compared with the agents once, not once a task. */
 struct kind {
@@ -24,12 +29,17 @@ struct kind {
     struct task_needs needs;
     struct words prefer;
     struct slice region;
-    uint8_t priority;  /* so that a paused queue is passed over at one look too */
-    uint32_t tasks;    /* that are not over */
-    bool blocked;      /* nobody who fits is ready; a fitting agent that gets ready ends it */
-    uint64_t *fits;    /* a bit an agent's number */
-    uint32_t fits_n;   /* words */
-    struct kind *next; /* of its bucket */
+    uint8_t priority; /* so that a paused queue is passed over at one look too */
+    uint32_t tasks;   /* that are not over */
+    bool blocked;     /* nobody who fits is ready; a fitting agent that gets ready ends it */
+    uint64_t *fits;   /* a bit an agent's number */
+    uint32_t fits_n;  /* words */
+    struct fit_sums {
+        double running, slots;
+        uint64_t of;    /* tasks.agents_changed when they were made; */
+        uint32_t picks; /* and picks since */
+    } sums;             /* over all who fit and are there: candidates.c */
+    struct kind *next;  /* of its bucket */
 };
 
 /* A task that is not over. */
@@ -40,6 +50,7 @@ struct live {
     int64_t fixed_ms;     /* the earliest deadline that its row tells */
     int64_t lease_due_ms; /* running: moved by renewals; else INT64_MAX */
     int64_t lease_ms;     /* span */
+    uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* what the heap goes by */
@@ -58,7 +69,8 @@ struct worker {
     uint32_t held_n, picked_n;
     bool busy; /* counted as such */
     struct live *held;
-    uint32_t ready_at;              /* place among its app's ready ones; NOT_READY */
+    uint32_t ready_at; /* place among its app's ready ones of its class; NOT_READY */
+    uint8_t ready_class;
     double success, success_stored; /* moving average */
     int64_t looked_ms;              /* when these were read of its pulse: */
     double health, load;
@@ -72,12 +84,18 @@ struct figures {
     _Atomic uint64_t wait[TASK_WAIT_BUCKETS], offers, offer_wait_ms;
 };
 
+/* Numbers of agents with a free slot, in no order. */
+struct ready {
+    uint32_t *list;
+    uint32_t n, cap;
+};
+
 /* An app's share. */
 struct tasks_app {
     uint32_t app;
     struct queue *queue;
-    uint32_t *ready; /* numbers of agents with a free slot, in no order */
-    uint32_t ready_n, ready_cap;
+    struct ready ready[READY_CLASSES]; /* by how many capabilities they have */
+    uint32_t ready_n;                  /* in all */
     uint32_t ready_from; /* candidates are looked for from here: all get their chance */
     bool wanted;         /* there may be somebody for somebody */
     uint8_t paused;      /* priorities, a bit each */
@@ -94,7 +112,8 @@ struct tasks {
     size_t table_cap, table_n;
     struct live **heap; /* by due_ms */
     size_t heap_n, heap_cap;
-    struct worker *workers; /* by number */
+    uint64_t agents_changed; /* counts when one came, left or changed */
+    struct worker *workers;  /* by number */
     uint32_t workers_n, workers_cap;
     struct kind **kinds; /* by id; NULL: free */
     uint32_t kinds_n, kinds_cap;
@@ -105,6 +124,8 @@ struct tasks {
     uint32_t apps_n;
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
+    struct balance_keeping keeping;
+    struct buf told, channel;      /* the event that is put together; change.c */
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
@@ -122,8 +143,8 @@ static inline const struct hub_settings *task_settings(const struct tasks *tasks
 struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
 struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
- * is over. */
-void live_set(struct tasks *tasks, const struct task *task, int64_t now_ms);
+ * is over. channel: the number of its own; 0: not known. */
+void live_set(struct tasks *tasks, const struct task *task, uint64_t channel, int64_t now_ms);
 /* After its needs changed, while it does not wait. */
 void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
@@ -169,6 +190,9 @@ struct task_told {
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);
+/* What is no change of its state: the row, and what the channels hear. */
+enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
+                      const char *event, struct slice reason);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
@@ -200,9 +224,21 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
 /* recall.c */
 void tasks_recall(const void *state, bool lasting, struct buf *out);
 
-/* dispatch.c */
+/* candidates.c */
+struct candidates {
+    struct balance_candidate *list;
+    uint32_t n, cap;
+    uint32_t free_n;     /* of these with a free slot */
+    struct keyed *keyed; /* whom keys belong to */
+};
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);
+/* Fills tasks->candidates with those among whom the strategy is to choose; false: nobody has a free
+ * slot for it. */
+bool candidates_find(struct tasks *tasks, struct tasks_app *app, const struct live *live,
+                     const struct balance_ask *ask);
+
+/* dispatch.c */
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
 

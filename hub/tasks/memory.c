@@ -319,7 +319,7 @@ static void live_attach(struct tasks *t, struct live *live, int64_t now_ms)
     }
 }
 
-void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
+void live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t now_ms)
 {
     struct live *live = live_find(t, k->number);
     if (!live && !task_is_over(k->state)) {
@@ -335,6 +335,7 @@ void live_set(struct tasks *t, const struct task *k, int64_t now_ms)
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
     live->told_seq = runs_on ? live->told_seq : 0;
+    live->channel = channel;
     live->picked = false;
     live->state = k->state;
     live->lease = k->lease;
@@ -377,7 +378,9 @@ static void forget(struct tasks *t)
     for (uint32_t i = 0; i < t->apps_n; i++) {
         if (t->apps[i]) {
             queue_free(t->apps[i]->queue);
-            free(t->apps[i]->ready);
+            for (unsigned c = 0; c < READY_CLASSES; c++) {
+                free(t->apps[i]->ready[c].list);
+            }
             free(t->apps[i]);
             t->apps[i] = NULL;
         }
@@ -396,6 +399,8 @@ void tasks_close(void *state)
     balance_free(t->balance);
     free(t->workers);
     candidates_free(t->candidates);
+    buf_done(&t->told);
+    buf_done(&t->channel);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);
@@ -442,7 +447,7 @@ static void clocks_keep(struct loading *l)
 static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
-    live_set(l->tasks, task, l->now_ms);
+    live_set(l->tasks, task, 0, l->now_ms);
     struct task_clock key = {.number = task->number};
     const struct task_clock *clock =
         bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
@@ -508,6 +513,9 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     }
     if (rc == HUB_OK) {
         rc = balance_load(t->balance, view);
+    }
+    if (rc == HUB_OK && start) {
+        rc = balance_recall(t->balance, view);
     }
     if (rc == HUB_OK) {
         rc = pauses_load(t, view);

@@ -46,7 +46,7 @@ static enum hub_rc finish(struct apply *a, struct tray *const *trays, unsigned t
             rc = hub_rc_of_store(task_totals_put(a->txn, app->app, &app->totals));
         }
     }
-    return rc;
+    return rc == HUB_OK ? balance_keep(a, t->balance, &t->keeping) : rc;
 }
 
 const struct module tasks_module = {

@@ -145,7 +145,8 @@ bool task_renewed_get(struct slice reply, struct task_renewed *out);
 bool task_renewed_next(struct task_renewed *renewed, struct task_lease *out, int64_t *out_until_ms);
 extern const struct command_kind command_task_renew;
 
-/* Many at once, a bounded count a command: queued tasks of one priority away, dead ones again. */
+/* Many at once, a bounded count a command: queued tasks of one priority away, dead ones again, or
+ * out of the list of dead letters. */
 struct task_many {
     struct asker asker;
     struct slice said;           /* the priority, as it was written; comes back in the reply */
@@ -164,6 +165,7 @@ struct task_did_many {
 bool task_did_many_get(struct slice reply, struct task_did_many *out);
 extern const struct command_kind command_tasks_clear;
 extern const struct command_kind command_tasks_replay;
+extern const struct command_kind command_tasks_purge;
 
 /* ---- figures, for any thread ---- */
 

@@ -156,6 +156,13 @@ static bool may_replay(const struct task *task)
     return (task->state == TASK_DEAD || task->state == TASK_EXPIRED) && !task->replayed_as;
 }
 
+static const char *why_no_replay(const struct task *task)
+{
+    return task->replayed_as == 0             ? " is no dead letter"
+           : task->replayed_as == TASK_PURGED ? " was purged"
+                                              : " was replayed already";
+}
+
 static struct task_spec spec_again(const struct task *k, struct slice data)
 {
     return (struct task_spec){
@@ -214,8 +221,7 @@ static enum hub_rc replay_apply(struct apply *a, struct command *command, struct
     }
     enum hub_rc rc = task_see(a, command, &act, &old);
     if (rc == HUB_OK && !may_replay(&old.task)) {
-        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id,
-                          old.task.replayed_as ? " was replayed already" : " is no dead letter");
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, why_no_replay(&old.task));
     }
     if (rc == HUB_OK) {
         rc = replay(a, &old.task, 0, &made);
@@ -362,6 +368,24 @@ static enum hub_rc replay_many_apply(struct apply *a, struct command *command, s
 
 const struct command_kind command_tasks_replay = {
     .name = "tasks.replay_many", .apply = replay_many_apply, .module = MODULE_TASKS};
+
+/* The task stays, as a task that failed; only the list of dead letters is rid of it. */
+static enum hub_rc purge_one(struct apply *a, const struct task *task, const struct task_many *many,
+                             uint32_t nth)
+{
+    struct task after = *task;
+    (void)nth;
+    after.replayed_as = TASK_PURGED;
+    return task_note(a, task, &after, "purged", many->reason);
+}
+
+static enum hub_rc purge_apply(struct apply *a, struct command *command, struct slice body)
+{
+    return do_many(a, command, body, TASK_IS_FAILED, may_replay, purge_one);
+}
+
+const struct command_kind command_tasks_purge = {
+    .name = "tasks.purge", .apply = purge_apply, .module = MODULE_TASKS};
 
 /* ---- cancel, input ---- */
 

@@ -1,12 +1,13 @@
 #include "hub/tasks/task.h"
 #include "store/hash.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 
 enum {
     ROW_VERSION = 1,
-    ROW_ROOM = 512, /* a row's size as a rule, so that its buffer grows once */
+    ROW_BYTES_LEAST = 256, /* of a row in which all that has a length is empty */
     INDEX_ID = 'n',
     INDEX_TOTALS = 't',
     INDEX_BYTES_MAX = 1 + 4 + 1 + 16 + 8,
@@ -227,6 +228,15 @@ void task_pack(struct buf *b, const struct task *t)
     pack_u64(b, t->request_hash);
 }
 
+/* What task_pack() writes. */
+static size_t row_bytes(const struct task *t)
+{
+    const struct task_needs *needs = &t->needs;
+    return ROW_BYTES_LEAST + t->id.n + t->owner.n + needs->capabilities.packed.n +
+           needs->services.packed.n + needs->agents.packed.n + needs->avoid.packed.n +
+           t->prefer.packed.n + t->region.n + t->fairness.n + t->sticky.n + t->note.n + t->error.n;
+}
+
 static void unpack_times(struct unpack *u, struct task *t)
 {
     int64_t *const times[] = {&t->submitted_ms,    &t->queued_ms,       &t->changed_ms,
@@ -300,11 +310,20 @@ static bool hex_of(struct slice text, uint64_t *out)
     return true;
 }
 
+static uint8_t *put_hex(uint8_t *p, uint64_t v, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0; v >>= 4) {
+        p[i] = (uint8_t) "0123456789abcdef"[v & 15];
+    }
+    return p + digits;
+}
+
 void task_id_mint(struct buf *out, uint64_t number, const uint8_t *seed)
 {
     uint64_t salt = be32_get(seed) >> 8;
-    buf_printf(out, "task_%016llx",
-               (unsigned long long)((salt << NUMBER_BITS) | (number & NUMBER_MASK)));
+    uint8_t *p = memcpy(buf_reserve(out, MINTED_BYTES), "task_", 5);
+    (void)put_hex(p + 5, (salt << NUMBER_BITS) | (number & NUMBER_MASK), 16);
+    out->n += MINTED_BYTES;
 }
 
 void task_uuid_mint(struct buf *out, uint64_t number, int64_t now_ms, const uint8_t *seed)
@@ -337,9 +356,10 @@ uint64_t task_life(const struct store *store)
 
 void task_lease_id(char out[TASK_LEASE_ID_BYTES + 1], const struct task_lease *lease)
 {
-    (void)snprintf(out, TASK_LEASE_ID_BYTES + 1, "lease_%016llx%016llx%08lx",
-                   (unsigned long long)lease->life, (unsigned long long)lease->number,
-                   (unsigned long)lease->lease);
+    uint8_t *p = (uint8_t *)memcpy(out, "lease_", 6) + 6;
+    p = put_hex(p, lease->life, 16);
+    p = put_hex(p, lease->number, 16);
+    *put_hex(p, lease->lease, 8) = '\0';
 }
 
 bool task_lease_of(struct slice text, struct task_lease *out)
@@ -414,19 +434,7 @@ enum store_rc task_find(struct store_view *view, uint32_t app, struct slice id, 
 
 enum store_rc task_newest(struct store_view *view, uint64_t *out)
 {
-    struct store_cursor *cursor;
-    struct slice key;
-    enum store_rc rc = store_cursor_open(view, TABLE_TASK, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_last(cursor, &key, NULL);
-    store_cursor_close(cursor);
-    if (rc == STORE_OK && key.n != 8) {
-        return STORE_DAMAGED;
-    }
-    *out = rc == STORE_OK ? be64_get(key.p) : 0;
-    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    return store_last_number(view, TABLE_TASK, out);
 }
 
 /* ---- indexes ---- */
@@ -488,6 +496,21 @@ static enum store_rc index_new(struct store_txn *txn, const struct task *t)
     return rc;
 }
 
+/* Packed where it will stand. What it was unpacked from is no row of the store's own (task_hold).
+ */
+static enum store_rc row_put(struct store_txn *txn, const struct task *t)
+{
+    uint8_t key[8];
+    struct buf row = {.cap = row_bytes(t)};
+    enum store_rc rc =
+        store_put_reserve(txn, TABLE_TASK, number_key(key, t->number), row.cap, false, &row.p);
+    if (rc == STORE_OK) {
+        task_pack(&row, t);
+        assert(row.n == row.cap);
+    }
+    return rc;
+}
+
 enum store_rc task_put(struct store_txn *txn, const struct task *t, const struct task *before)
 {
     bool moves = before && task_status_in(before->state) != task_status_in(t->state);
@@ -498,15 +521,7 @@ enum store_rc task_put(struct store_txn *txn, const struct task *t, const struct
     if (rc == STORE_OK && (moves || !before)) {
         rc = index_set(txn, t, TASKS_IN_STATUS, true);
     }
-    if (rc == STORE_OK) {
-        struct buf row = {0};
-        uint8_t key[8];
-        (void)buf_reserve(&row, ROW_ROOM);
-        task_pack(&row, t);
-        rc = store_put(txn, TABLE_TASK, number_key(key, t->number), buf_slice(&row));
-        buf_done(&row);
-    }
-    return rc;
+    return rc == STORE_OK ? row_put(txn, t) : rc;
 }
 
 /* ---- documents ---- */

@@ -123,6 +123,9 @@ struct task_group {
     uint32_t item;
 };
 
+/* In replayed_as: a dead letter that nobody wants back. */
+#define TASK_PURGED UINT64_MAX
+
 struct task {
     struct slice row; /* what it was unpacked from and borrows from; else empty */
     uint64_t number;

@@ -160,21 +160,27 @@ struct worker *worker_of(struct tasks *t, uint32_t number)
 static void ready_add(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->agent.app);
-    if (app->ready_n == app->ready_cap) {
-        app->ready_cap = app->ready_cap ? app->ready_cap * 2 : 64;
-        app->ready = xrealloc(app->ready, app->ready_cap * sizeof *app->ready);
+    uint32_t capabilities = w->agent.capabilities.n;
+    w->ready_class = (uint8_t)(capabilities < READY_CLASSES ? capabilities : READY_CLASSES - 1);
+    struct ready *ready = &app->ready[w->ready_class];
+    if (ready->n == ready->cap) {
+        ready->cap = ready->cap ? ready->cap * 2 : 64;
+        ready->list = xrealloc(ready->list, ready->cap * sizeof *ready->list);
     }
-    w->ready_at = app->ready_n;
-    app->ready[app->ready_n++] = w->agent.number;
+    w->ready_at = ready->n;
+    ready->list[ready->n++] = w->agent.number;
+    app->ready_n++;
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->agent.app);
-    uint32_t last = app->ready[--app->ready_n];
-    app->ready[w->ready_at] = last;
+    struct ready *ready = &app->ready[w->ready_class];
+    uint32_t last = ready->list[--ready->n];
+    ready->list[w->ready_at] = last;
     t->workers[last].ready_at = w->ready_at;
     w->ready_at = NOT_READY;
+    app->ready_n--;
 }
 
 /* semantics.md section 1: active, and its stream open if it came by one. Health is looked at when
@@ -245,6 +251,10 @@ void worker_set(struct tasks *t, const struct agent *agent)
     struct worker *w = &t->workers[agent->number];
     struct buf row = {0};
     bool known = w->row.n > 0;
+    if (w->ready_at != NOT_READY) {
+        ready_drop(t, w); /* its class may be another now */
+    }
+    t->agents_changed++;
     agent_pack(&row, agent);
     buf_done(&w->row);
     w->row = row;

@@ -22,25 +22,67 @@ void delay_done(struct delay *d)
         (void)close(d->fds[--d->count]);
 }
 
-void delay_add(struct delay *d, pid_t pid)
+static bool add_one(struct delay *d, const char *dir, const char *name)
 {
     char path[300];
+    if (d->count == DELAY_THREADS_MAX)
+        return true;
+    (void)snprintf(path, sizeof path, "%s/%s/schedstat", dir, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        d->waited[d->count] = 0;
+        d->fds[d->count++] = fd;
+    }
+    return fd >= 0;
+}
+
+void delay_add(struct delay *d, pid_t pid)
+{
+    char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
     if (dir == NULL)
         meter_fail("%s: %s", path, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir)) != NULL && d->count < DELAY_THREADS_MAX;) {
-        if (e->d_name[0] == '.')
-            continue;
-        (void)snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid, e->d_name);
-        d->fds[d->count] = open(path, O_RDONLY | O_CLOEXEC);
-        if (d->fds[d->count++] < 0)
-            meter_fail("%s: %s", path, strerror(errno));
-    }
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (e->d_name[0] != '.' && !add_one(d, path, e->d_name))
+            meter_fail("%s/%s: %s", path, e->d_name, strerror(errno));
     (void)closedir(dir);
 }
 
-uint64_t delay_so_far(const struct delay *d)
+static bool starts(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* Between them these carry what a file system and a disk have to do: kworker/u8:1 is bound to no
+ * core, kworker/0:1H is in a hurry. What follows a dash is what one of them does just now. */
+static bool is_for_disks(const char *pid)
+{
+    char path[64], name[64] = "";
+    (void)snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    (void)!fgets(name, sizeof name, f);
+    (void)fclose(f);
+    size_t n = strcspn(name, "-\n");
+    return starts(name, "ksoftirqd/") || starts(name, "jbd2/") || starts(name, "kworker/u") ||
+           (starts(name, "kworker/") && name[n - 1] == 'H');
+}
+
+void delay_add_disk(struct delay *d)
+{
+    DIR *dir = opendir("/proc");
+    if (dir == NULL)
+        meter_fail("/proc: %s", strerror(errno));
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_for_disks(e->d_name))
+            (void)add_one(d, "/proc", e->d_name); /* or it has ended meanwhile */
+    (void)closedir(dir);
+}
+
+/* A thread that has ended counts for what it had waited. */
+uint64_t delay_so_far(struct delay *d)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < d->count; i++) {
@@ -49,7 +91,8 @@ uint64_t delay_so_far(const struct delay *d)
         ssize_t n = pread(d->fds[i], text, sizeof text - 1, 0);
         text[n > 0 ? n : 0] = '\0';
         if (sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &waited) == 2)
-            sum += waited;
+            d->waited[i] = waited;
+        sum += d->waited[i];
     }
     return sum;
 }

@@ -62,11 +62,11 @@ static void read_ready(struct hub_process *hub, int in)
     hub->target = target_parse(text);
 }
 
-void hub_start(struct hub_process *hub, const char *program, const char *const *flags,
-               uint32_t descriptors)
+void hub_start(struct hub_process *hub, const char *program, const char *in,
+               const char *const *flags, uint32_t descriptors)
 {
     int pipes[2];
-    (void)snprintf(hub->dir, sizeof hub->dir, "/tmp/waggle-load-XXXXXX");
+    (void)snprintf(hub->dir, sizeof hub->dir, "%s/waggle-load-XXXXXX", in);
     if (mkdtemp(hub->dir) == NULL || pipe2(pipes, O_CLOEXEC) != 0)
         meter_fail("%s: %s", hub->dir, strerror(errno));
     hub->pid = fork();

@@ -16,9 +16,11 @@ struct hub_process {
     char dir[64];
 };
 
-/* flags: NULL-terminated, after the usual ones. descriptors: its RLIMIT_NOFILE; 0: as ours. */
-void hub_start(struct hub_process *hub, const char *program, const char *const *flags,
-               uint32_t descriptors);
+/* in: the folder in which it gets its directory; in a file system of memory a sync costs nothing,
+ * and what is measured is the hub alone. flags: NULL-terminated, after the usual ones. descriptors:
+ * its RLIMIT_NOFILE; 0: as ours. */
+void hub_start(struct hub_process *hub, const char *program, const char *in,
+               const char *const *flags, uint32_t descriptors);
 /* SIGTERM; its exit code, or 128 and the signal. */
 int hub_stop(struct hub_process *hub);
 unsigned hub_descriptors(const struct hub_process *hub); /* 0: only root may know */

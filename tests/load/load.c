@@ -5,11 +5,12 @@
  *   - the p99 of the well-behaved under load is at most twice that of the same few on the same hub
  *     when it is quiet. On two cores that the hub, an actor at full speed, the asking client and
  *     other programs share, everybody waits for a core, whatever the hub does. So the kernel's own
- *     count of how long the hub's threads and the client waited for one while a question was
- *     unanswered is taken off that answer, in both states alike, and stands in the output
- *     (delay.h). No constant is allowed for. Where twice the quiet value is not reached, the
- *     output says so, and the case's own bound must hold instead (cases.h). Others' work only ever
- *     adds: a case whose p99 alone is too long is tried again, ROUNDS times in all.
+ *     count of how long the hub's threads, the client and the kernel's own threads that a sync
+ *     needs waited for one while a question was unanswered is taken off that answer, in both
+ *     states alike, and stands in the output (delay.h). No constant is allowed for. Where twice
+ *     the quiet value is not reached, the output says so, and the case's own bound must hold
+ *     instead (cases.h). Others' work only ever adds: a case whose p99 alone is too long is tried
+ *     again, ROUNDS times in all.
  *   - memory grows by no more than the case's bound, and most of it comes back;
  *   - the hub does not spin: its CPU stays under CPU_MAX percent of a core when nothing moves, with
  *     the load's connections still there and without them;
@@ -34,7 +35,7 @@ enum { WELL_BEHAVED = 20, ASKED_PER_S = 400, CPU_MAX = 20, SETTLE_S = 20, ROUNDS
 static const double ratio_max = 2, kept_share = 0.25;
 
 struct options {
-    const char *hub, *only;
+    const char *hub, *in, *only;
     bool longer;
 };
 
@@ -66,7 +67,8 @@ static void ask_publish(void *ctx, struct buf *out, uint32_t conn, uint64_t id)
     buf_add_str(out, "\",\"event\":\"x\",\"data\":{\"n\":1}}");
 }
 
-/* What the machine imposes on those who take part: us, who ask, and the hub. */
+/* What the machine imposes on those who take part: us, who ask, the hub, and whoever carries its
+ * syncs. */
 static uint64_t imposed(void *ctx)
 {
     return delay_so_far(ctx);
@@ -123,10 +125,11 @@ static void run_case(const struct load_case *c, const struct options *o, struct 
                               .ask = ask_publish,
                               .imposed = imposed,
                               .ctx = &delay};
-    hub_start(&hub, o->hub, c->flags, c->descriptors);
+    hub_start(&hub, o->hub, o->in, c->flags, c->descriptors);
     delay_init(&delay);
     delay_add(&delay, getpid());
     delay_add(&delay, hub.target.pid);
+    delay_add_disk(&delay);
     (void)hub_cpu(&hub, NS_PER_S / 2);
     f->descriptors_before = hub_descriptors(&hub);
     struct asker *asker = asker_open(&hub.target, &plan);
@@ -218,7 +221,7 @@ static bool wanted(const struct load_case *c, const char *only)
 
 static void usage(int code)
 {
-    printf("usage: load [--hub PROGRAM] [--only CASE[,CASE...]] [--long]\n");
+    printf("usage: load [--hub PROGRAM] [--in FOLDER] [--only CASE[,CASE...]] [--long]\n");
     for (size_t i = 0; i < LOAD_CASES; i++)
         printf("  %-12s %s\n", load_cases[i].name, load_cases[i].what);
     exit(code);
@@ -226,15 +229,17 @@ static void usage(int code)
 
 static void options_parse(int argc, char **argv, struct options *o)
 {
-    static const struct option table[] = {{"hub", required_argument, NULL, 'h'},
-                                          {"only", required_argument, NULL, 'o'},
-                                          {"long", no_argument, NULL, 'l'},
-                                          {"help", no_argument, NULL, '?'},
-                                          {0}};
+    static const struct option table[] = {
+        {"hub", required_argument, NULL, 'h'},  {"in", required_argument, NULL, 'i'},
+        {"only", required_argument, NULL, 'o'}, {"long", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, '?'},       {0}};
     for (int got; (got = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         switch (got) {
         case 'h':
             o->hub = optarg;
+            break;
+        case 'i':
+            o->in = optarg;
             break;
         case 'o':
             o->only = optarg;
@@ -250,7 +255,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.hub = "build/release/waggled"};
+    struct options o = {.hub = "build/release/waggled", .in = "/tmp"};
     unsigned held = 0, broken = 0;
     options_parse(argc, argv, &o);
     (void)signal(SIGPIPE, SIG_IGN);

@@ -21,6 +21,8 @@ const lineFor = async (t, manner) => {
   t.after(() => line.close());
   return line;
 };
+// So many events need their time, a byte or 20 kB a second at a time.
+const MORE_MS = LONG ? 600_000 : 20_000, timeout = LONG ? 900_000 : 60_000;
 const says = (what, how) => console.log(`line: ${what}: ${how}`);
 
 story('a byte at a time is as good as all at once', async (t) => {
@@ -32,17 +34,17 @@ story('a byte at a time is as good as all at once', async (t) => {
   });
   assert.equal(answer.status, 201, await answer.text());
   const steady = new Steadfast(line.url, hub.adminKey, fresh('bytes')).start(t);
-  await steady.more(LONG ? 2000 : 150);
+  await steady.more(LONG ? 2000 : 150, MORE_MS);
   says('a byte at a time', await steady.whole());
   assert.equal(steady.connections, 1, 'nobody had to come again');
-});
+}, { timeout });
 
 story('a narrow line is slow, and loses nothing', async (t) => {
   const line = await lineFor(t, { bytes: 500, rate: 20_000 });
   const steady = new Steadfast(line.url, hub.adminKey, fresh('narrow')).start(t);
-  await steady.more(LONG ? 1000 : 60);
+  await steady.more(LONG ? 1000 : 60, MORE_MS);
   says('20 kB a second', await steady.whole());
-});
+}, { timeout });
 
 story('connections reset at any moment resume', async (t) => {
   const seed = Number(process.env.WAGGLE_SEED ?? Math.floor(Math.random() * 2 ** 31)) | 1;
@@ -65,7 +67,7 @@ story('connections reset at any moment resume', async (t) => {
   await steady.more(20);
   says(`${resets} resets, seed ${seed}`, await steady.whole());
   assert.ok(steady.connections > resets / 5, 'they came again and again');
-});
+}, { timeout });
 
 story('a peer that is gone without a word is found by its silence, and what it held is let go', async (t) => {
   const line = await lineFor(t);

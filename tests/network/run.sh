@@ -10,7 +10,7 @@ cd "$(dirname "$0")" || exit 1
 namespace=waggle-hub-$$
 status=0
 file_s=600
-[ "${WAGGLE_LONG-}" != 1 ] || file_s=1800
+[ "${WAGGLE_LONG-}" != 1 ] || file_s=3600
 
 # Stories have deadlines, and lines and clients end with them: this is for a fault of the tests
 # themselves, which must not hang the run.

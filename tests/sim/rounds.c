@@ -334,7 +334,7 @@ void rounds_run(struct world *w)
                 do_cancel(s);
             }
         }
-        w->now_ms += rng_percent(r, 10) ? rng_below(r, 8000) : rng_below(r, 50);
+        scene_time(&s->scene, 8000);
         scene_step(&s->scene);
         if (rng_percent(r, w->plan.crash_percent)) {
             scene_cut(&s->scene);

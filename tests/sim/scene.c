@@ -2,7 +2,7 @@
  * a disk that fails and power that goes. What is asked and what must hold is the run's own. */
 #include "tests/sim/sim.h"
 
-enum { TRAYS_MAX = 32 };
+enum { TRAYS_MAX = 32, SLEEP_MS = 3600 * 1000 };
 
 static void let_go(void *ctx, const struct tray *tray)
 {
@@ -104,6 +104,14 @@ void scene_cut(struct scene *s)
         memory_note(s->w);
     }
     came_back(s);
+}
+
+void scene_time(struct scene *s, uint32_t span_ms)
+{
+    struct rng *r = &s->w->rng;
+    unsigned what = rng_below(r, 1000);
+    uint32_t most_ms = what < 900 ? 60 : what < 998 ? span_ms : SLEEP_MS;
+    s->w->now_ms += rng_below(r, most_ms);
 }
 
 void scene_calm(struct scene *s)

@@ -14,7 +14,7 @@ enum { STARVING_EVERY = 10 };
 struct options {
     uint64_t from, seeds;
     const char *list; /* a file of seeds, replayed first */
-    bool twice, verbose, digests, throughput;
+    bool twice, verbose, digests, throughput, tasks_only;
 };
 
 struct totals {
@@ -155,7 +155,7 @@ static void usage(void)
 {
     puts("sim [--seeds N] [--from S] [--seed S] [--long] [--twice] [--list FILE] [--digests] "
          "[--verbose]\n"
-         "    [--throughput]\n"
+         "    [--throughput] [--tasks-throughput]\n"
          "Runs the hub without sockets, clocks or threads, by seeds. Exit 1 when a seed failed.");
     exit(2);
 }
@@ -192,6 +192,8 @@ static struct options options_read(int argc, char **argv)
             o.verbose = true;
         } else if (strcmp(a, "--throughput") == 0) {
             o.throughput = true;
+        } else if (strcmp(a, "--tasks-throughput") == 0) {
+            o.throughput = o.tasks_only = true;
         } else {
             usage();
         }
@@ -214,7 +216,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.throughput) {
-        return throughput(folder) || tasks_throughput(folder);
+        return (!o.tasks_only && throughput(folder)) || tasks_throughput(folder);
     }
     struct totals t = {0};
     uint64_t began = now_us();

@@ -319,6 +319,8 @@ struct command *scene_ask(struct scene *scene, const struct command_kind *kind, 
                           struct buf *body);
 void scene_step(struct scene *scene); /* perhaps with a fault, perhaps into a crash */
 void scene_cut(struct scene *scene);  /* power goes between two steps */
+/* A moment, sometimes up to span_ms, rarely up to an hour: a machine that slept. */
+void scene_time(struct scene *scene, uint32_t span_ms);
 void scene_calm(struct scene *scene); /* nothing fails any more */
 
 /* rounds.c: a run of its own, of rounds of voting */

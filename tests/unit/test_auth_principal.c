@@ -98,6 +98,16 @@ static void an_agent_reads_what_concerns_it_and_nothing_of_others(void **state)
     }
 }
 
+static void who_was_shut_out_is_for_those_who_may_do_so(void **state)
+{
+    (void)state;
+    assert_false(role_may(ROLE_VIEWER, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
+    assert_false(role_may(ROLE_VIEWER, RIGHT_HISTORY, "auth", ACCESS_SYSTEM));
+    assert_false(role_may(ROLE_AGENT, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
+    assert_true(role_may(ROLE_OPERATOR, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
+    assert_true(role_may(ROLE_ADMIN, RIGHT_HISTORY, "auth", ACCESS_SYSTEM));
+}
+
 static void an_agent_called_like_a_wildcard_is_only_one(void **state)
 {
     (void)state;
@@ -397,6 +407,7 @@ int main(void)
         cmocka_unit_test(every_cell_of_the_table_holds),
         cmocka_unit_test(an_agent_reads_what_concerns_it_and_nothing_of_others),
         cmocka_unit_test(an_agent_called_like_a_wildcard_is_only_one),
+        cmocka_unit_test(who_was_shut_out_is_for_those_who_may_do_so),
         cmocka_unit_test(a_pattern_that_starts_wild_needs_the_right_everywhere),
         cmocka_unit_test(capabilities_decide_alone),
         cmocka_unit_test(a_star_alone_is_every_name_in_capabilities),

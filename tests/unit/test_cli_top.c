@@ -257,6 +257,23 @@ static void an_action_asks_first(void **state)
     assert_string_equal(m->reason, "");
 }
 
+static void a_reason_may_be_in_any_language_and_is_never_broken(void **state)
+{
+    struct top_model *m = *state;
+    static const char typed[] = "Flügel 蜂";
+    type(m, "Dy");
+    for (const char *p = typed; *p; p++) {
+        (void)top_key(m, (unsigned char)*p);
+    }
+    (void)top_key(m, TOP_KEY_BACKSPACE);
+    assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_ACT);
+    assert_string_equal(m->reason, "Flügel ");
+    type(m, "Dy");
+    (void)top_key(m, 0xc3); /* half a character */
+    assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_ACT);
+    assert_string_equal(m->reason, "\xef\xbf\xbd");
+}
+
 static void what_takes_no_reason_is_not_asked_for_one(void **state)
 {
     struct top_model *m = *state;
@@ -447,6 +464,7 @@ int main(void)
         TEST(the_log_is_drawn_and_narrowed_to_one_thing),
         TEST(a_command_names_a_view_and_tab_completes_it),
         TEST(an_action_asks_first),
+        TEST(a_reason_may_be_in_any_language_and_is_never_broken),
         TEST(what_takes_no_reason_is_not_asked_for_one),
         TEST(a_command_does_what_its_key_does),
         TEST(wide_adds_columns_and_sorting_leaves_out_what_is_not_shown),

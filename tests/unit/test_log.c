@@ -435,6 +435,37 @@ static void channels_are_found_by_name_and_number(void **state)
     fixture_close(&f);
 }
 
+/* As tasks of many apps and forms have; their rows lie side by side. */
+static void names_that_end_with_the_same_number_are_told_apart(void **state)
+{
+    static const char *const names[] = {"task.task_aaaaaa0000000001",
+                                        "task.task_bbbbbb0000000001",
+                                        "x0000000001",
+                                        "0000000001",
+                                        "000000001",
+                                        "x00000000g1"};
+    enum { NAMES = sizeof names / sizeof *names };
+    struct fixture f = {.dir = *state};
+    uint64_t made[2 * NAMES], again;
+    fixture_open(&f);
+    for (uint32_t i = 0; i < 2 * NAMES; i++) {
+        begin(&f);
+        assert_int_equal(log_channel_open(f.log, 1 + i % 2, slice_str(names[i / 2]), 7, &made[i]),
+                         STORE_OK);
+        end(&f, true);
+    }
+    begin(&f);
+    for (uint32_t i = 0; i < 2 * NAMES; i++) {
+        assert_int_equal(log_channel_open(f.log, 1 + i % 2, slice_str(names[i / 2]), 7, &again),
+                         STORE_OK);
+        assert_int_equal(again, made[i]);
+        for (uint32_t before = 0; before < i; before++)
+            assert_int_not_equal(made[i], made[before]);
+    }
+    end(&f, true);
+    fixture_close(&f);
+}
+
 static void an_unknown_channel_is_not_found(void **state)
 {
     struct fixture f = {.dir = *state};
@@ -458,6 +489,7 @@ int main(void)
         scratch_test(the_log_is_what_a_naive_model_says),
         scratch_test(an_aborted_batch_leaves_nothing),
         scratch_test(channels_are_found_by_name_and_number),
+        scratch_test(names_that_end_with_the_same_number_are_told_apart),
         scratch_test(an_unknown_channel_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 static const char *const system_names[] = {"agents",   "agent", "tasks",     "task",
                                            "network",  "swarm", "consensus", "workflow",
-                                           "messages", "pulse", "hub"};
+                                           "messages", "auth",  "pulse",     "hub"};
 enum { SYSTEM_NAMES = sizeof system_names / sizeof *system_names };
 
 static const struct namespace_options *of(const struct namespaces *set, uint32_t app,

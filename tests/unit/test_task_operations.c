@@ -1,4 +1,5 @@
 /* Tasks, from the request to the answer: submit, offer, lease, report, end. */
+#include "hub/tasks/balance.h"
 #include "tests/unit/api_fixture.h"
 
 struct test {
@@ -312,6 +313,36 @@ static void who_rejects_is_left_in_peace_for_a_while(void **state)
     assert_string_equal(state_of(t.bee, t.task), "queued");
     wait_ms(1000);
     assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+static struct balance_figures learned_of(uint32_t agent)
+{
+    struct balance_figures f;
+    (void)balance_figures(tasks_balance(writer_module(t.f->hub.writer, MODULE_TASKS)), agent, &f);
+    return f;
+}
+
+/* Whose tasks take long, and fail, is not learned anew by every life of the hub; a minute's worth
+ * at most is. */
+static void what_was_learned_of_an_agent_outlives_a_start(void **state)
+{
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    for (int i = 0; i < 2; i++) {
+        submit("");
+        accepted();
+        wait_ms(4000);
+        assert_int_equal(report(t.bee, i ? "fail" : "complete", i ? ",\"error\":\"no\"" : ""),
+                         HUB_OK);
+    }
+    struct balance_figures before = learned_of(1);
+    assert_true(before.response_ms > 3999 && before.success < 1);
+    wait_ms(61000);
+    submit(""); /* a batch that there is anyway */
+    fixture_close(t.f);
+    t.f = fixture_open(*state);
+    assert_true(learned_of(1).response_ms == before.response_ms);
+    assert_true(learned_of(1).success == before.success);
+    assert_int_equal(learned_of(1).assigned, 0);
 }
 
 /* semantics.md section 6: a restored hub voids leases. The agent knows none of its new life, so
@@ -868,6 +899,7 @@ int main(void)
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
         CLAIM(a_restore_voids_what_was_leased_before),
+        CLAIM(what_was_learned_of_an_agent_outlives_a_start),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),

@@ -3,6 +3,7 @@
 #include "tests/unit/scratch.h"
 
 #include "hub/core/writer.h"
+#include "store/hash.h"
 
 struct hub_of_one {
     const char *dir;
@@ -212,6 +213,71 @@ static void a_batch_of_beats_alone_asks_nothing_of_the_disk(void **state)
     down(&h);
 }
 
+/* Somebody asks for the channel when its event was noted, before the commit. */
+static struct interest_view *asker;
+static bool asks_before, asks_after;
+static uint64_t hash_of_tasks;
+
+static enum hub_rc tell_and_be_asked(struct apply *a, struct command *command, struct slice body)
+{
+    (void)command, (void)body;
+    if (asks_before) {
+        interest_add(asker, hash_of_tasks);
+    }
+    enum hub_rc rc = apply_tell(a, 1, slice_str("tasks"), "queued", slice_str("{\"n\":1}"));
+    if (asks_after) {
+        interest_add(asker, hash_of_tasks);
+    }
+    return rc;
+}
+
+static const struct command_kind telling_kind = {.name = "telling", .apply = tell_and_be_asked};
+
+/* The one event that came, as it is sent; empty: none came. */
+static void tell_one(struct hub_of_one *h, char *out, size_t out_n)
+{
+    int64_t next;
+    *out = '\0';
+    struct tray *tray = tray_take(&h->pool);
+    tray_command(tray)->kind = &telling_kind;
+    writer_push(h->writer, tray);
+    assert_true(writer_step(h->writer, h->now_ms, &next));
+    assert_ptr_equal(ring_pop(h->inbox), tray);
+    assert_int_equal(tray->commands[0].rc, HUB_OK);
+    if (tray->events_n) {
+        const struct event_frame *frame = &tray->events[0].frame;
+        struct slice sent = tray_slice(tray, TRAY_OUT, frame->at, frame->n);
+        assert_int_equal(tray->events_n, 1);
+        assert_true(sent.n < out_n);
+        memcpy(out, sent.p, sent.n);
+        out[sent.n] = '\0';
+    }
+    tray_give(&h->pool, tray);
+}
+
+static void an_event_is_framed_for_who_asks_for_it_even_while_it_is_stored(void **state)
+{
+    struct hub_of_one h;
+    char nobody[300], meanwhile[300], before[300];
+    up(&h, state);
+    writer_up(&h);
+    asker = interest_view_new(h.interest, 0);
+    hash_of_tasks = hash64_named(0, 1, slice_str("tasks"));
+    asks_before = asks_after = false;
+    tell_one(&h, nobody, sizeof nobody);
+    assert_string_equal(nobody, "");
+    asks_after = true;
+    tell_one(&h, meanwhile, sizeof meanwhile);
+    assert_non_null(strstr(meanwhile, "\"offset\":2,\"channel\":\"tasks\",\"event\":\"queued\""));
+    assert_non_null(strstr(meanwhile, "\"data\":{\"n\":1},\"time\":\"1970-"));
+    asks_before = true;
+    tell_one(&h, before, sizeof before);
+    *strstr(before, "\"offset\":3") = *strstr(meanwhile, "\"offset\":2") = '\0';
+    assert_string_equal(before, meanwhile);
+    interest_view_free(asker);
+    down(&h);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
 int main(void)
@@ -221,6 +287,7 @@ int main(void)
         CASE(a_table_of_timers_that_cannot_be_read_stops_nothing_else),
         CASE(a_leave_that_finds_the_store_full_is_kept_for_later),
         CASE(a_batch_of_beats_alone_asks_nothing_of_the_disk),
+        CASE(an_event_is_framed_for_who_asks_for_it_even_while_it_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ const rows = {
   'tasks.clear': list(() => ({ priority: 'normal' })),
   'tasks.queue_pause': makes(() => ({ priority: 'low' })),
   'tasks.queue_resume': makes(() => ({ priority: 'low' })),
-  'tasks.replay_many': list(),
+  'tasks.replay_many': list(), 'tasks.purge': list(),
   'tasks.get': hidden((o) => ({ task_id: o.task_id })),
   'tasks.short_status': hidden((o) => ({ task_id: o.plain })),
   'tasks.accept': hidden((o) => ({ task_id: o.task_id, lease_id })),

@@ -107,6 +107,21 @@ story('a dead letter is listed, and tried again as a new task', async () => {
   assert.equal((await cli.ask('task dlq replay --limit 10')).replayed_count, 0);
 });
 
+story('a dead letter that was purged is listed no more and never tried again', async () => {
+  const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')} --priority urgent --start-within 50ms`);
+  await until(async () => (await cli.run('task dlq ls -p urgent -o id')).lines.includes(task_id), { what: 'the dead letter' });
+  const purged = await cli.ask("task dlq purge -p urgent --reason 'too late' --yes");
+  assert.equal(purged.purged_count, 1);
+  assert.deepEqual((await cli.run('task dlq ls -p urgent -o id')).lines, []);
+  const retry = await cli.run(`task retry ${task_id}`);
+  assert.equal(retry.code, 4);
+  assert.match(retry.err, /was purged/);
+  assert.equal((await cli.ask(`task show ${task_id}`)).task.status, 'failed');
+  const last = (await cli.ask(`trace ${task_id}`)).at(-1);
+  assert.deepEqual([last.event, last.data.reason], ['purged', 'too late']);
+  assert.equal((await cli.ask('task dlq purge -p urgent')).purged_count, 0);
+});
+
 story('a trace says what happened, in order, with the time between', async () => {
   const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
   await cli.run(`task cancel ${task_id} --yes`);

@@ -256,6 +256,16 @@ withTop('top does not outlive its terminal', 'agents', async (top) => {
   await until(() => !isRunning(pid), { what: 'the end of top' });
 });
 
+story('who may not hear the hub is told why there are no pulses', async () => {
+  const hub = await startHub();
+  const { token } = await hub.mint({ sub: 'bee-1', role: 'agent' });
+  const top = new Terminal(new Cli(hub, { key: null, env: { WAGGLE_TOKEN: token } }), '', { columns: 120 });
+  await top.shows(/bee-1 \(agent\)/);
+  await top.shows(/Pulses \(0 of 0\)[^]*no figures yet: .* channel hub/);
+  top.end();
+  await hub.abandon();
+}, { skip: hasTmux ? false : 'tmux is not here' });
+
 story('top without a terminal says so, and bad credentials end it with 5', async () => {
   const { code, err } = await new Cli(null).run('top');
   assert.equal(code, 2);

@@ -87,7 +87,8 @@ async function working(hub) {
 }
 
 const crowds = [stalled, returning, silent, firehose, working];
-const crowdedHub = () => startHub({ config: { limits: { head: '1500ms' }, rates: { address_per_minute: 0 } } });
+// The deadline for a head is the hub's own: hundreds that come at once from one busy process need some of it.
+const crowdedHub = () => startHub({ config: { rates: { address_per_minute: 0 } } });
 
 story('under all of it at once every promise is kept, and the end finds nothing that was not given back', async () => {
   const hub = await crowdedHub();

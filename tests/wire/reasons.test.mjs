@@ -54,6 +54,25 @@ const ends = {
     const { round_id } = (await hub.post('/api/v1/consensus', { question: 'Ship it?', electorate: ['a', 'b'], options: ['yes', 'no'] })).body;
     return ['consensus', 'closed', 'round_id', round_id, () => hub.post(`/api/v1/consensus/${round_id}/cancel`, { reason })];
   },
+  'swarm.cancel': async () => {
+    const joined = (await hub.post('/swarm/join', { role: 'worker', capability: fresh('c'), agent_id: await agent() })).body;
+    const { task_id } = (await hub.post('/swarm/coordinate', { task_id: fresh('work'), strategy: 'broadcast', swarm_id: joined.swarm_id })).body;
+    return [`swarm.${joined.swarm_id}`, 'cancelled', 'task_id', task_id, () => hub.post(`/swarm/tasks/${task_id}/cancel`, { reason })];
+  },
+  'auth.keys.revoke': async () => {
+    const { id } = (await hub.post('/api/v1/auth/keys', { name: fresh('key'), role: 'viewer' })).body;
+    return ['auth', 'key_revoked', 'id', id, () => hub.delete(`/api/v1/auth/keys/${id}?reason=${encodeURIComponent(reason)}`)];
+  },
+  'auth.revoke': async () => {
+    const sub = fresh('sub');
+    return ['auth', 'tokens_revoked', 'sub', sub, () => hub.post('/api/v1/auth/tokens/revoke', { sub, reason })];
+  },
+  'auth.rotate': async () => ['auth', 'signing_key_rotated', 'by', '--admin-key', () => hub.post('/api/v1/auth/signing-keys/rotate', { reason })],
+  'apps.update': async () => {
+    const id = fresh('app');
+    await hub.post('/api/v1/apps', { id });
+    return ['auth', 'app_disabled', 'app', id, () => hub.http('PATCH', `/api/v1/apps/${id}`, { body: { enabled: false, reason } })];
+  },
   'messages.term': async () => {
     const id = await agent();
     const { message_id } = (await hub.post('/messages/send', { receiver_id: id, payload: {}, message_type: 'direct' })).body;
@@ -73,6 +92,17 @@ for (const [operation, make] of Object.entries(ends)) {
     await watcher.close();
   });
 }
+
+story('who was shut out is told to operators and admins alone', async () => {
+  for (const [role, may] of [['viewer', false], ['agent', false], ['operator', true]]) {
+    const { token } = await hub.mint({ sub: fresh(role), role });
+    const one = await hub.connect({ token });
+    const asked = one.subscribe({ channel: 'auth' });
+    if (may) await asked;
+    else await assert.rejects(asked, (error) => error.status === 403, role);
+    await one.close();
+  }
+});
 
 story('a reason past 256 bytes is refused and named', async () => {
   const id = await task();

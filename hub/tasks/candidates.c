@@ -1,0 +1,310 @@
+/* Among whom a strategy chooses: those who fit the task and are well, and of these no more than the
+ * strategy has to see. A pick that looks at ten thousand agents costs more than the whole of the
+ * rest of a task. */
+#include "hub/tasks/inside.h"
+
+#include <stdlib.h>
+
+enum {
+    SAMPLE_MAX = 32, /* of more ready agents some are looked at, others the next time */
+    RECHECK_MS = 1000,
+    KEYED_MAX = 4096,    /* keys whose agents are remembered */
+    KEYED_AGENTS = 16,   /* of each */
+    FEW_WORDS = 4,       /* so few agents are looked at one by one */
+    SUMS_PICKS_MAX = 64, /* that sums over very many may be behind */
+};
+
+/* The agents that a key belongs to, the first first, as long as no agent comes, leaves or changes.
+ */
+struct keyed {
+    uint64_t key, needs, of; /* hashes, tasks.agents_changed; of 0: nobody's */
+    uint32_t n, agents[KEYED_AGENTS];
+};
+
+struct candidates *candidates_new(void)
+{
+    return xcalloc(1, sizeof(struct candidates));
+}
+
+void candidates_free(struct candidates *c)
+{
+    free(c->list);
+    free(c->keyed);
+    free(c);
+}
+
+static void add(struct candidates *c, const struct worker *w)
+{
+    if (c->n == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : SAMPLE_MAX;
+        c->list = xrealloc(c->list, c->cap * sizeof *c->list);
+    }
+    struct balance_candidate *new = &c->list[c->n++];
+    *new = (struct balance_candidate){
+        .number = w->agent.number,
+        .running = w->held_n + w->picked_n,
+        .slots = w->agent.slots,
+        .use = w->use,
+        .load = w->load,
+        .reported_ms = w->reported_ms,
+        .region = w->agent.region,
+        .capabilities = &w->agent.capabilities,
+    };
+    c->free_n += new->running < new->slots;
+}
+
+/* No event tells when an agent is well again: it is looked at after a while. */
+static bool is_healthy(struct tasks *t, struct tasks_app *app, struct worker *w,
+                       const struct kind *kind, int64_t now_ms)
+{
+    worker_look(t, w, now_ms);
+    bool well = w->health >= kind->needs.health_least;
+    if (!well && app->recheck_ms == INT64_MAX) {
+        app->recheck_ms = now_ms + RECHECK_MS;
+    }
+    return well;
+}
+
+/* Who is asked for: all but `except`; of some tasks only those that are preferred. */
+struct wanted {
+    const struct balance_ask *ask;
+    struct kind *kind;
+    uint32_t except;
+    bool preferred;
+};
+
+static void consider(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                     uint32_t number)
+{
+    struct worker *w = worker_of(t, number);
+    if (number != want->except &&
+        (!want->preferred || words_have(&want->kind->prefer, w->agent.id)) &&
+        is_healthy(t, app, w, want->kind, want->ask->now_ms)) {
+        add(t->candidates, w);
+    }
+}
+
+/* ---- those with a free slot ---- */
+
+static void consider_ready(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                           const struct ready *ready, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to && t->candidates->n < SAMPLE_MAX; i++) {
+        if (kind_fits(want->kind, ready->list[i])) {
+            consider(t, app, want, ready->list[i]);
+        }
+    }
+}
+
+/* At most SAMPLE_MAX, others the next time. The best of 32 is all but the best of all: who has
+ * least to do of a random few is far from the fullest. */
+static void sample(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    uint32_t skip = app->ready_n ? app->ready_from % app->ready_n : 0, first = 0;
+    while (first < READY_CLASSES && skip >= app->ready[first].n) {
+        skip -= app->ready[first++].n;
+    }
+    if (first == READY_CLASSES) {
+        return;
+    }
+    consider_ready(t, app, want, &app->ready[first], skip, app->ready[first].n);
+    for (unsigned i = 1; i < READY_CLASSES; i++) {
+        const struct ready *ready = &app->ready[(first + i) % READY_CLASSES];
+        consider_ready(t, app, want, ready, 0, ready->n);
+    }
+    consider_ready(t, app, want, &app->ready[first], 0, skip);
+    app->ready_from += t->candidates->n == SAMPLE_MAX ? SAMPLE_MAX : 0;
+}
+
+/* Who fits has all that is wanted, so the fewer capabilities, the better the match: a sample of the
+ * first class that has anybody. The last has agents of many counts, and all of these are compared.
+ */
+static void sample_specialists(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    struct candidates *c = t->candidates;
+    for (unsigned class = 0; class < READY_CLASSES && c->n == 0; class ++) {
+        const struct ready *ready = &app->ready[class];
+        uint32_t from = ready->n ? app->ready_from % ready->n : 0;
+        bool all = class == READY_CLASSES - 1;
+        for (uint32_t i = 0; i < ready->n && (all || c->n < SAMPLE_MAX); i++) {
+            uint32_t number = ready->list[(from + i) % ready->n];
+            if (kind_fits(want->kind, number)) {
+                consider(t, app, want, number);
+            }
+        }
+    }
+    app->ready_from += c->n == SAMPLE_MAX ? SAMPLE_MAX : 0;
+}
+
+/* ---- all who fit, by number ---- */
+
+typedef bool fit_visit(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                       uint32_t number); /* false: enough */
+
+/* The numbers from `from` on, below `to`. */
+static bool each_fit(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                     uint64_t from, uint64_t to, fit_visit *visit)
+{
+    const struct kind *kind = want->kind;
+    for (uint64_t word = from / 64; word < kind->fits_n && word * 64 < to; word++) {
+        uint64_t bits = kind->fits[word];
+        bits &= word == from / 64 ? UINT64_MAX << (from % 64) : UINT64_MAX;
+        for (; bits; bits &= bits - 1) {
+            uint64_t number = word * 64 + (unsigned)__builtin_ctzll(bits);
+            if (number >= to) {
+                return true;
+            }
+            if (worker_is_there(worker_of(t, (uint32_t)number)) &&
+                !visit(t, app, want, (uint32_t)number)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool visit_any(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                      uint32_t number)
+{
+    consider(t, app, want, number);
+    return true;
+}
+
+/* Those whose slots are taken too: how much an agent may have hangs on what the others have. */
+static void gather_all(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    (void)each_fit(t, app, want, 0, UINT64_MAX, visit_any);
+}
+
+static bool visit_ready(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                        uint32_t number)
+{
+    if (worker_of(t, number)->ready_at != NOT_READY) {
+        consider(t, app, want, number);
+    }
+    return t->candidates->n == 0;
+}
+
+static void gather_next(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    uint64_t behind = (uint64_t)balance_last(t->balance, app->app) + 1;
+    if (each_fit(t, app, want, behind, UINT64_MAX, visit_ready)) {
+        (void)each_fit(t, app, want, 0, behind, visit_ready);
+    }
+}
+
+/* ---- those that a key belongs to ---- */
+
+static void keyed_add(struct keyed *keyed, double *places, double place, uint32_t number)
+{
+    if (keyed->n == KEYED_AGENTS && places[keyed->n - 1] >= place) {
+        return;
+    }
+    uint32_t at = keyed->n < KEYED_AGENTS ? keyed->n++ : KEYED_AGENTS - 1;
+    for (; at > 0 && places[at - 1] < place; at--) {
+        places[at] = places[at - 1];
+        keyed->agents[at] = keyed->agents[at - 1];
+    }
+    places[at] = place;
+    keyed->agents[at] = number;
+}
+
+/* Of all who fit, be they there or not: who is away comes back to its keys. */
+static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, struct slice key)
+{
+    struct candidates *c = t->candidates;
+    c->keyed = c->keyed ? c->keyed : xcalloc(KEYED_MAX, sizeof *c->keyed);
+    uint64_t hash = hash64(kind->hash, key);
+    struct keyed *keyed = &c->keyed[hash % KEYED_MAX];
+    if (keyed->key == hash && keyed->needs == kind->hash && keyed->of == t->agents_changed) {
+        return keyed;
+    }
+    double places[KEYED_AGENTS];
+    *keyed = (struct keyed){.key = hash, .needs = kind->hash, .of = t->agents_changed};
+    for (uint32_t word = 0; word < kind->fits_n; word++) {
+        for (uint64_t bits = kind->fits[word]; bits; bits &= bits - 1) {
+            uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            keyed_add(keyed, places, balance_key_place(key, number), number);
+        }
+    }
+    return keyed;
+}
+
+static bool visit_sum(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                      uint32_t number)
+{
+    const struct worker *w = worker_of(t, number);
+    (void)app;
+    want->kind->sums.running += w->held_n + w->picked_n;
+    want->kind->sums.slots += w->agent.slots;
+    return true;
+}
+
+static const struct fit_sums *sums_of(struct tasks *t, struct tasks_app *app,
+                                      const struct wanted *want)
+{
+    struct fit_sums *sums = &want->kind->sums;
+    if (sums->of != t->agents_changed || sums->picks++ >= SUMS_PICKS_MAX) {
+        *sums = (struct fit_sums){.of = t->agents_changed};
+        (void)each_fit(t, app, want, 0, UINT64_MAX, visit_sum);
+    }
+    return sums;
+}
+
+/* The first of the key's agents that has a free slot and not too much; of none of the first few,
+ * all are compared. */
+static void gather_keyed(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    struct candidates *c = t->candidates;
+    if (want->kind->fits_n <= FEW_WORDS) {
+        gather_all(t, app, want);
+        return;
+    }
+    const struct fit_sums *sums = sums_of(t, app, want);
+    const struct keyed *keyed = keyed_of(t, want->kind, want->ask->key);
+    for (uint32_t i = 0; i < keyed->n && c->n == 0; i++) {
+        const struct worker *w = worker_of(t, keyed->agents[i]);
+        uint32_t has = w ? w->held_n + w->picked_n : 0;
+        if (worker_is_there(w) && w->ready_at != NOT_READY &&
+            has < balance_key_bound(sums->running, sums->slots, w->agent.slots)) {
+            consider(t, app, want, keyed->agents[i]);
+        }
+    }
+    if (c->n == 0) {
+        gather_all(t, app, want);
+    }
+}
+
+/* ---- the strategy's own way ---- */
+
+static bool gather(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    static void (*const ways[])(struct tasks *, struct tasks_app *, const struct wanted *) = {
+        [BALANCE_AMONG_SAMPLE] = sample,      [BALANCE_AMONG_NEXT] = gather_next,
+        [BALANCE_AMONG_KEYED] = gather_keyed, [BALANCE_AMONG_SPECIALISTS] = sample_specialists,
+        [BALANCE_AMONG_ALL] = gather_all,
+    };
+    t->candidates->n = t->candidates->free_n = 0;
+    ways[balance_reach(t->balance, want->ask)](t, app, want);
+    return t->candidates->free_n > 0;
+}
+
+/* Another agent than the last one goes first; who said no is left in peace for a while. */
+bool candidates_find(struct tasks *t, struct tasks_app *app, const struct live *live,
+                     const struct balance_ask *ask)
+{
+    bool shuns = live->shun_ms != INT64_MAX && live->shun_ms > ask->now_ms;
+    struct wanted want = {.ask = ask,
+                          .kind = live->kind,
+                          .except = live->last_agent,
+                          .preferred = live->kind->prefer.n > 0};
+    if (want.preferred && gather(t, app, &want)) {
+        return true;
+    }
+    want.preferred = false;
+    if (gather(t, app, &want)) {
+        return true;
+    }
+    want.except = 0;
+    return live->last_agent && !shuns && gather(t, app, &want);
+}

@@ -1,0 +1,303 @@
+/* Rows that wait for the commit. A task that is submitted, offered and taken within one batch has
+ * its row and its indexes written time and again; here only the last of it counts, its checksum is
+ * made once, and LMDB gets rows that follow on one another one after the other, so that it finds
+ * the page of most without a search.
+ *
+ * An open-addressing table over rows in the order they came. Their bytes lie in chunks that do not
+ * move, so that what store_get() lent stays where it is. Rows of one family, that is of a table and
+ * with keys alike but for the number that they count by, are strung together: numbers are given out
+ * in order, so a family comes in the order of its keys but for a turn or two. */
+#include "store/env.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "store/hash.h"
+#include "store/mem.h"
+
+/* clang-format off */
+static const bool waits[TABLE_COUNT] = {
+    [TABLE_CHANNEL]      = true,
+    [TABLE_CHANNEL_NAME] = true,
+    [TABLE_TASK]         = true,
+    [TABLE_TASK_BODY]    = true,
+    [TABLE_TASK_INDEX]   = true,
+};
+/* clang-format on */
+
+enum {
+    SLOTS_MIN = 1024,
+    FAMILIES = 256, /* two in one place cost some searches */
+    CHUNK_BYTES = 256 << 10,
+    CHUNKS_KEPT = 16, /* between batches */
+    COUNTER_BYTES = 8 /* with which most keys end */
+};
+
+struct chunk {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+/* Of the table of rows; row 0: free, else the row and one. */
+struct slot {
+    uint32_t tag, row;
+};
+
+struct family {
+    uint32_t first, last; /* rows and one; 0: none */
+};
+
+struct pending {
+    struct pending_row *rows;
+    size_t rows_n, rows_cap;
+    struct slot *slots;
+    size_t slots_n; /* a power of two */
+    struct chunk *chunks;
+    size_t chunks_n, chunks_at; /* at: the one that is filled */
+    struct family families[FAMILIES];
+};
+
+struct pending *pending_new(void)
+{
+    struct pending *p = xcalloc(1, sizeof *p);
+    p->slots_n = SLOTS_MIN;
+    p->slots = xcalloc(p->slots_n, sizeof *p->slots);
+    return p;
+}
+
+void pending_free(struct pending *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->chunks_n; i++)
+        free(p->chunks[i].p);
+    free(p->chunks);
+    free(p->rows);
+    free(p->slots);
+    free(p);
+}
+
+bool pending_holds(enum store_table table)
+{
+    return waits[table];
+}
+
+/* ---- bytes ---- */
+
+static void chunk_add(struct pending *p, size_t bytes)
+{
+    p->chunks = xrealloc(p->chunks, (p->chunks_n + 1) * sizeof *p->chunks);
+    struct chunk *chunk = &p->chunks[p->chunks_n++];
+    *chunk = (struct chunk){.p = xmalloc(bytes), .cap = bytes};
+}
+
+static uint8_t *bytes_new(struct pending *p, size_t n)
+{
+    while (p->chunks_at < p->chunks_n &&
+           p->chunks[p->chunks_at].cap - p->chunks[p->chunks_at].n < n)
+        p->chunks_at++;
+    if (p->chunks_at == p->chunks_n)
+        chunk_add(p, n > CHUNK_BYTES ? n : CHUNK_BYTES);
+    struct chunk *chunk = &p->chunks[p->chunks_at];
+    chunk->n += n;
+    return chunk->p + chunk->n - n;
+}
+
+/* ---- rows ---- */
+
+static uint64_t hash_of(enum store_table table, struct slice key)
+{
+    return hash64((uint64_t)table, key);
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
+static struct slice key_of(const struct pending_row *row)
+{
+    return slice_of(row->bytes, row->key_n);
+}
+
+/* The slot of the row, or the free one where it would stand. */
+static struct slot *slot_of(const struct pending *p, uint64_t hash, enum store_table table,
+                            struct slice key)
+{
+    size_t at = (size_t)hash & (p->slots_n - 1);
+    for (; p->slots[at].row; at = (at + 1) & (p->slots_n - 1)) {
+        const struct pending_row *row = &p->rows[p->slots[at].row - 1];
+        if (p->slots[at].tag == tag_of(hash) && row->table == table &&
+            slice_equal(key_of(row), key))
+            break;
+    }
+    return &p->slots[at];
+}
+
+struct pending_row *pending_find(const struct pending *p, enum store_table table, struct slice key)
+{
+    if (p->rows_n == 0)
+        return NULL;
+    uint32_t row = slot_of(p, hash_of(table, key), table, key)->row;
+    return row ? &p->rows[row - 1] : NULL;
+}
+
+static void slots_fill(struct pending *p)
+{
+    for (size_t i = 0; i < p->rows_n; i++) {
+        const struct pending_row *row = &p->rows[i];
+        uint64_t hash = hash_of(row->table, key_of(row));
+        *slot_of(p, hash, row->table, key_of(row)) =
+            (struct slot){.tag = tag_of(hash), .row = (uint32_t)i + 1};
+    }
+}
+
+static void make_room(struct pending *p)
+{
+    if (p->rows_n == p->rows_cap) {
+        p->rows_cap = p->rows_cap ? p->rows_cap * 2 : SLOTS_MIN / 2;
+        p->rows = xrealloc(p->rows, p->rows_cap * sizeof *p->rows);
+    }
+    if ((p->rows_n + 1) * 2 > p->slots_n) {
+        p->slots_n *= 2;
+        free(p->slots);
+        p->slots = xcalloc(p->slots_n, sizeof *p->slots);
+        slots_fill(p);
+    }
+}
+
+/* A channel's name counts at its beginning (log_channel.c). */
+static struct family *family_of(struct pending *p, enum store_table table, struct slice key)
+{
+    size_t alike = table == TABLE_CHANNEL_NAME ? 0
+                   : key.n > COUNTER_BYTES     ? key.n - COUNTER_BYTES
+                                               : 0;
+    return &p->families[hash_of(table, slice_of(key.p, alike)) % FAMILIES];
+}
+
+static struct pending_row *row_new(struct pending *p, uint64_t hash, enum store_table table,
+                                   struct slice key)
+{
+    make_room(p);
+    struct slot *slot = slot_of(p, hash, table, key);
+    struct family *family = family_of(p, table, key);
+    struct pending_row *row = &p->rows[p->rows_n++];
+    *row = (struct pending_row){.table = (uint8_t)table};
+    uint32_t number = (uint32_t)p->rows_n;
+    *slot = (struct slot){.tag = tag_of(hash), .row = number};
+    if (family->last)
+        p->rows[family->last - 1].next = number;
+    else
+        family->first = number;
+    family->last = number;
+    return row;
+}
+
+/* A value that grew gets a new place with its key, which the caller may have borrowed from the old
+ * one. */
+uint8_t *pending_put(struct pending *p, enum store_table table, struct slice key, size_t value_n)
+{
+    uint64_t hash = hash_of(table, key);
+    uint32_t known = slot_of(p, hash, table, key)->row;
+    struct pending_row *row = known ? &p->rows[known - 1] : row_new(p, hash, table, key);
+    if (!row->bytes || row->room < value_n) {
+        uint8_t *bytes = bytes_new(p, key.n + value_n);
+        memcpy(bytes, key.p, key.n);
+        row->bytes = bytes;
+        row->key_n = (uint16_t)key.n;
+        row->room = value_n;
+    }
+    row->value_n = value_n;
+    row->gone = false;
+    return row->bytes + row->key_n;
+}
+
+struct slice pending_value(const struct pending_row *row)
+{
+    return slice_of(row->bytes + row->key_n, row->value_n);
+}
+
+/* A batch in a hundred is a large one: its room is given back. */
+static void chunks_clear(struct pending *p)
+{
+    while (p->chunks_n > CHUNKS_KEPT ||
+           (p->chunks_n > 0 && p->chunks[p->chunks_n - 1].cap > CHUNK_BYTES))
+        free(p->chunks[--p->chunks_n].p);
+    for (size_t i = 0; i < p->chunks_n; i++)
+        p->chunks[i].n = 0;
+    p->chunks_at = 0;
+}
+
+void pending_clear(struct pending *p)
+{
+    if (p->rows_n == 0)
+        return;
+    memset(p->slots, 0, p->slots_n * sizeof *p->slots);
+    memset(p->families, 0, sizeof p->families);
+    p->rows_n = 0;
+    chunks_clear(p);
+}
+
+/* ---- into LMDB ---- */
+
+static int put_row(MDB_cursor *cursor, const struct pending_row *row)
+{
+    bool sealed = store_is_sealed(row->table);
+    MDB_val k = val_of(key_of(row));
+    MDB_val v = {.mv_size = row->value_n + (sealed ? STORE_SEAL_BYTES : 0)};
+    int code = mdb_cursor_put(cursor, &k, &v, MDB_RESERVE);
+    if (code == 0) {
+        memcpy(v.mv_data, row->bytes + row->key_n, row->value_n);
+        if (sealed)
+            store_seal(key_of(row), v.mv_data, row->value_n);
+    }
+    return code;
+}
+
+/* A row that came and went within the batch was never in the tree. */
+static int delete_gone(const struct pending *p, MDB_txn *txn, const MDB_dbi *tables)
+{
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < p->rows_n; i++) {
+        const struct pending_row *row = &p->rows[i];
+        MDB_val k = val_of(key_of(row));
+        code = row->gone ? mdb_del(txn, tables[row->table], &k, NULL) : 0;
+        code = code == MDB_NOTFOUND ? 0 : code;
+    }
+    return code;
+}
+
+/* One cursor goes along the family as far as it is of one table. */
+static int put_family(const struct pending *p, const struct family *family, MDB_txn *txn,
+                      const MDB_dbi *tables)
+{
+    MDB_cursor *cursor = NULL;
+    unsigned table = TABLE_COUNT;
+    int code = 0;
+    for (uint32_t at = family->first; code == 0 && at; at = p->rows[at - 1].next) {
+        const struct pending_row *row = &p->rows[at - 1];
+        if (row->gone)
+            continue;
+        if (row->table != table) {
+            if (cursor)
+                mdb_cursor_close(cursor);
+            cursor = NULL;
+            table = row->table;
+            code = mdb_cursor_open(txn, tables[table], &cursor);
+        }
+        code = code ? code : put_row(cursor, row);
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    return code;
+}
+
+/* What is gone goes first, while no cursor looks on. */
+int pending_write(struct pending *p, MDB_txn *txn, const MDB_dbi *tables)
+{
+    int code = delete_gone(p, txn, tables);
+    for (unsigned i = 0; code == 0 && p->rows_n > 0 && i < FAMILIES; i++)
+        code = put_family(p, &p->families[i], txn, tables);
+    pending_clear(p);
+    return code;
+}
