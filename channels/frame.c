@@ -2,7 +2,7 @@
 
 /* Every key with its first two letters, which together with its length tell it from every other:
  * SLOT has no two keys in one place (a compiler warning would say so). */
-#define SLOT(n, first, second) (((n) + 21 * (first) + 3 * (second)) & 63)
+#define SLOT(n, first, second) (((n) + (size_t)21 * (first) + (size_t)3 * (second)) & 63)
 /* clang-format off */
 #define FRAME_KEYS(ROW)                     \
     ROW(KEY_TYPE,     "type",     't', 'y') \

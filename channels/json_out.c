@@ -62,33 +62,36 @@ void json_escape(struct buf *b, struct slice text)
     }
 }
 
-/* Nearly all text is plain: then it is copied in one go. */
+/* Nearly every text and key is plain: room is made once for all of it. */
 static bool put_plain(struct json_out *o, struct slice text)
 {
-    if (text.n == 0 || json_plain_run(text.p, text.p + text.n) != text.p + text.n) {
+    const uint8_t *end = text.n ? text.p + text.n : text.p;
+    if (json_plain_run(text.p, end) != end) {
         return false;
     }
-    uint8_t *p = buf_reserve(o->b, text.n + 2);
-    p[0] = '"';
-    memcpy(p + 1, text.p, text.n);
-    p[1 + text.n] = '"';
-    o->b->n += text.n + 2;
+    uint8_t *to = buf_reserve(o->b, text.n + 3), *at = to;
+    *at = ',';
+    at += o->comma;
+    *at++ = '"';
+    if (text.n) {
+        memcpy(at, text.p, text.n);
+    }
+    at += text.n;
+    *at++ = '"';
+    o->b->n += (size_t)(at - to);
+    o->comma = true;
     return true;
 }
 
 void json_text(struct json_out *o, struct slice text)
 {
-    separate(o);
-    if (!put_plain(o, text)) {
-        put(o, '"');
-        json_escape(o->b, text);
-        put(o, '"');
+    if (put_plain(o, text)) {
+        return;
     }
-}
-
-void json_str(struct json_out *o, const char *text)
-{
-    json_text(o, slice_str(text));
+    separate(o);
+    put(o, '"');
+    json_escape(o->b, text);
+    put(o, '"');
 }
 
 void json_key_slice(struct json_out *o, struct slice key)
@@ -96,11 +99,6 @@ void json_key_slice(struct json_out *o, struct slice key)
     json_text(o, key);
     put(o, ':');
     o->comma = false;
-}
-
-void json_key(struct json_out *o, const char *key)
-{
-    json_key_slice(o, slice_str(key));
 }
 
 void json_escaped(struct json_out *o, struct slice escaped)
@@ -172,7 +170,7 @@ static void put_pair(uint8_t *out, uint32_t v)
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
-    memcpy(out, pairs + 2 * v, 2);
+    memcpy(out, pairs + (size_t)2 * v, 2);
 }
 
 /* A date of the Gregorian calendar, prolonged into the past (ISO 8601). Years are counted from

@@ -22,13 +22,20 @@ struct json_out {
 };
 
 struct json_out json_out_to(struct buf *b);
-void json_begin(struct json_out *o, char bracket);  /* '{' or '[' */
-void json_end(struct json_out *o, char bracket);    /* '}' or ']' */
-void json_key(struct json_out *o, const char *key); /* plain text, escaped as needed */
-void json_key_slice(struct json_out *o, struct slice key);
+void json_begin(struct json_out *o, char bracket);         /* '{' or '[' */
+void json_end(struct json_out *o, char bracket);           /* '}' or ']' */
+void json_key_slice(struct json_out *o, struct slice key); /* escaped as needed */
 /* UTF-8; escaped; each byte that is no part of a character becomes U+FFFD. */
 void json_text(struct json_out *o, struct slice text);
-void json_str(struct json_out *o, const char *text);
+/* Here, as the length of most of them is known when they are compiled. */
+static inline void json_key(struct json_out *o, const char *key)
+{
+    json_key_slice(o, slice_str(key));
+}
+static inline void json_str(struct json_out *o, const char *text)
+{
+    json_text(o, slice_str(text));
+}
 void json_escaped(struct json_out *o, struct slice escaped); /* already escaped: quotes are added */
 void json_raw(struct json_out *o, struct slice json);        /* a checked JSON value as it is */
 void json_u64(struct json_out *o, uint64_t v);

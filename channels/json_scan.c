@@ -606,10 +606,42 @@ bool json_to_u64(struct slice value, uint64_t *out)
     return true;
 }
 
+/* Up to 15 digits are a double without loss, as is a power of ten up to 22, so their quotient is
+ * rounded once, as strtod() would (Clinger, 1990). */
+static bool short_decimal(struct slice value, double *out)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    enum { DIGITS_MAX = 15 };
+    const uint8_t *p = value.p, *end = value.p + value.n;
+    bool negative = *p == '-';
+    uint64_t digits = 0;
+    size_t n = 0, after = 0, *count = &n;
+    for (p += negative; p < end && n + after <= DIGITS_MAX; p++) {
+        if (*p == '.' && count == &n) {
+            count = &after;
+        } else if (*p >= '0' && *p <= '9') {
+            digits = digits * 10 + (uint64_t)(*p - '0');
+            ++*count;
+        } else {
+            return false; /* an exponent, or no number */
+        }
+    }
+    if (n == 0 || n + after > DIGITS_MAX) {
+        return false;
+    }
+    double v = (double)digits / powers[after];
+    *out = negative ? -v : v;
+    return true;
+}
+
 bool json_to_double(struct slice value, double *out)
 {
     if (json_kind_of(value) != JSON_KIND_NUMBER) {
         return false;
+    }
+    if (short_decimal(value, out)) {
+        return true;
     }
     char small[64], *text = value.n < sizeof small ? small : xmalloc(value.n + 1);
     memcpy(text, value.p, value.n);

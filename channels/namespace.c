@@ -270,7 +270,7 @@ void namespace_options_json(const struct namespace_options *from, struct json_ou
 #define ACKS .ack_wait_ms = 30000, .max_in_flight = 256, .max_deliver = 5
 static const struct namespace_options normal = {
     .access = CHANNEL_PUBLIC, .delivery = NS_DURABLE, .slow = NS_SLOW_CURSOR, .publish = NS_PUBLISH_CAPABLE,
-    .history = { .events_max = 10000, .age_ms_max = 24 * 3600 * 1000 },
+    .history = { .events_max = 10000, .age_ms_max = INT64_C(24) * 3600 * 1000 },
     .presence_grace_ms = 2000, .message_bytes = 64 << 10, ACKS,
 };
 static const struct namespace_options live = {

@@ -82,7 +82,7 @@ void replay_gap_frame(struct buf *out, struct slice channel, uint64_t from, uint
     buf_add_slice(&text, channel);
     buf_printf(&text, "\",\"from\":%llu,\"to\":%llu,\"reason\":\"%s\",\"count\":%llu}",
                (unsigned long long)from, (unsigned long long)to, reason,
-               (unsigned long long)(to - from + 1));
+               (unsigned long long)to - from + 1);
     size_t head = event_ws_head_put(buf_reserve(out, 10), text.n);
     out->n += head;
     buf_add_slice(out, buf_slice(&text));

@@ -62,11 +62,11 @@ struct subscriber {
     struct pattern *patterns;
     uint32_t subs_n, patterns_n;
     uint32_t app;
-    uint64_t connection; /* id, for echo:false */
-    uint64_t stamp;      /* of the last event looked at */
-    uint64_t next_seq;   /* patterns: the sequence expected next */
     uint8_t patterns_state;
     bool any_catching_up;
+    uint64_t connection;                            /* id, for echo:false */
+    uint64_t stamp;                                 /* of the last event looked at */
+    uint64_t next_seq;                              /* patterns: the sequence expected next */
     struct subscriber *next_watcher, *prev_watcher; /* list of those with patterns */
 };
 

@@ -242,7 +242,7 @@ static struct log *log_new(struct store *store, const struct log_options *option
     if (o->records_per_channel_min == 0)
         o->records_per_channel_min = 10;
     if (o->key_window_ms == 0)
-        o->key_window_ms = 2 * 60 * 1000;
+        o->key_window_ms = INT64_C(2) * 60 * 1000;
     if (o->keys_max == 0)
         o->keys_max = 5000000;
     log->totals = (struct totals){.next_seq = 1, .next_channel = 1, .journal_first_seq = 1};

@@ -11,7 +11,7 @@
 #include <assert.h>
 
 enum { TRIM_STEP_MAX = 512, SWEEP_ROWS = 128, SWEEP_BLOCKS = 8 };
-static const int64_t sweep_pause_ms = 5 * 60 * 1000;
+static const int64_t sweep_pause_ms = INT64_C(5) * 60 * 1000;
 
 /* ---- trimming ---- */
 
@@ -99,7 +99,7 @@ static bool trim(struct log *log, int64_t now_ms)
     uint64_t trimmed = log->totals.records_trimmed;
     if (spare < step)
         return false;
-    enum store_rc rc = trim_front(log, now_ms, spare, 2 * TRIM_STEP_MAX + appended * 2);
+    enum store_rc rc = trim_front(log, now_ms, spare, (appended + TRIM_STEP_MAX) * 2);
     if (rc != STORE_OK || log->totals.records_trimmed == trimmed)
         return false; /* nothing may go yet */
     return trim_spare(log, &keep) >= step;

@@ -4,7 +4,7 @@
  * as taken when it comes to the quota: one forgotten reader fills a map with free pages. */
 #include "store/env.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 /* After a full disk, room for two of the largest batches must be back. */
 enum { DISK_BYTES_LEFT_MIN = 16 << 20 };
@@ -19,12 +19,14 @@ struct readers {
 static int count_reader(const char *line, void *ctx)
 {
     struct readers *readers = ctx;
-    unsigned long long txn;
-    int pid;
-    if (sscanf(line, "%d", &pid) != 1)
+    char *thread, *at, *end;
+    (void)strtol(line, &thread, 10);
+    if (thread == line)
         return 0;
     readers->live++;
-    if (sscanf(line, "%*d %*x %llu", &txn) == 1 && txn < readers->oldest)
+    (void)strtoull(thread, &at, 16);
+    uint64_t txn = strtoull(at, &end, 10);
+    if (end != at && txn < readers->oldest)
         readers->oldest = txn;
     return 0;
 }

@@ -58,21 +58,36 @@ bool agent_status_of(struct slice name, enum agent_status *out)
 
 /* ---- metrics and words ---- */
 
+static uint32_t metric_at(const struct metrics *metrics, const char *name)
+{
+    uint32_t at = 0;
+    while (at < metrics->n && strcmp(metrics->list[at].name, name) != 0) {
+        at++;
+    }
+    return at;
+}
+
+/* Names of `from` that are new, each once. */
+static uint32_t metrics_new(const struct metrics *into, const struct metrics *from)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < from->n; i++) {
+        const char *name = from->list[i].name;
+        n += metric_at(into, name) == into->n && metric_at(from, name) == i;
+    }
+    return n;
+}
+
 bool metrics_merge(struct metrics *into, const struct metrics *from)
 {
-    struct metrics merged = *into;
-    for (uint32_t i = 0; i < from->n; i++) {
-        uint32_t at = 0;
-        while (at < merged.n && strcmp(merged.list[at].name, from->list[i].name) != 0) {
-            at++;
-        }
-        if (at == AGENT_METRICS_MAX) {
-            return false;
-        }
-        merged.list[at] = from->list[i];
-        merged.n = at == merged.n ? at + 1 : merged.n;
+    if (into->n + metrics_new(into, from) > AGENT_METRICS_MAX) {
+        return false;
     }
-    *into = merged;
+    for (uint32_t i = 0; i < from->n; i++) {
+        uint32_t at = metric_at(into, from->list[i].name);
+        into->list[at] = from->list[i];
+        into->n = at == into->n ? at + 1 : into->n;
+    }
     return true;
 }
 

@@ -51,6 +51,11 @@ const char *agent_type_name(enum agent_type type);
 const char *agent_status_name(enum agent_status status);
 /* semantics.md section 1: an active agent without a free slot is busy. Derived, never stored. */
 enum agent_status agent_status_with(enum agent_status stored, uint32_t held, uint32_t slots);
+/* Nothing is expected of it any more, and nothing kept for it but its row, until it registers. */
+static inline bool agent_has_departed(enum agent_status status)
+{
+    return status == AGENT_INACTIVE || status == AGENT_DEREGISTERED;
+}
 bool agent_type_of(struct slice name, enum agent_type *out);
 bool agent_status_of(struct slice name, enum agent_status *out); /* without deregistered */
 

@@ -14,7 +14,7 @@ struct watch {
     int64_t closed_ms; /* its stream closed then; 0: it did not */
     uint64_t connection;
     uint32_t heap_at; /* place in the heap */
-    uint32_t app, interval_ms;
+    uint32_t app, interval_ms, epoch;
     uint8_t status; /* AGENT_STATUSES: no such agent */
     bool graced;    /* known at the start, not heard of since: has the start's grace */
 };
@@ -25,6 +25,8 @@ struct agents {
     uint32_t n, cap;       /* numbers in use: 1..n */
     uint32_t *heap;
     uint32_t heap_n;
+    uint32_t *changed; /* numbers whose standing others learn when it is on disk */
+    uint32_t changed_n, changed_cap;
     int64_t grace_until_ms;
     uint32_t live; /* not deregistered */
     _Atomic uint64_t by_status[AGENT_STATUSES];
@@ -128,7 +130,7 @@ static void count_status(struct agents *a, uint8_t from, uint8_t to)
 
 static bool is_watched(uint8_t status)
 {
-    return status != AGENT_INACTIVE && status != AGENT_DEREGISTERED && status < AGENT_STATUSES;
+    return status < AGENT_STATUSES && !agent_has_departed((enum agent_status)status);
 }
 
 static void watch_status(struct agents *a, uint32_t number, enum agent_status status)
@@ -143,8 +145,11 @@ static void watch_status(struct agents *a, uint32_t number, enum agent_status st
 static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwise,
                        struct pulse *out)
 {
+    if (pulse_get_own(a->options.pulses, number, out)) {
+        return out->seen_ms;
+    }
     *out = (struct pulse){0};
-    return pulse_get(a->options.pulses, number, out) ? out->seen_ms : otherwise;
+    return otherwise;
 }
 
 /* When the agent must be looked at next, given its last beat. */
@@ -176,6 +181,36 @@ static void look_again(struct agents *a, uint32_t number, int64_t now_ms)
     due_set(a, number, next_look(a, number, seen, &pulse));
 }
 
+static void note_changed(struct agents *a, uint32_t number)
+{
+    if (a->changed_n == a->changed_cap) {
+        a->changed_cap = a->changed_cap ? a->changed_cap * 2 : 64;
+        a->changed = xrealloc(a->changed, a->changed_cap * sizeof *a->changed);
+    }
+    a->changed[a->changed_n++] = number;
+}
+
+/* A batch that fails takes everything back, so nobody learns of a change before, and the pulse of
+ * one who departed stays until then; its row has what that said. */
+static void agents_settled(void *state)
+{
+    struct agents *a = state;
+    for (uint32_t i = 0; i < a->changed_n; i++) {
+        uint32_t number = a->changed[i];
+        const struct watch *w = number <= a->n ? &a->watches[number] : NULL;
+        bool there = w && w->status < AGENT_STATUSES;
+        standing_put(a->options.pulses, number,
+                     there ? (struct agent_standing){w->epoch, (enum agent_status)w->status}
+                           : (struct agent_standing){.epoch = 0});
+        if (!there || !is_watched(w->status)) {
+            pulse_drop(a->options.pulses, number);
+        }
+    }
+    free(a->changed);
+    a->changed = NULL;
+    a->changed_n = a->changed_cap = 0;
+}
+
 static void *agents_open(const void *options)
 {
     struct agents *a = xcalloc(1, sizeof *a);
@@ -189,6 +224,7 @@ static void agents_close(void *state)
     struct agents *a = state;
     free(a->watches);
     free(a->heap);
+    free(a->changed);
     free(a);
 }
 
@@ -229,6 +265,7 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
         struct watch *w = watch_add(a, agent.number);
         w->app = agent.app;
         w->interval_ms = agent.interval_ms;
+        w->epoch = agent.epoch;
         bool open = !start && agent.connection != AGENT_STREAM_CLOSED;
         w->connection = open ? agent.connection : 0;
         bool known = !start && agent.number <= before_n;
@@ -399,7 +436,7 @@ static uint32_t interval_for(const struct agents *agents, uint32_t number, const
     int64_t least = s->heartbeat_interval_ms;
     int64_t interval = all > least ? all : least;
     (void)number;
-    return (uint32_t)(interval + (seed[0] * interval) / (256 * 20)); /* up to 5 % more */
+    return (uint32_t)(interval + (seed[0] * interval) / (INT64_C(256) * 20)); /* up to 5 % more */
 }
 
 static void reply_registered(struct apply *a, struct command *command, const struct agent *agent,
@@ -436,11 +473,15 @@ static void watch_registered(struct apply *a, struct agents *agents, const struc
     struct pulse pulse = {.seen_ms = a->now_ms, .metrics = agent->metrics};
     w->app = agent->app;
     w->interval_ms = agent->interval_ms;
+    w->epoch = agent->epoch;
     w->closed_ms = 0;
     w->graced = false;
     w->connection = agent->connection;
     watch_status(agents, agent->number, agent->status);
-    pulse_put(agents->options.pulses, agent->number, &pulse);
+    note_changed(agents, agent->number);
+    if (is_watched((uint8_t)agent->status)) {
+        pulse_put(agents->options.pulses, agent->number, &pulse);
+    }
     look_again(agents, agent->number, a->now_ms);
 }
 
@@ -525,6 +566,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
+        note_changed(agents, after.number);
         look_again(agents, after.number, a->now_ms);
     }
     return rc;
@@ -604,6 +646,16 @@ static bool beat(struct agents *agents, uint32_t number, const struct metrics *m
     return true;
 }
 
+/* Who departed left no pulse: a new one begins with what the row says. */
+static void revive(struct agents *agents, const struct agent *agent)
+{
+    struct pulse pulse;
+    if (!pulse_get_own(agents->options.pulses, agent->number, &pulse)) {
+        pulse = (struct pulse){.seen_ms = agent->seen_ms, .metrics = agent->metrics};
+        pulse_put(agents->options.pulses, agent->number, &pulse);
+    }
+}
+
 static enum hub_rc find_visible(struct apply *a, struct command *command,
                                 const struct agent_change *change, struct held_agent *out)
 {
@@ -625,6 +677,9 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
     }
     struct held_agent held = {0};
     enum hub_rc rc = find_visible(a, command, &change, &held);
+    if (rc == HUB_OK) {
+        revive(agents, &held.agent);
+    }
     if (rc == HUB_OK && !beat(agents, held.agent.number, &change.metrics, a->now_ms)) {
         rc = apply_refuse(a, command, HUB_INVALID, "load_metrics: more than 16 names",
                           slice_of(NULL, 0), "");
@@ -681,17 +736,36 @@ void agent_beat_put(struct buf *b, uint32_t number, const struct metrics *metric
     metrics_pack(b, metrics);
 }
 
+void agent_beat_asked_put(struct buf *b, uint32_t number, const struct metrics *metrics,
+                          struct slice id)
+{
+    agent_beat_put(b, number, metrics);
+    pack_slice(b, id);
+}
+
 static enum hub_rc beat_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct agents *agents = a->state;
     struct unpack u = unpack_of(body);
     uint32_t number = unpack_u32(&u);
     struct metrics metrics;
-    (void)command;
     if (!metrics_unpack(&u, &metrics) || number == 0 || number > agents->n) {
         return HUB_BAD_REQUEST;
     }
-    return beat(agents, number, &metrics, a->now_ms) ? HUB_OK : HUB_INVALID;
+    /* Who departed meanwhile is not revived: only registering again leads back. */
+    uint8_t status = agents->watches[number].status;
+    if (is_watched(status) && !beat(agents, number, &metrics, a->now_ms)) {
+        return HUB_INVALID;
+    }
+    if (u.p == u.end) {
+        return HUB_OK;
+    }
+    struct slice id = unpack_slice(&u);
+    if (status == AGENT_DEREGISTERED) {
+        return apply_refuse(a, command, HUB_NOT_FOUND, "Agent ", id, " not found");
+    }
+    reply_changed(a, command, id, (enum agent_status)status);
+    return HUB_OK;
 }
 
 const struct command_kind command_agent_beat = {
@@ -917,4 +991,5 @@ const struct module agents_module = {
     .recall = agents_recall,
     .next_due = agents_next_due,
     .expire = agents_expire,
+    .settled = agents_settled,
 };

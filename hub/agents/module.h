@@ -68,6 +68,9 @@ bool agent_changed_get(struct slice reply, struct agent_changed *out);
 
 /* A beat: number and app were looked up by the I/O thread; volatile. */
 void agent_beat_put(struct buf *b, uint32_t number, const struct metrics *metrics);
+/* … with a reply, agent_changed_get(): somebody waits until it counts. */
+void agent_beat_asked_put(struct buf *b, uint32_t number, const struct metrics *metrics,
+                          struct slice id);
 /* The session's connection closed. */
 void agent_gone_put(struct buf *b, uint32_t number, uint32_t epoch, uint64_t connection);
 

@@ -1,11 +1,12 @@
 /* Agents: rest-contract.md section 3. Lists are answered from a snapshot and the pulses; register,
- * status and deregister are commands; a heartbeat is neither: it moves a pulse and is answered at
- * once, without the disk. */
+ * status and deregister are commands. So is a heartbeat, which moves a pulse and needs no disk;
+ * from the thousands who beat over sockets it is answered at once, before it counts. */
 #include "channels/json_scan.h"
 #include "hub/api/agent_read.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/components.h"
 #include "hub/api/credentials.h"
+#include "hub/api/memo.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
 
@@ -215,12 +216,12 @@ static enum hub_rc deregister_answer(struct call *call, const struct command *co
 
 /* ---- agents.heartbeat ---- */
 
-static void beat_answer(struct call *call, struct slice id, enum agent_status status)
+static void beat_answer(struct call *call, struct slice id, enum agent_status status, int64_t at_ms)
 {
     struct json_out o = answer_begin(call);
     put_message(&o, "Heartbeat received for agent ", id, "");
     put_text(&o, "agent_id", id);
-    put_time(&o, "heartbeat_at", call->now_ms);
+    put_time(&o, "heartbeat_at", at_ms);
     json_key(&o, "agent_status");
     json_str(&o, agent_status_name(status));
     if (status == AGENT_INACTIVE) {
@@ -271,60 +272,142 @@ static bool beat_command(struct call *call, uint32_t number, const struct metric
     return true;
 }
 
-static bool listened_to(const struct call *call, struct slice channel)
+/* Whom a beat is of. */
+struct beat_target {
+    uint32_t number;
+    enum agent_status status;
+    uint64_t pulse_hash; /* of the channel pulse.<id> */
+};
+
+static bool listened_to(const struct call *call, const struct beat_target *target)
 {
-    uint64_t hash = io_channel_hash(call->io, call->who->app, channel);
-    return interest_of(call->io->hub->interest, hash) != 0;
+    return interest_of(call->io->hub->interest, target->pulse_hash) != 0;
 }
 
-static enum hub_rc beat_send(struct call *call, uint32_t number, struct slice id,
-                             const struct metrics *metrics)
+/* What it reported before is needed for the event, and to see whether there is room for more. */
+static enum hub_rc beat_fits(struct call *call, uint32_t number, bool heard,
+                             const struct metrics *metrics, struct pulse *out)
+{
+    out->metrics.n = 0;
+    if (heard || metrics->n) {
+        (void)pulse_get(call->io->hub->pulses, number, out);
+    }
+    return metrics_merge(&out->metrics, metrics)
+               ? HUB_OK
+               : call_fail_field(call, "load_metrics", "too_long",
+                                 "at most %d names with those reported before", AGENT_METRICS_MAX);
+}
+
+static void tell_beat(struct call *call, struct slice id, const struct metrics *all)
 {
     struct buf channel = {0};
-    struct pulse pulse = {.metrics.n = 0};
-    enum hub_rc rc = HUB_OK;
     agent_channel(&channel, "pulse.", id);
-    bool heard = listened_to(call, buf_slice(&channel));
-    if (heard || metrics->n) {
-        (void)pulse_get(call->io->hub->pulses, number, &pulse);
-    }
-    if (!metrics_merge(&pulse.metrics, metrics)) {
-        rc = call_fail_field(call, "load_metrics", "too_long",
-                             "at most %d names with those reported before", AGENT_METRICS_MAX);
-    } else if (!beat_command(call, number, metrics)) {
-        rc = HUB_UNAVAILABLE;
-    } else if (heard) {
-        beat_event(call, id, buf_slice(&channel), &pulse.metrics);
-    }
+    beat_event(call, id, buf_slice(&channel), all);
     buf_done(&channel);
+}
+
+static enum hub_rc beat_send(struct call *call, const struct beat_target *target, struct slice id,
+                             const struct metrics *metrics)
+{
+    struct pulse pulse;
+    bool heard = listened_to(call, target);
+    enum hub_rc rc = beat_fits(call, target->number, heard, metrics, &pulse);
+    if (rc == HUB_OK && !beat_command(call, target->number, metrics)) {
+        rc = HUB_UNAVAILABLE;
+    }
+    if (rc == HUB_OK && heard) {
+        tell_beat(call, id, &pulse.metrics);
+    }
     return rc;
 }
 
-static enum hub_rc beat(struct call *call, struct slice id, const struct metrics *metrics)
+static void remember(struct beat_memo *memo, const struct agent *agent, uint64_t pulse_hash)
+{
+    memo->number = agent->number;
+    memo->epoch = agent->epoch;
+    memo->pulse_hash = pulse_hash;
+    buf_clear(&memo->id);
+    buf_add_slice(&memo->id, agent->id);
+}
+
+static bool is_remembered(const struct call *call, struct slice id, struct beat_target *out)
+{
+    const struct beat_memo *memo = call->memo;
+    if (!memo || !memo->number || !slice_equal(buf_slice(&memo->id), id)) {
+        return false;
+    }
+    struct agent_standing now = standing_get(call->io->hub->pulses, memo->number);
+    *out = (struct beat_target){memo->number, now.status, memo->pulse_hash};
+    return now.epoch == memo->epoch && !agent_has_departed(now.status);
+}
+
+static enum hub_rc beat_of(struct call *call, struct slice id, struct beat_target *out)
 {
     struct store_view *view;
     struct agent agent;
+    if (is_remembered(call, id, out)) {
+        return HUB_OK;
+    }
     enum hub_rc rc = call_snapshot(call, &view);
     if (rc != HUB_OK) {
         return rc;
     }
     rc = agent_see(call, view, id, &agent);
-    store_release(call->io->reader); /* number and status were copied */
-    /* A session that has ended is not revived by a beat: only by registering again. */
-    if (rc == HUB_OK && agent.status != AGENT_INACTIVE) {
-        rc = beat_send(call, agent.number, id, metrics);
+    if (rc == HUB_OK) {
+        struct buf channel = {0};
+        agent_channel(&channel, "pulse.", id);
+        uint64_t hash = io_channel_hash(call->io, call->who->app, buf_slice(&channel));
+        *out = (struct beat_target){agent.number, agent.status, hash};
+        buf_done(&channel);
+    }
+    if (rc == HUB_OK && call->memo) {
+        remember(call->memo, &agent, out->pulse_hash);
+    }
+    store_release(call->io->reader);
+    return rc;
+}
+
+/* A session that has ended is not revived by a beat: only by registering again. */
+static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
+{
+    struct slice id = agent_meant(call);
+    struct metrics metrics;
+    struct pulse pulse;
+    struct beat_target target;
+    enum hub_rc rc = agent_read_metrics(call, &metrics);
+    if (rc == HUB_OK) {
+        rc = beat_of(call, id, &target);
+    }
+    if (rc == HUB_OK && target.status == AGENT_INACTIVE) {
+        beat_answer(call, id, target.status, call->now_ms);
+        return HUB_ANSWERED;
     }
     if (rc == HUB_OK) {
-        beat_answer(call, id, agent.status);
+        rc = beat_fits(call, target.number, false, &metrics, &pulse);
+    }
+    if (rc == HUB_OK) {
+        agent_beat_asked_put(body, target.number, &metrics, id);
     }
     return rc;
 }
 
-static enum hub_rc heartbeat(struct call *call)
+static enum hub_rc heartbeat_answer(struct call *call, const struct command *command,
+                                    struct slice reply)
 {
-    struct metrics metrics;
-    enum hub_rc rc = agent_read_metrics(call, &metrics);
-    return rc == HUB_OK ? beat(call, agent_meant(call), &metrics) : rc;
+    struct agent_changed c;
+    struct beat_target target;
+    struct pulse pulse;
+    (void)command;
+    if (!agent_changed_get(reply, &c)) {
+        return HUB_INTERNAL;
+    }
+    if (!agent_has_departed(c.status) && beat_of(call, c.id, &target) == HUB_OK &&
+        listened_to(call, &target)) {
+        (void)beat_fits(call, target.number, true, &(struct metrics){.n = 0}, &pulse);
+        tell_beat(call, c.id, &pulse.metrics);
+    }
+    beat_answer(call, c.id, c.status, c.at_ms);
+    return HUB_OK;
 }
 
 static bool metrics_raw(struct slice object, struct metrics *out)
@@ -362,7 +445,14 @@ static bool heartbeat_raw(struct call *call, struct slice params, enum hub_rc *o
         (load != JSON_KIND_NONE && load != JSON_KIND_OBJECT) || !metrics_raw(field[1], &metrics)) {
         return false;
     }
-    *out_rc = beat(call, id, &metrics);
+    struct beat_target target;
+    *out_rc = beat_of(call, id, &target);
+    if (*out_rc == HUB_OK && target.status != AGENT_INACTIVE) {
+        *out_rc = beat_send(call, &target, id, &metrics);
+    }
+    if (*out_rc == HUB_OK) {
+        beat_answer(call, id, target.status, call->now_ms);
+    }
     return true;
 }
 
@@ -765,7 +855,7 @@ static const struct operation rows[] = {
       .routes = {{METHOD_POST, "/agents/{agent_id}/heartbeat", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"load_metrics":LOAD_METRICS}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"heartbeat_at":SHAPE_TIME,"agent_status":{"type":"string"},"must_register":{"type":"boolean","description":"The session has ended: register again."}}}),
-      .query = heartbeat, .raw = heartbeat_raw },
+      .kind = &command_agent_beat, .prepare = heartbeat_prepare, .answer = heartbeat_answer, .raw = heartbeat_raw },
     { .name = "agents.by_service", .summary = "Agents that offer a service, the healthiest first",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/agents/service/{service}", 200, STYLE_COORDINATOR, false}},

@@ -4,7 +4,9 @@
 #include "channels/json_scan.h"
 #include "hub/api/openapi.h"
 #include "hub/api/tables.h"
+#include "store/hash.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +17,11 @@ static const struct operation_table *const tables[] = {
     &backup_operations,  &message_operations, &peer_operations,      &cursor_operations,
     &queue_operations,
 };
+
+static size_t name_hash(struct slice name)
+{
+    return (size_t)hash64(0, name);
+}
 
 static bool compile(struct entry *entry, char *out_text, size_t text_n)
 {
@@ -49,6 +56,11 @@ static bool add(struct api *api, const struct operation *op, char *out_text, siz
         }
     }
     api->n++;
+    size_t at = name_hash(slice_str(op->name));
+    while (api->by_name[at % NAMES_CAP]) {
+        at++;
+    }
+    api->by_name[at % NAMES_CAP] = (uint16_t)api->n;
     for (size_t r = 0; r < OPERATION_ROUTES_MAX && op->routes[r].method; r++) {
         if (!router_add(api->router, op, api->n - 1, &op->routes[r])) {
             snprintf(out_text, text_n, "operation %s: path %s is taken or not well-formed",
@@ -66,6 +78,7 @@ struct api *api_new(const struct hub *hub, char *out_text, size_t text_n)
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
         count += tables[t]->n;
     }
+    assert(count < NAMES_CAP / 2);
     api->entries = xcalloc(count, sizeof *api->entries);
     api->router = router_new();
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
@@ -107,7 +120,9 @@ const struct operation *api_operation(const struct api *api, size_t i)
 
 const struct operation *api_by_name(const struct api *api, struct slice name, size_t *out_i)
 {
-    for (size_t i = 0; i < api->n; i++) {
+    size_t at = name_hash(name);
+    for (; api->by_name[at % NAMES_CAP]; at++) {
+        size_t i = api->by_name[at % NAMES_CAP] - 1u;
         if (slice_is(name, api->entries[i].operation->name)) {
             *out_i = i;
             return api->entries[i].operation;

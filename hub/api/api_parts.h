@@ -14,9 +14,12 @@ struct entry {
     struct schema *schema; /* NULL: no parameters are judged */
 };
 
+enum { NAMES_CAP = 1024 };
+
 struct api {
     struct entry *entries;
     size_t n;
+    uint16_t by_name[NAMES_CAP]; /* open addressing: index and one; 0: free */
     struct router *router;
     struct buf openapi;
 };

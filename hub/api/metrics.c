@@ -112,12 +112,13 @@ static void histogram(struct buf *out, const char *name, const char *help, const
     uint64_t total = 0;
     double bound = unit;
     head(out, name, help, "histogram");
-    for (unsigned i = 0; i < WRITER_BUCKETS; i++, bound *= 2) {
+    for (unsigned i = 0; i < WRITER_BUCKETS; i++) {
         total += buckets[i];
         if (i + 1 < WRITER_BUCKETS) {
             buf_printf(out, "%s_bucket{le=\"%.9g\"} %llu\n", name, bound,
                        (unsigned long long)total);
         }
+        bound *= 2;
     }
     buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.9g\n%s_count %llu\n", name,
                (unsigned long long)total, name, sum, name, (unsigned long long)total);

@@ -17,6 +17,7 @@
 #include "hub/core/io.h"
 #include <jansson.h>
 
+struct beat_memo;
 struct call;
 struct schema;
 
@@ -108,6 +109,7 @@ struct call {
     void (*at_close)(struct call *call, const struct command_kind *kind, struct slice body);
     /* … and one to be given, a few times in a heartbeat interval, while anything comes over it. */
     void (*at_input)(struct call *call, const struct command_kind *kind, struct slice body);
+    struct beat_memo *memo;   /* what the socket remembers (hub/api/memo.h); NULL: nothing */
     struct buf *out;          /* the answer: one JSON value */
     uint16_t status;          /* 0: the route's; a handler may say otherwise (202) */
     const char *content_type; /* OPERATION_RAW */

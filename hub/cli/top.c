@@ -269,21 +269,19 @@ static void act_on(struct top *t)
     top_bulk_say(&t->bulk, &t->model);
 }
 
-/* On what is marked, else on what is selected. */
+/* On what was marked, else selected, when it was asked for. */
 static void act(struct top *t)
 {
     struct top_model *m = &t->model;
-    size_t n;
     if (top_bulk_is_busy(&t->bulk)) {
         top_say(m, "not begun: something else is being done");
         return;
     }
-    char **ids = top_table_meant(&m->tables[m->view], &n);
-    if (ids) {
-        top_bulk_begin(&t->bulk, m->action, ids, n, m->reason);
-        top_table_unmark(&m->tables[m->view]);
-        act_on(t);
-    }
+    top_bulk_begin(&t->bulk, m->action, m->meant, m->meant_n, m->reason);
+    m->meant = NULL; /* the bulk's from now on */
+    m->meant_n = 0;
+    top_table_unmark(&m->tables[m->view]);
+    act_on(t);
 }
 
 static void on_acted(struct top *t, struct slice refusal)

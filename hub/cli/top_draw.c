@@ -187,17 +187,12 @@ static void draw_words(struct top_screen *s, const struct top_model *m, struct t
 
 static void draw_question(struct top_screen *s, const struct top_model *m, struct top_line *line)
 {
-    const struct top_table *t = &m->tables[m->view];
-    struct buf id = {0};
-    if (t->marks_n) {
-        put_rest(m, line, s->columns, LOOK_WARN, "%s all %zu marked? y/n", m->action->label,
-                 t->marks_n);
+    if (m->meant_n == 1) {
+        put_rest(m, line, s->columns, LOOK_WARN, "%s %s? y/n", m->action->label, m->meant[0]);
     } else {
-        (void)top_table_id(t, &id);
-        put_rest(m, line, s->columns, LOOK_WARN, "%s %.*s? y/n", m->action->label, (int)id.n,
-                 (const char *)id.p);
+        put_rest(m, line, s->columns, LOOK_WARN, "%s all %zu marked? y/n", m->action->label,
+                 m->meant_n);
     }
-    buf_done(&id);
 }
 
 static void draw_footer(struct top_screen *s, const struct top_model *m, struct top_line *line)

@@ -18,6 +18,16 @@ void top_model_init(struct top_model *m)
     }
 }
 
+static void forget_meant(struct top_model *m)
+{
+    for (size_t i = 0; i < m->meant_n; i++) {
+        free(m->meant[i]);
+    }
+    free(m->meant);
+    m->meant = NULL;
+    m->meant_n = 0;
+}
+
 void top_model_done(struct top_model *m)
 {
     for (size_t i = 0; i < TOP_VIEWS; i++) {
@@ -25,6 +35,7 @@ void top_model_done(struct top_model *m)
     }
     buf_done(&m->page);
     top_tree_done(&m->tree);
+    forget_meant(m);
 }
 
 void top_say(struct top_model *m, const char *format, ...)
@@ -284,18 +295,19 @@ static enum top_effect key_in_page(struct top_model *m, int key)
 /* --- the table ---------------------------------------------------------------------------------
  */
 
+/* For what is meant now: rows come and go until the answer is typed. */
 static void begin_action(struct top_model *m, const struct top_action *action)
 {
-    struct buf id = {0};
+    forget_meant(m);
     if (m->readonly) {
         top_say(m, "nothing can be changed: --readonly");
     } else if (!m->connected) {
         top_say(m, "not connected");
-    } else if (top_table_id(&m->tables[m->view], &id)) {
+    } else {
+        m->meant = top_table_meant(&m->tables[m->view], &m->meant_n);
         m->action = action;
-        m->mode = TOP_CONFIRM;
+        m->mode = m->meant ? TOP_CONFIRM : TOP_TABLE;
     }
-    buf_done(&id);
 }
 
 static enum top_effect key_in_confirm(struct top_model *m, int key)

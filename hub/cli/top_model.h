@@ -92,6 +92,8 @@ struct top_model {
     struct top_tree tree;
     struct top_pulse pulse;
     const struct top_action *action;
+    char **meant; /* ids that the action is for, as when it was asked for */
+    size_t meant_n;
     char reason[TOP_INPUT_BYTES_MAX];
     char message[200];
     char notes[TOP_VIEWS][120]; /* why a view has nothing to show */

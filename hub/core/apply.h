@@ -71,6 +71,8 @@ struct module {
     /* At the end of a batch, in its transaction: what the batch's events set off. a->tray is the
      * last of the trays. What it returns but HUB_OK aborts the batch. */
     enum hub_rc (*finish)(struct apply *a, struct tray *const *trays, unsigned trays_n);
+    /* The batch is on disk, or was taken back and load() called; nobody has been told yet. */
+    void (*settled)(void *state);
 };
 
 struct timer_kind {

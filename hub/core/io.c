@@ -109,6 +109,7 @@ bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us)
     io->settings = atomic_load_explicit(&io->hub->settings, memory_order_acquire);
     namespaces_take(io);
     tray_pool_collect(&io->pool);
+    tray_pool_slim(&io->pool, io->now_ms);
     return rules_turn(io);
 }
 

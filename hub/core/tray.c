@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { SLIM_EVERY_MS = 1000 };
+
 struct command *tray_command(struct tray *tray)
 {
     if (tray->commands_n == tray->commands_cap) {
@@ -70,7 +72,8 @@ void tray_pool_init(struct tray_pool *pool, unsigned count, uint32_t origin)
 {
     pool->trays = xcalloc(count, sizeof *pool->trays);
     pool->idle = NULL;
-    pool->count = pool->idle_n = count;
+    pool->count = pool->idle_n = pool->spare_n = count;
+    pool->spare_ms = 0;
     pool->home = ring_new(count);
     for (unsigned i = 0; i < count; i++) {
         pool->trays[i].origin = origin;
@@ -79,15 +82,25 @@ void tray_pool_init(struct tray_pool *pool, unsigned count, uint32_t origin)
     }
 }
 
+static void tray_slim(struct tray *tray)
+{
+    buf_done(&tray->in);
+    buf_done(&tray->out);
+    free(tray->commands);
+    free(tray->events);
+    free(tray->kicks);
+    free(tray->handouts);
+    tray->commands = NULL;
+    tray->events = NULL;
+    tray->kicks = NULL;
+    tray->handouts = NULL;
+    tray->commands_cap = tray->events_cap = tray->kicks_cap = tray->handouts_cap = 0;
+}
+
 void tray_pool_done(struct tray_pool *pool)
 {
     for (unsigned i = 0; i < pool->count; i++) {
-        buf_done(&pool->trays[i].in);
-        buf_done(&pool->trays[i].out);
-        free(pool->trays[i].commands);
-        free(pool->trays[i].events);
-        free(pool->trays[i].kicks);
-        free(pool->trays[i].handouts);
+        tray_slim(&pool->trays[i]);
     }
     free(pool->trays);
     ring_free(pool->home);
@@ -100,6 +113,7 @@ struct tray *tray_take(struct tray_pool *pool)
     if (tray) {
         pool->idle = tray->next;
         pool->idle_n--;
+        pool->spare_n = pool->idle_n < pool->spare_n ? pool->idle_n : pool->spare_n;
         tray->next = NULL;
         tray_clear(tray);
     }
@@ -119,6 +133,22 @@ void tray_pool_collect(struct tray_pool *pool)
     for (struct tray *tray; (tray = ring_pop(pool->home));) {
         tray_give(pool, tray);
     }
+}
+
+/* The list is taken from and given to at its front: at its end stand those that stayed. */
+void tray_pool_slim(struct tray_pool *pool, int64_t now_ms)
+{
+    if (now_ms - pool->spare_ms < SLIM_EVERY_MS) {
+        return;
+    }
+    unsigned at = 0;
+    for (struct tray *tray = pool->idle; tray; tray = tray->next, at++) {
+        if (at >= pool->idle_n - pool->spare_n) {
+            tray_slim(tray);
+        }
+    }
+    pool->spare_n = pool->idle_n;
+    pool->spare_ms = now_ms;
 }
 
 bool tray_release(struct tray *tray, struct ring *home)

@@ -6,7 +6,7 @@
  * same tray to its origin and to each thread with a subscriber. A tray of live events never meets
  * the writer.
  *
- * Owns     its arenas and arrays, reused from turn to turn.
+ * Owns     its arenas and arrays, reused from turn to turn; given back when it is not needed.
  * Threads  one owner at a time: origin, writer, then (read-only) all who were sent it, counted in
  * refs; the last to let go sends it home to its origin's pool. Limits   TRAY_COMMANDS_MAX commands,
  * TRAY_BYTES_SOFT bytes before a new tray is begun.
@@ -136,6 +136,8 @@ struct tray_pool {
     struct tray *trays; /* all of them */
     struct tray *idle;  /* list */
     unsigned count, idle_n;
+    unsigned spare_n;  /* so many were idle all the time since */
+    int64_t spare_ms;  /* then */
     struct ring *home; /* trays whose last holder let go */
 };
 void tray_pool_init(struct tray_pool *pool, unsigned count, uint32_t origin);
@@ -143,6 +145,8 @@ void tray_pool_done(struct tray_pool *pool);
 struct tray *tray_take(struct tray_pool *pool);            /* cleared; NULL: the pool is out */
 void tray_give(struct tray_pool *pool, struct tray *tray); /* by the owner, nobody else holds it */
 void tray_pool_collect(struct tray_pool *pool);            /* takes in what came home */
+/* Now and then: trays that a crowd filled and nobody has needed since give their memory back. */
+void tray_pool_slim(struct tray_pool *pool, int64_t now_ms);
 
 /* Lets go of one hold; true when it was the last and the tray was sent home over `home`. */
 bool tray_release(struct tray *tray, struct ring *home);

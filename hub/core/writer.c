@@ -579,6 +579,11 @@ static void let_out(struct writer *w, struct tray *tray, uint64_t *wake)
 
 static void announce(struct writer *w)
 {
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->settled) {
+            w->modules[m]->settled(w->state[m]);
+        }
+    }
     for (unsigned i = 0; i < CHANGE_COUNT; i++) {
         if (w->changed[i]) {
             atomic_fetch_add(&w->change[i], 1);
@@ -612,6 +617,7 @@ static void housekeep(struct writer *w, int64_t now_ms)
             w->full = store_is_full(w->store);
         }
     }
+    tray_pool_slim(&w->pool, now_ms);
     w->full =
         w->full || store_is_full(w->store); /* the file may pass the quota between two counts */
     if (now_ms - w->readers_ms >= READERS_EVERY_MS) {

@@ -79,7 +79,8 @@ struct conn *conn_new(struct net_thread *t, int fd, bool tls, const uint8_t *add
     c->came_ms = c->last_in_ms = t->io.now_ms;
     c->id = io_connection_id(&t->io);
     c->wire = CONN_HTTP;
-    http1_init(&c->in.http, &t->http_limits);
+    c->in.http = xmalloc(sizeof *c->in.http);
+    http1_init(c->in.http, &t->http_limits);
     io_gauge(&t->io.counters.connections[WIRE_REST], 1);
     conn_deadline(c, DEADLINE_HEAD, t->io.settings->head_ms);
     return c;
@@ -97,13 +98,19 @@ void conn_gone(struct conn *c)
     if (c->wire == CONN_HTTP) {
         io_gauge(&t->io.counters.connections[WIRE_REST], -1);
         http_gone(c);
-        http1_done(&c->in.http);
+        http1_done(c->in.http);
+        free(c->in.http);
     } else {
         io_gauge(&t->io.counters.connections[WIRE_NATIVE], -1);
         native_gone(c);
         ws_done(&c->in.ws);
     }
     buf_done(&c->stash);
+    if (c->extras) {
+        beat_memo_done(&c->extras->memo);
+        free(c->extras);
+        c->extras = NULL;
+    }
     principal_unref(c->who);
     c->who = NULL;
     c->next_dead = t->dead;
@@ -114,6 +121,14 @@ void conn_free(struct conn *c)
 {
     assert(c->dead);
     free(c);
+}
+
+struct conn_extras *conn_extras(struct conn *c)
+{
+    if (!c->extras) {
+        c->extras = xcalloc(1, sizeof *c->extras);
+    }
+    return c->extras;
 }
 
 /* ---- input ---- */

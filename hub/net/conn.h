@@ -14,6 +14,7 @@
 #define WAGGLE_HUB_NET_CONN_H
 
 #include "channels/outbox.h"
+#include "hub/api/memo.h"
 #include "hub/net/http1.h"
 #include "hub/net/ws.h"
 #include "hub/net/thread.h"
@@ -45,11 +46,25 @@ enum deadline {
     DEADLINE_WRITE, /* an HTTP answer that the peer does not read */
 };
 
+/* What few connections have: it is made when it is needed. */
+struct conn_extras {
+    struct subscribe_request *requests; /* presence joins under way */
+    struct cursor_sub *cursors;         /* named cursors it is attached to */
+    uint32_t cursors_n;
+    struct call_waiting *waits; /* calls whose answer waits (waits.h) */
+    struct bond *bonds;
+    struct bond *alive; /* to be given while the peer says anything */
+    int64_t alive_ms;   /* when it was last */
+    struct beat_memo memo;
+};
+
+/* Most connections are idle, and there are many: no room is given away here. */
 struct conn {
     struct net_thread *thread;
     struct lws *wsi;
     int fd;
     uint32_t slot, generation;
+    uint32_t turn_bytes; /* answers given since the last flush */
     uint64_t id;
     int64_t came_ms, last_in_ms;
     struct principal *who; /* NULL: not known yet */
@@ -75,24 +90,17 @@ struct conn {
     uint8_t address_n;
     uint8_t address[16];
     uint16_t pending; /* commands under way */
+    uint32_t requests_made;
 
     union {
-        struct http1 http;
+        struct http1 *http; /* as long as it is HTTP; it is larger */
         struct ws ws;
     } in;
     struct buf stash;
     struct http_exchange *exchange;
     struct outbox out;
-    uint32_t turn_bytes; /* answers given since the last flush */
     struct subscriber sub;
-    struct subscribe_request *requests; /* presence joins under way */
-    uint32_t requests_made;
-    struct cursor_sub *cursors; /* named cursors it is attached to */
-    uint32_t cursors_n;
-    struct call_waiting *waits; /* calls whose answer waits (waits.h) */
-    struct bond *bonds;
-    struct bond *alive; /* to be given while the peer says anything */
-    int64_t alive_ms;   /* when it was last */
+    struct conn_extras *extras; /* NULL: none; conn_extras() */
 
     int64_t due_ms; /* of the deadline */
     struct conn *wheel_next, **wheel_at;
@@ -104,6 +112,7 @@ struct conn *conn_new(struct net_thread *t, int fd, bool tls, const uint8_t *add
 /* The socket is gone: lets go of everything but its memory. */
 void conn_gone(struct conn *c);
 void conn_free(struct conn *c);
+struct conn_extras *conn_extras(struct conn *c); /* made if need be */
 
 void conn_input(struct conn *c, uint8_t *bytes, size_t n);
 void conn_pause(struct conn *c);  /* what is left of the input is stashed */

@@ -253,6 +253,7 @@ static struct slice bearer(const struct http1_request *req)
     return slice_of(h->value.p + sizeof scheme - 1, h->value.n - (sizeof scheme - 1));
 }
 
+/* One for all who do not say who they are. */
 static struct principal *anonymous(struct net_thread *t)
 {
     struct principal_spec spec = {.app = 1,
@@ -260,7 +261,11 @@ static struct principal *anonymous(struct net_thread *t)
                                   .kind = PRINCIPAL_ANONYMOUS,
                                   .app_id = slice_str("main"),
                                   .subject = slice_str("anonymous")};
-    return principal_new(&spec);
+    if (!t->anonymous || t->anonymous->role != spec.role) {
+        principal_unref(t->anonymous);
+        t->anonymous = principal_new(&spec);
+    }
+    return principal_ref(t->anonymous);
 }
 
 struct principal *http_who(struct conn *c, const struct http1_request *req, bool token_in_query,
@@ -606,7 +611,7 @@ static void serve(struct conn *c, const struct http1_request *req)
 
 static void broken(struct conn *c)
 {
-    struct http1 *p = &c->in.http;
+    struct http1 *p = c->in.http;
     struct http_exchange *x = exchange(c);
     io_count(&c->thread->io.counters.protocol_errors, 1);
     if (x->request_id.n == 0) {
@@ -620,7 +625,7 @@ static void broken(struct conn *c)
 static void deadline_of_phase(struct conn *c)
 {
     const struct hub_settings *s = c->thread->io.settings;
-    switch (http1_phase(&c->in.http)) {
+    switch (http1_phase(c->in.http)) {
     case HTTP1_IDLE:
         if (c->deadline != DEADLINE_IDLE && c->deadline != DEADLINE_HEAD) {
             conn_deadline(c, DEADLINE_IDLE, s->idle_ms);
@@ -677,7 +682,7 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
     for (;;) {
         size_t used;
         enum http1_event event =
-            http1_feed(&c->in.http, &t->request, bytes + taken, n - taken, &used);
+            http1_feed(c->in.http, &t->request, bytes + taken, n - taken, &used);
         taken += used;
         switch (event) {
         case HTTP1_MORE:
@@ -685,13 +690,13 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
             return taken;
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
-            http1_body_limit(&c->in.http, t->io.settings->body_bytes_max);
+            http1_body_limit(c->in.http, t->io.settings->body_bytes_max);
             if (t->request.expect_continue && body_fits(t)) {
                 say_continue(c);
             }
             break;
         case HTTP1_BODY:
-            buf_add_slice(&exchange(c)->body, c->in.http.body);
+            buf_add_slice(&exchange(c)->body, c->in.http->body);
             break;
         case HTTP1_DONE:
             serve(c, &t->request);
@@ -738,8 +743,7 @@ void http_expired(struct conn *c, enum deadline what)
         http_poll_end(c, true);
         return;
     }
-    if (what == DEADLINE_IDLE ||
-        (what == DEADLINE_HEAD && http1_phase(&c->in.http) == HTTP1_IDLE)) {
+    if (what == DEADLINE_IDLE || (what == DEADLINE_HEAD && http1_phase(c->in.http) == HTTP1_IDLE)) {
         conn_end(c); /* nothing was asked: nothing is said */
         return;
     }
@@ -751,7 +755,7 @@ void http_expired(struct conn *c, enum deadline what)
 
 bool http_idle(const struct conn *c)
 {
-    enum http1_phase phase = http1_phase(&c->in.http);
+    enum http1_phase phase = http1_phase(c->in.http);
     return !c->exchange && (phase == HTTP1_IDLE || phase == HTTP1_ANSWERING);
 }
 

@@ -106,6 +106,9 @@ static void welcome(struct conn *c)
 static void know(struct conn *c, struct principal *who)
 {
     struct io *io = &c->thread->io;
+    if (c->extras) {
+        beat_memo_done(&c->extras->memo); /* somebody else may see other agents */
+    }
     c->who = who;
     c->who_ends_ms = who && who->expires_ms ? io->now_ms + (who->expires_ms - io_wall_ms(io)) : 0;
 }
@@ -120,7 +123,8 @@ static int64_t credential_now_ms(const struct conn *c)
 void native_begin(struct conn *c, struct principal *who)
 {
     struct net_thread *t = c->thread;
-    http1_done(&c->in.http);
+    http1_done(c->in.http);
+    free(c->in.http);
     ws_init(&c->in.ws, WS_SERVER, t->io.settings->message_bytes_max);
     c->wire = CONN_NATIVE;
     io_gauge(&t->io.counters.connections[WIRE_REST], -1);
@@ -467,23 +471,23 @@ static bool is_bond(const struct bond *bond, const struct command_kind *kind, st
 
 static void at_close(struct call *call, const struct command_kind *kind, struct slice body)
 {
-    struct conn *c = call->socket;
-    for (const struct bond *bond = c->bonds; bond; bond = bond->next) {
+    struct conn_extras *extras = conn_extras(call->socket);
+    for (const struct bond *bond = extras->bonds; bond; bond = bond->next) {
         if (is_bond(bond, kind, body)) {
             return;
         }
     }
     struct bond *bond = bond_new(call, kind, body);
-    bond->next = c->bonds;
-    c->bonds = bond;
+    bond->next = extras->bonds;
+    extras->bonds = bond;
 }
 
 static void at_input(struct call *call, const struct command_kind *kind, struct slice body)
 {
-    struct conn *c = call->socket;
-    free(c->alive); /* one socket speaks for the agent that registered over it last */
-    c->alive = bond_new(call, kind, body);
-    c->alive_ms = call->now_ms;
+    struct conn_extras *extras = conn_extras(call->socket);
+    free(extras->alive); /* one socket speaks for the agent that registered over it last */
+    extras->alive = bond_new(call, kind, body);
+    extras->alive_ms = call->now_ms;
 }
 
 /* Any frame counts as a beat (semantics.md section 1), but no more than a few of them in an
@@ -491,10 +495,12 @@ static void at_input(struct call *call, const struct command_kind *kind, struct 
 static void say_alive(struct conn *c)
 {
     int64_t now_ms = c->thread->io.now_ms;
-    if (c->alive && now_ms - c->alive_ms >= c->thread->io.settings->heartbeat_interval_ms / 4) {
-        c->alive_ms = now_ms;
-        net_farewell(c->thread, c->alive->kind, c->alive->app,
-                     slice_of(c->alive->body, c->alive->body_n));
+    struct conn_extras *extras = c->extras;
+    if (extras && extras->alive &&
+        now_ms - extras->alive_ms >= c->thread->io.settings->heartbeat_interval_ms / 4) {
+        const struct bond *alive = extras->alive;
+        extras->alive_ms = now_ms;
+        net_farewell(c->thread, alive->kind, alive->app, slice_of(alive->body, alive->body_n));
     }
 }
 
@@ -511,6 +517,7 @@ struct call native_call_begin(struct conn *c)
                          .socket = c,
                          .at_close = at_close,
                          .at_input = at_input,
+                         .memo = c->extras ? &c->extras->memo : NULL,
                          .out = &t->body,
                          .message = &t->scratch,
                          .detail = &t->detail};

@@ -13,7 +13,7 @@ void native_begin(struct conn *c, struct principal *who);
 size_t native_input(struct conn *c, uint8_t *bytes, size_t n);
 void native_answer(struct conn *c, const struct tray *tray, const struct command *command);
 void native_writable(struct conn *c); /* everything was sent: read on from the log */
-void native_catch_up(struct conn *c); /* a page or some of what it missed */
+void native_catch_up(struct conn *c); /* a page of what it missed */
 void native_expired(struct conn *c, enum deadline what);
 void native_handout(struct conn *c, const struct tray_handout *handout);
 void native_gone(struct conn *c);

@@ -41,9 +41,14 @@ static struct slice name_of(const struct cursor_sub *sub)
     return slice_of(sub->name, sub->name_n);
 }
 
+static struct cursor_sub *first_sub(const struct conn *c)
+{
+    return c->extras ? c->extras->cursors : NULL;
+}
+
 static struct cursor_sub *find(struct conn *c, struct slice channel, struct slice name)
 {
-    struct cursor_sub *sub = c->cursors;
+    struct cursor_sub *sub = first_sub(c);
     while (sub && !(slice_equal(channel_of(sub), channel) && slice_equal(name_of(sub), name))) {
         sub = sub->next;
     }
@@ -59,21 +64,22 @@ static struct cursor_sub *sub_add(struct conn *c, struct slice channel, struct s
     sub->name_n = (uint8_t)name.n;
     memcpy(sub->channel_name, channel.p, channel.n);
     memcpy(sub->name, name.p, name.n);
-    sub->next = c->cursors;
-    c->cursors = sub;
-    c->cursors_n++;
+    struct conn_extras *extras = conn_extras(c);
+    sub->next = extras->cursors;
+    extras->cursors = sub;
+    extras->cursors_n++;
     io_gauge(&c->thread->io.counters.subscriptions, 1);
     return sub;
 }
 
 static void sub_drop(struct conn *c, struct cursor_sub *sub)
 {
-    struct cursor_sub **link = &c->cursors;
+    struct cursor_sub **link = &c->extras->cursors;
     while (*link != sub) {
         link = &(*link)->next;
     }
     *link = sub->next;
-    c->cursors_n--;
+    c->extras->cursors_n--;
     free(sub->waiting);
     free(sub);
     io_gauge(&c->thread->io.counters.subscriptions, -1);
@@ -99,7 +105,8 @@ enum hub_rc native_cursor_attach(struct conn *c, const struct cursor_attach *att
         return HUB_INVALID_NAME;
     }
     struct cursor_sub *sub = find(c, attach->channel, attach->name);
-    if (!sub && c->sub.subs_n + c->cursors_n >= t->io.settings->subscriptions_max) {
+    if (!sub && c->sub.subs_n + (c->extras ? c->extras->cursors_n : 0) >=
+                    t->io.settings->subscriptions_max) {
         return HUB_LIMIT;
     }
     struct api_ticket ticket = {.kind = TICKET_CURSOR, .extra = c->requests_made};
@@ -160,7 +167,7 @@ static void detach(struct conn *c, struct cursor_sub *sub)
 bool native_cursors_detach(struct conn *c, struct slice channel)
 {
     bool any = false;
-    for (struct cursor_sub *sub = c->cursors, *next; sub; sub = next) {
+    for (struct cursor_sub *sub = first_sub(c), *next; sub; sub = next) {
         next = sub->next;
         if (channel.n == 0 || slice_equal(channel_of(sub), channel)) {
             detach(c, sub);
@@ -173,7 +180,7 @@ bool native_cursors_detach(struct conn *c, struct slice channel)
 void native_cursors_forbid(struct conn *c)
 {
     struct buf name = {0};
-    for (struct cursor_sub *sub = c->cursors, *next; sub; sub = next) {
+    for (struct cursor_sub *sub = first_sub(c), *next; sub; sub = next) {
         next = sub->next;
         buf_clear(&name);
         buf_add_slice(&name, channel_of(sub));
@@ -181,7 +188,7 @@ void native_cursors_forbid(struct conn *c)
             (void)native_cursors_detach(c, buf_slice(&name));
             native_refuse(c, slice_of(NULL, 0), HUB_FORBIDDEN,
                           "the new credential does not allow this subscription", buf_slice(&name));
-            next = c->cursors; /* more than this one may be gone */
+            next = first_sub(c); /* more than this one may be gone */
         }
     }
     buf_done(&name);
@@ -216,7 +223,7 @@ static void pop(struct cursor_sub *sub)
 
 void native_handout(struct conn *c, const struct tray_handout *handout)
 {
-    struct cursor_sub *sub = c->cursors;
+    struct cursor_sub *sub = first_sub(c);
     while (sub && sub->number != handout->cursor) {
         sub = sub->next;
     }
@@ -232,7 +239,7 @@ void native_handout(struct conn *c, const struct tray_handout *handout)
 
 static struct cursor_sub *first_waiting(struct conn *c)
 {
-    struct cursor_sub *sub = c->cursors;
+    struct cursor_sub *sub = first_sub(c);
     while (sub && !(sub->settled && sub->n)) {
         sub = sub->next;
     }

@@ -365,7 +365,7 @@ static struct item *first_waiting(struct subscribe_request *request)
 
 static struct subscribe_request **request_numbered(struct conn *c, uint32_t number)
 {
-    struct subscribe_request **link = &c->requests;
+    struct subscribe_request **link = &conn_extras(c)->requests;
     while (*link && (*link)->number != number) {
         link = &(*link)->next;
     }
@@ -458,7 +458,7 @@ void native_do_subscribe(struct conn *c, const struct client_frame *f)
         }
         return;
     }
-    struct subscribe_request **link = &c->requests;
+    struct subscribe_request **link = &conn_extras(c)->requests;
     while (*link) {
         link = &(*link)->next;
     }
@@ -586,20 +586,22 @@ void native_do_unsubscribe(struct conn *c, const struct client_frame *f)
 
 void native_farewells(struct conn *c)
 {
-    while (c->requests) {
-        struct subscribe_request *request = c->requests;
-        c->requests = request->next;
+    struct conn_extras *extras = c->extras;
+    for (struct subscribe_request *request; extras && (request = extras->requests);) {
+        extras->requests = request->next;
         request_free(request);
     }
     while (c->sub.subs) {
         detach(c, c->sub.subs);
     }
     (void)native_cursors_detach(c, slice_of(NULL, 0));
-    free(c->alive);
-    c->alive = NULL;
-    while (c->bonds) {
-        struct bond *bond = c->bonds;
-        c->bonds = bond->next;
+    if (!extras) {
+        return;
+    }
+    free(extras->alive);
+    extras->alive = NULL;
+    for (struct bond *bond; (bond = extras->bonds);) {
+        extras->bonds = bond->next;
         net_farewell(c->thread, bond->kind, bond->app, slice_of(bond->body, bond->body_n));
         free(bond);
     }

@@ -829,6 +829,7 @@ void net_thread_free(struct net_thread *t)
     }
     turn_done(&t->turn);
     auditor_done(&t->auditor);
+    principal_unref(t->anonymous);
     buf_done(&t->scratch);
     buf_done(&t->body);
     buf_done(&t->text);

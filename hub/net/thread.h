@@ -45,6 +45,7 @@ struct net_thread {
      * only. Who is in the lane may be in another as well. */
     struct conn_queue lane, answers, dirty;
     struct conn *behind, *behind_last, *resume, *dead;
+    struct principal *anonymous;  /* NULL: nobody came without a credential yet */
     struct bond *farewells;       /* said at the next turn: no tray was to be had */
     struct http1_request request; /* scratch for the request being read */
     struct http1_limits http_limits;

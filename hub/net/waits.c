@@ -66,7 +66,7 @@ static void listen(struct call_waiting *w)
 
 bool waits_add(struct conn *c, const struct call *call, struct slice id)
 {
-    struct call_waiting **last = &c->waits;
+    struct call_waiting **last = &conn_extras(c)->waits;
     unsigned n = 0;
     for (; *last; last = &(*last)->next) {
         n++;
@@ -96,7 +96,7 @@ void waits_heard(struct subscriber *who)
 
 bool waits_due(const struct conn *c)
 {
-    const struct call_waiting *w = c->waits;
+    const struct call_waiting *w = c->extras ? c->extras->waits : NULL;
     while (w && !w->moved) {
         w = w->next;
     }
@@ -121,7 +121,7 @@ static bool answer(struct call_waiting *w, bool over)
 
 static void answer_all(struct conn *c, bool moved, int64_t now_ms)
 {
-    for (struct call_waiting **at = &c->waits; *at && !c->dead;) {
+    for (struct call_waiting **at = &c->extras->waits; *at && !c->dead;) {
         struct call_waiting *w = *at;
         bool over = w->due_ms <= now_ms;
         if (((moved && w->moved) || over) && answer(w, over)) {
@@ -140,16 +140,16 @@ void waits_answer(struct conn *c)
 
 void waits_expire(struct conn *c, int64_t now_ms)
 {
-    if (c->waits && !c->closing) {
+    if (c->extras && c->extras->waits && !c->closing) {
         answer_all(c, false, now_ms);
     }
 }
 
 void waits_drop(struct conn *c)
 {
-    while (c->waits) {
-        struct call_waiting *w = c->waits;
-        c->waits = w->next;
+    while (c->extras && c->extras->waits) {
+        struct call_waiting *w = c->extras->waits;
+        c->extras->waits = w->next;
         subscriber_done(c->thread->io.topics, &w->sub);
         free(w);
     }

@@ -8,7 +8,8 @@
 enum {
     SAMPLE_MAX = 32, /* of more ready agents some are looked at, others the next time */
     RECHECK_MS = 1000,
-    KEYED_MAX = 4096,    /* keys whose agents are remembered */
+    KEYED_MAX = 4096,    /* keys whose agents are remembered, */
+    KEYED_WAYS = 4,      /* each in one of so many places */
     KEYED_AGENTS = 16,   /* of each */
     FEW_WORDS = 4,       /* so few agents are looked at one by one */
     SUMS_PICKS_MAX = 64, /* that sums over very many may be behind */
@@ -41,14 +42,14 @@ static void add(struct candidates *c, const struct worker *w)
     }
     struct balance_candidate *new = &c->list[c->n++];
     *new = (struct balance_candidate){
-        .number = w->agent.number,
+        .number = w->number,
         .running = w->held_n + w->picked_n,
-        .slots = w->agent.slots,
+        .slots = w->slots,
         .use = w->use,
         .load = w->load,
         .reported_ms = w->reported_ms,
-        .region = w->agent.region,
-        .capabilities = &w->agent.capabilities,
+        .region = w->region,
+        .capabilities = &w->capabilities,
     };
     c->free_n += new->running < new->slots;
 }
@@ -77,8 +78,7 @@ static void consider(struct tasks *t, struct tasks_app *app, const struct wanted
                      uint32_t number)
 {
     struct worker *w = worker_of(t, number);
-    if (number != want->except &&
-        (!want->preferred || words_have(&want->kind->prefer, w->agent.id)) &&
+    if (number != want->except && (!want->preferred || words_have(&want->kind->prefer, w->id)) &&
         is_healthy(t, app, w, want->kind, want->ask->now_ms)) {
         add(t->candidates, w);
     }
@@ -209,13 +209,27 @@ static void keyed_add(struct keyed *keyed, double *places, double place, uint32_
     keyed->agents[at] = number;
 }
 
-/* Of all who fit, be they there or not: who is away comes back to its keys. */
-static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, struct slice key)
+/* The key's place, or the one it gets: one whose agents are not true any more, else any. */
+static struct keyed *keyed_place(struct tasks *t, uint64_t key, uint64_t needs)
 {
     struct candidates *c = t->candidates;
     c->keyed = c->keyed ? c->keyed : xcalloc(KEYED_MAX, sizeof *c->keyed);
+    struct keyed *ways = &c->keyed[key % (KEYED_MAX / KEYED_WAYS) * KEYED_WAYS];
+    struct keyed *place = &ways[c->keyed_turn++ % KEYED_WAYS];
+    for (unsigned i = 0; i < KEYED_WAYS; i++) {
+        if (ways[i].key == key && ways[i].needs == needs) {
+            return &ways[i];
+        }
+        place = ways[i].of != t->agents_changed ? &ways[i] : place;
+    }
+    return place;
+}
+
+/* Of all who fit, be they there or not: who is away comes back to its keys. */
+static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, struct slice key)
+{
     uint64_t hash = hash64(kind->hash, key);
-    struct keyed *keyed = &c->keyed[hash % KEYED_MAX];
+    struct keyed *keyed = keyed_place(t, hash, kind->hash);
     if (keyed->key == hash && keyed->needs == kind->hash && keyed->of == t->agents_changed) {
         return keyed;
     }
@@ -236,7 +250,7 @@ static bool visit_sum(struct tasks *t, struct tasks_app *app, const struct wante
     const struct worker *w = worker_of(t, number);
     (void)app;
     want->kind->sums.running += w->held_n + w->picked_n;
-    want->kind->sums.slots += w->agent.slots;
+    want->kind->sums.slots += w->slots;
     return true;
 }
 
@@ -266,7 +280,7 @@ static void gather_keyed(struct tasks *t, struct tasks_app *app, const struct wa
         const struct worker *w = worker_of(t, keyed->agents[i]);
         uint32_t has = w ? w->held_n + w->picked_n : 0;
         if (worker_is_there(w) && w->ready_at != NOT_READY &&
-            has < balance_key_bound(sums->running, sums->slots, w->agent.slots)) {
+            has < balance_key_bound(sums->running, sums->slots, w->slots)) {
             consider(t, app, want, keyed->agents[i]);
         }
     }

@@ -23,15 +23,9 @@ bool task_move(struct task *after, enum task_event event)
 
 /* ---- what is told ---- */
 
-static struct slice agent_id(struct tasks *t, uint32_t number)
+static void put_agent(struct json_out *o, struct apply *a, uint32_t number)
 {
-    const struct worker *w = worker_of(t, number);
-    return w ? w->agent.id : slice_of(NULL, 0);
-}
-
-static void put_agent(struct json_out *o, struct tasks *t, uint32_t number)
-{
-    struct slice id = agent_id(t, number);
+    struct slice id = agent_id_of(a, number);
     json_key(o, "agent_id");
     if (id.n) {
         json_text(o, id);
@@ -101,7 +95,7 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     struct json_out o = json_out_to(data);
     json_begin(&o, '{');
     put_state(&o, k, before);
-    put_agent(&o, t, task_is_held(k->state) ? k->agent : k->last_agent);
+    put_agent(&o, a, task_is_held(k->state) ? k->agent : k->last_agent);
     json_key(&o, "attempts");
     json_u64(&o, k->attempts);
     json_key(&o, "redeliveries");
@@ -144,7 +138,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     json_key(&o, "lease_id");
     json_str(&o, lease);
     json_key(&o, "agent_id");
-    json_text(&o, w->agent.id);
+    json_text(&o, w->id);
     json_key(&o, "priority");
     json_str(&o, task_priority_name(k->priority));
     json_key(&o, "attempt");
@@ -156,7 +150,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
-    return apply_tell(a, k->app, channel_of(t, "agent.", w->agent.id), event, buf_slice(data));
+    return apply_tell(a, k->app, channel_of(t, "agent.", w->id), event, buf_slice(data));
 }
 
 enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
@@ -166,7 +160,7 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool store
     struct json_out o = json_out_to(data);
     json_begin(&o, '{');
     put_state(&o, k, k->state);
-    put_agent(&o, t, k->agent);
+    put_agent(&o, a, k->agent);
     json_key(&o, "seq");
     json_u64(&o, k->progress_seq);
     if (k->percent != TASK_PERCENT_NONE) {
@@ -277,22 +271,23 @@ void task_outcome(struct apply *a, const struct task *before, bool ok)
 {
     static const double share = 0.1, worth_writing = 0.05;
     struct tasks *t = tasks_of(a);
-    struct worker *w = worker_of(t, before->agent ? before->agent : before->last_agent);
-    if (!w) {
+    uint32_t number = before->agent ? before->agent : before->last_agent;
+    struct place *p = place_of(t, number);
+    if (!p) {
         return;
     }
-    balance_finished(t->balance, before->app, w->agent.number, ok, a->now_ms - before->started_ms);
-    w->success += share * ((ok ? 1.0 : 0.0) - w->success);
-    double moved = w->success - w->success_stored;
+    balance_finished(t->balance, before->app, number, ok, a->now_ms - before->started_ms);
+    p->success += share * ((ok ? 1.0 : 0.0) - p->success);
+    double moved = p->success - p->success_stored;
     struct agent agent;
     if ((moved > worth_writing || moved < -worth_writing) &&
-        agent_get(a->view, w->agent.number, &agent) == STORE_OK) {
+        agent_get(a->view, number, &agent) == STORE_OK) {
         struct buf bytes = {0};
         struct agent after;
         agent_pack(&bytes, &agent);
         if (agent_unpack(buf_slice(&bytes), &after)) {
             struct agent row = after;
-            after.success = w->success_stored = w->success;
+            after.success = p->success_stored = p->success;
             (void)agent_put(a->txn, &after, &row); /* a full store is found by the task's own row */
         }
         buf_done(&bytes);

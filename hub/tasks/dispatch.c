@@ -211,7 +211,7 @@ static bool pick(struct tasks *t, struct tasks_app *app, struct live *live, int6
         live->kind->blocked = true;
         return false;
     }
-    struct worker *w = &t->workers[agent];
+    struct worker *w = worker_of(t, agent);
     queue_take(app->queue, &live->item);
     live->picked = true;
     w->picked_n++;
@@ -328,12 +328,12 @@ static enum hub_rc offer(struct apply *a, struct tasks *t, struct worker *w,
     if (!task_move(&after, TASK_PICK)) {
         return HUB_CONFLICT;
     }
-    after.agent = w->agent.number;
-    after.agent_epoch = w->agent.epoch;
+    after.agent = w->number;
+    after.agent_epoch = place_of(t, w->number)->epoch;
     after.lease++;
     after.leased_ms = a->now_ms;
     waited(t, task, a->now_ms);
-    balance_assigned(t->balance, a->app, w->agent.number);
+    balance_assigned(t->balance, a->app, w->number);
     enum hub_rc rc = task_change(a, task, &after, "leased", slice_of(NULL, 0));
     int64_t until = a->now_ms + task_settings(t)->task_accept_ms;
     return rc == HUB_OK ? task_tell_agent(a, &after, "task_offered", until) : rc;

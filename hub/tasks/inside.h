@@ -62,20 +62,32 @@ struct live {
     size_t sticky_n;
 };
 
-/* An agent as far as work goes. */
+/* An agent as far as work goes, from when it comes until it departs. */
 struct worker {
-    struct buf row; /* what `agent` borrows from; empty: no such agent */
-    struct agent agent;
+    uint32_t number, app, slots, interval_ms;
+    enum agent_type type;
+    enum agent_status status;
+    bool busy;           /* counted as such */
+    uint8_t ready_class; /* of its app's ready ones */
+    uint64_t connection; /* as in its row */
+    uint8_t *texts;      /* what these borrow from: */
+    struct slice id, owner, region;
+    struct words capabilities, services;
     uint32_t held_n, picked_n;
-    bool busy; /* counted as such */
     struct live *held;
     uint32_t ready_at; /* place among its app's ready ones of its class; NOT_READY */
-    uint8_t ready_class;
-    double success, success_stored; /* moving average */
-    int64_t looked_ms;              /* when these were read of its pulse: */
+    int64_t seen_ms;   /* by its row: for one that has no pulse */
+    int64_t looked_ms; /* when these were read of its pulse: */
     double health, load;
     struct load_parts use;
     int64_t reported_ms;
+};
+
+/* What is remembered of an agent by its number, for good: departed ones are many. */
+struct place {
+    struct worker *worker;          /* NULL: departed */
+    double success, success_stored; /* moving average */
+    uint32_t epoch;                 /* of its newest registration; 0: no such agent */
 };
 
 struct figures {
@@ -113,8 +125,8 @@ struct tasks {
     struct live **heap; /* by due_ms */
     size_t heap_n, heap_cap;
     uint64_t agents_changed; /* counts when one came, left or changed */
-    struct worker *workers;  /* by number */
-    uint32_t workers_n, workers_cap;
+    struct place *places;    /* by number */
+    uint32_t places_n, places_cap;
     struct kind **kinds; /* by id; NULL: free */
     uint32_t kinds_n, kinds_cap;
     uint32_t *kinds_free; /* ids to be used again; room for kinds_cap */
@@ -157,16 +169,23 @@ void tasks_close(void *state);
 enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms);
 
 /* workers.c */
-struct worker *worker_of(struct tasks *tasks, uint32_t number); /* NULL: no such agent */
+struct place *place_of(struct tasks *tasks, uint32_t number);         /* NULL: no such agent */
+struct worker *worker_of(const struct tasks *tasks, uint32_t number); /* NULL: departed too */
 void worker_set(struct tasks *tasks, const struct agent *agent);
+/* Lets go of one who has departed, once nothing is in its hands. */
+void worker_leave(struct tasks *tasks, uint32_t number);
 bool worker_is_there(
     const struct worker *worker); /* able to get work, but for its slots; NULL: no */
+/* Also of one who has departed; empty: no such agent. Borrowed until the next write. */
+struct slice agent_id_of(struct apply *a, uint32_t number);
+struct slice agent_owner_of(struct apply *a, uint32_t number);
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
 void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
 /* Pulse and what follows from it, at most a moment old. */
 void worker_look(struct tasks *tasks, struct worker *worker, int64_t now_ms);
-void workers_keep(struct tasks *tasks, uint32_t newest); /* and nobody after that number */
+enum hub_rc workers_load(struct tasks *tasks, struct store_view *view, bool start);
+void workers_forget(struct tasks *tasks);
 struct kind *kind_of(struct tasks *tasks, const struct task *task);
 void kind_unref(struct tasks *tasks, struct kind *kind);
 bool kind_fits(const struct kind *kind, uint32_t agent);
@@ -230,6 +249,7 @@ struct candidates {
     uint32_t n, cap;
     uint32_t free_n;     /* of these with a free slot */
     struct keyed *keyed; /* whom keys belong to */
+    uint32_t keyed_turn;
 };
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);

@@ -124,8 +124,8 @@ bool task_acted_get(struct slice reply, struct task_acted *out)
 /* Its owner, and whoever owns the agent that has it, or had it last. */
 static bool sees(struct apply *a, const struct asker *asker, const struct task *task)
 {
-    const struct worker *w = worker_of(tasks_of(a), task->agent ? task->agent : task->last_agent);
-    return asker_sees(asker, task->owner) || (w && asker_sees(asker, w->agent.owner));
+    uint32_t agent = task->agent ? task->agent : task->last_agent;
+    return asker_sees(asker, task->owner) || (agent && asker_sees(asker, agent_owner_of(a, agent)));
 }
 
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
@@ -403,7 +403,7 @@ static enum hub_rc give_back(struct apply *a, const struct task *task)
     }
     after.started_ms = 0;
     buf_add_slice(&avoid, task->needs.avoid.packed);
-    pack_slice(&avoid, w->agent.id);
+    pack_slice(&avoid, w->id);
     after.needs.avoid = (struct words){.n = task->needs.avoid.n + 1, .packed = buf_slice(&avoid)};
     enum hub_rc rc = task_tell_agent(a, task, "task_cancel", a->now_ms);
     if (rc == HUB_OK) {
@@ -450,7 +450,7 @@ static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker
         return 0;
     }
     const struct worker *w = worker_of(t, live->agent);
-    if (!w || !asker_sees(asker, w->agent.owner)) {
+    if (!w || !asker_sees(asker, w->owner)) {
         return 0;
     }
     /* Later than before: the heap finds out when the earlier moment comes. */

@@ -392,12 +392,12 @@ void tasks_close(void *state)
 {
     struct tasks *t = state;
     forget(t);
-    workers_keep(t, 0);
+    workers_forget(t);
     for (uint32_t i = 0; i < APPS_FIGURED_MAX; i++) {
         free(atomic_load(&t->figures[i]));
     }
     balance_free(t->balance);
-    free(t->workers);
+    free(t->places);
     candidates_free(t->candidates);
     buf_done(&t->told);
     buf_done(&t->channel);
@@ -467,33 +467,6 @@ static void load_totals(void *ctx, uint32_t app, const struct task_totals *total
     tasks_app(((struct loading *)ctx)->tasks, app)->totals = *totals;
 }
 
-static enum hub_rc load_workers(struct tasks *t, struct store_view *view, bool start)
-{
-    struct store_cursor *cursor;
-    struct slice key, value;
-    uint32_t newest = 0;
-    enum store_rc rc = store_cursor_open(view, TABLE_AGENT, &cursor);
-    if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
-    }
-    for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value); rc == STORE_OK;
-         rc = store_cursor_next(cursor, &key, &value)) {
-        struct agent agent;
-        if (!agent_unpack(value, &agent)) {
-            rc = STORE_DAMAGED;
-            break;
-        }
-        if (start && agent.connection) {
-            agent.connection = AGENT_STREAM_CLOSED; /* of a store too full to say so yet */
-        }
-        worker_set(t, &agent);
-        newest = agent.number;
-    }
-    store_cursor_close(cursor);
-    workers_keep(t, newest); /* whom a batch that failed had made never was */
-    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
-}
-
 enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct tasks *t = state;
@@ -502,11 +475,6 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     t->started = true;
     clocks_keep(&l);
     forget(t);
-    for (uint32_t i = 1; i <= t->workers_n; i++) {
-        t->workers[i].held = NULL;
-        t->workers[i].held_n = t->workers[i].picked_n = 0;
-        t->workers[i].ready_at = NOT_READY;
-    }
     enum hub_rc rc = hub_rc_of_store(task_newest(view, &t->newest));
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(task_totals_each(view, load_totals, &l));
@@ -521,7 +489,7 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
         rc = pauses_load(t, view);
     }
     if (rc == HUB_OK) {
-        rc = load_workers(t, view, start);
+        rc = workers_load(t, view, start);
     }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(tasks_each_open(view, load_task, &l));

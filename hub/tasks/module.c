@@ -7,7 +7,7 @@
 static enum hub_rc revoke(struct apply *a, struct tasks *t, struct worker *w)
 {
     enum hub_rc rc = HUB_OK;
-    while (rc == HUB_OK && w->held) {
+    while (rc == HUB_OK && w && w->held) {
         uint64_t number = w->held->item.number;
         struct held_task held = {0};
         struct task found;
@@ -15,7 +15,7 @@ static enum hub_rc revoke(struct apply *a, struct tasks *t, struct worker *w)
         rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
         rc = rc == HUB_OK ? task_lost(a, &held.task, "lease_lost") : rc;
         buf_done(&held.bytes);
-        w = worker_of(t, w->agent.number);
+        w = worker_of(t, w->number);
     }
     return rc;
 }
@@ -24,12 +24,14 @@ enum hub_rc tasks_agent_changed(struct apply *a, const struct agent *agent,
                                 enum agent_status before)
 {
     struct tasks *t = tasks_of(a);
+    enum hub_rc rc = HUB_OK;
     (void)before;
     worker_set(t, agent);
-    if (agent->status == AGENT_INACTIVE || agent->status == AGENT_DEREGISTERED) {
-        return revoke(a, t, worker_of(t, agent->number));
+    if (agent_has_departed(agent->status)) {
+        rc = revoke(a, t, worker_of(t, agent->number));
+        worker_leave(t, agent->number);
     }
-    return HUB_OK;
+    return rc;
 }
 
 /* A batch changes an app's totals thousands of times: their row is written once. No other module's

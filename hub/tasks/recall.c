@@ -49,9 +49,9 @@ static bool has_something(const struct tasks_app *app)
 
 static void recall_worker(const struct worker *w, bool lasting, struct buf *out)
 {
-    buf_printf(out, "agent %u: %s, %u of %u%s%s", w->agent.number,
-               agent_status_name(w->agent.status), w->held_n, w->agent.slots,
-               w->busy ? ", busy" : "", w->agent.connection ? ", by a connection" : "");
+    buf_printf(out, "agent %u: %s, %u of %u%s%s", w->number, agent_status_name(w->status),
+               w->held_n, w->slots, w->busy ? ", busy" : "",
+               w->connection ? ", by a connection" : "");
     if (!lasting) {
         buf_printf(out, "%s%s", worker_is_there(w) ? ", there" : "",
                    w->ready_at != NOT_READY ? ", ready" : "");
@@ -79,9 +79,9 @@ void tasks_recall(const void *state, bool lasting, struct buf *out)
                        balance_strategy_name(balance_strategy(t->balance, i)));
         }
     }
-    for (uint32_t i = 1; i <= t->workers_n; i++) {
-        if (t->workers[i].row.n) {
-            recall_worker(&t->workers[i], lasting, out);
+    for (uint32_t i = 0; i < t->places_n; i++) {
+        if (t->places[i].worker) {
+            recall_worker(t->places[i].worker, lasting, out);
         }
     }
 }

@@ -25,20 +25,18 @@ static bool have_all(const struct words *have, const struct words *wanted)
     return true;
 }
 
-static bool satisfies(const struct agent *agent, const struct kind *kind)
+static bool satisfies(const struct worker *w, const struct kind *kind)
 {
     const struct task_needs *n = &kind->needs;
-    return agent->app == kind->app && agent->status != AGENT_DEREGISTERED &&
-           (!n->by_type || agent->type == n->type) &&
-           (n->agents.n == 0 || words_have(&n->agents, agent->id)) &&
-           !words_have(&n->avoid, agent->id) && have_all(&agent->capabilities, &n->capabilities) &&
-           have_all(&agent->services, &n->services);
+    return w->app == kind->app && (!n->by_type || w->type == n->type) &&
+           (n->agents.n == 0 || words_have(&n->agents, w->id)) && !words_have(&n->avoid, w->id) &&
+           have_all(&w->capabilities, &n->capabilities) && have_all(&w->services, &n->services);
 }
 
-static void fit(struct kind *kind, const struct agent *agent)
+static void fit(struct kind *kind, const struct worker *w)
 {
-    uint32_t word = agent->number / 64;
-    bool fits = satisfies(agent, kind);
+    uint32_t word = w->number / 64;
+    bool fits = satisfies(w, kind);
     if (word >= kind->fits_n) {
         if (!fits) {
             return;
@@ -47,7 +45,7 @@ static void fit(struct kind *kind, const struct agent *agent)
         memset(kind->fits + kind->fits_n, 0, (word + 1 - kind->fits_n) * sizeof *kind->fits);
         kind->fits_n = word + 1;
     }
-    uint64_t bit = UINT64_C(1) << (agent->number % 64);
+    uint64_t bit = UINT64_C(1) << (w->number % 64);
     kind->fits[word] = fits ? kind->fits[word] | bit : kind->fits[word] & ~bit;
 }
 
@@ -90,9 +88,9 @@ static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struc
     t->kinds[kind->id] = kind;
     kind->next = t->kind_buckets[hash % KIND_BUCKETS];
     t->kind_buckets[hash % KIND_BUCKETS] = kind;
-    for (uint32_t i = 1; i <= t->workers_n; i++) {
-        if (t->workers[i].row.n) {
-            fit(kind, &t->workers[i].agent);
+    for (uint32_t i = 0; i < t->places_n; i++) {
+        if (t->places[i].worker) {
+            fit(kind, t->places[i].worker);
         }
     }
     return kind;
@@ -149,18 +147,49 @@ void kinds_forget(struct tasks *t)
     memset(t->kind_buckets, 0, sizeof t->kind_buckets);
 }
 
-/* ---- workers ---- */
+/* ---- who is here, and what is remembered of who was ---- */
 
-struct worker *worker_of(struct tasks *t, uint32_t number)
+struct place *place_of(struct tasks *t, uint32_t number)
 {
-    return number && number <= t->workers_n && t->workers[number].row.n ? &t->workers[number]
-                                                                        : NULL;
+    return number < t->places_n && t->places[number].epoch ? &t->places[number] : NULL;
 }
+
+struct worker *worker_of(const struct tasks *t, uint32_t number)
+{
+    return number < t->places_n ? t->places[number].worker : NULL;
+}
+
+static bool stored_agent(struct apply *a, uint32_t number, struct agent *out)
+{
+    return number && agent_get(a->view, number, out) == STORE_OK;
+}
+
+struct slice agent_id_of(struct apply *a, uint32_t number)
+{
+    const struct worker *w = worker_of(tasks_of(a), number);
+    struct agent agent;
+    if (w) {
+        return w->id;
+    }
+    return stored_agent(a, number, &agent) ? agent.id : slice_of(NULL, 0);
+}
+
+struct slice agent_owner_of(struct apply *a, uint32_t number)
+{
+    const struct worker *w = worker_of(tasks_of(a), number);
+    struct agent agent;
+    if (w) {
+        return w->owner;
+    }
+    return stored_agent(a, number, &agent) ? agent.owner : slice_of(NULL, 0);
+}
+
+/* ---- workers ---- */
 
 static void ready_add(struct tasks *t, struct worker *w)
 {
-    struct tasks_app *app = tasks_app(t, w->agent.app);
-    uint32_t capabilities = w->agent.capabilities.n;
+    struct tasks_app *app = tasks_app(t, w->app);
+    uint32_t capabilities = w->capabilities.n;
     w->ready_class = (uint8_t)(capabilities < READY_CLASSES ? capabilities : READY_CLASSES - 1);
     struct ready *ready = &app->ready[w->ready_class];
     if (ready->n == ready->cap) {
@@ -168,17 +197,17 @@ static void ready_add(struct tasks *t, struct worker *w)
         ready->list = xrealloc(ready->list, ready->cap * sizeof *ready->list);
     }
     w->ready_at = ready->n;
-    ready->list[ready->n++] = w->agent.number;
+    ready->list[ready->n++] = w->number;
     app->ready_n++;
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
 {
-    struct tasks_app *app = tasks_app(t, w->agent.app);
+    struct tasks_app *app = tasks_app(t, w->app);
     struct ready *ready = &app->ready[w->ready_class];
     uint32_t last = ready->list[--ready->n];
     ready->list[w->ready_at] = last;
-    t->workers[last].ready_at = w->ready_at;
+    worker_of(t, last)->ready_at = w->ready_at;
     w->ready_at = NOT_READY;
     app->ready_n--;
 }
@@ -187,24 +216,24 @@ static void ready_drop(struct tasks *t, struct worker *w)
  * it is chosen, as it changes by itself. */
 bool worker_is_there(const struct worker *w)
 {
-    return w && w->agent.status == AGENT_ACTIVE && w->agent.connection != AGENT_STREAM_CLOSED;
+    return w && w->status == AGENT_ACTIVE && w->connection != AGENT_STREAM_CLOSED;
 }
 
 static bool is_ready(const struct worker *w)
 {
-    return worker_is_there(w) && w->held_n + w->picked_n < w->agent.slots;
+    return worker_is_there(w) && w->held_n + w->picked_n < w->slots;
 }
 
 /* What others see of it: nothing is written, as it may change with every task. */
 static void show(struct tasks *t, struct worker *w)
 {
-    bool busy = agent_status_with(w->agent.status, w->held_n, w->agent.slots) == AGENT_BUSY &&
-                w->agent.status == AGENT_ACTIVE;
+    bool busy = agent_status_with(w->status, w->held_n, w->slots) == AGENT_BUSY &&
+                w->status == AGENT_ACTIVE;
     if (busy != w->busy) {
         w->busy = busy;
         atomic_fetch_add_explicit(&t->busy, busy ? 1 : UINT64_MAX, memory_order_relaxed);
     }
-    pulse_held_put(t->options.pulses, w->agent.number, w->held_n);
+    pulse_held_put(t->options.pulses, w->number, w->held_n);
 }
 
 uint64_t tasks_busy_agents(const void *module_state)
@@ -219,9 +248,9 @@ void worker_judge(struct tasks *t, struct worker *w)
     bool ready = is_ready(w), was = w->ready_at != NOT_READY;
     if (ready && !was) {
         ready_add(t, w);
-        tasks_wanted(t, w->agent.app);
+        tasks_wanted(t, w->app);
         for (uint32_t i = 0; i < t->kinds_n; i++) {
-            if (t->kinds[i] && t->kinds[i]->blocked && kind_fits(t->kinds[i], w->agent.number)) {
+            if (t->kinds[i] && t->kinds[i]->blocked && kind_fits(t->kinds[i], w->number)) {
                 t->kinds[i]->blocked = false;
             }
         }
@@ -230,47 +259,107 @@ void worker_judge(struct tasks *t, struct worker *w)
     }
 }
 
-static void workers_reach(struct tasks *t, uint32_t number)
+static struct place *place_reach(struct tasks *t, uint32_t number)
 {
-    if (number >= t->workers_cap) {
-        uint32_t cap = t->workers_cap ? t->workers_cap : 64;
+    if (number >= t->places_cap) {
+        uint32_t cap = t->places_cap ? t->places_cap : 64;
         while (cap <= number) {
             cap *= 2;
         }
-        t->workers = xrealloc(t->workers, cap * sizeof *t->workers);
-        t->workers_cap = cap;
+        t->places = xrealloc(t->places, cap * sizeof *t->places);
+        t->places_cap = cap;
     }
-    for (; t->workers_n < number; t->workers_n++) {
-        t->workers[t->workers_n + 1] = (struct worker){.ready_at = NOT_READY};
+    for (; t->places_n <= number; t->places_n++) {
+        t->places[t->places_n] = (struct place){.epoch = 0};
     }
+    return &t->places[number];
 }
 
-void worker_set(struct tasks *t, const struct agent *agent)
+static struct slice copy(uint8_t **at, struct slice from)
 {
-    workers_reach(t, agent->number);
-    struct worker *w = &t->workers[agent->number];
-    struct buf row = {0};
-    bool known = w->row.n > 0;
+    struct slice to = slice_of(*at, from.n);
+    if (from.n) {
+        memcpy(*at, from.p, from.n);
+    }
+    *at += from.n;
+    return to;
+}
+
+static void texts_set(struct worker *w, const struct agent *agent)
+{
+    free(w->texts);
+    uint8_t *at = w->texts = xmalloc(agent->id.n + agent->owner.n + agent->region.n +
+                                     agent->capabilities.packed.n + agent->services.packed.n);
+    w->id = copy(&at, agent->id);
+    w->owner = copy(&at, agent->owner);
+    w->region = copy(&at, agent->region);
+    w->capabilities = (struct words){agent->capabilities.n, copy(&at, agent->capabilities.packed)};
+    w->services = (struct words){agent->services.n, copy(&at, agent->services.packed)};
+}
+
+static void worker_come(struct tasks *t, struct worker *w, const struct agent *agent)
+{
     if (w->ready_at != NOT_READY) {
         ready_drop(t, w); /* its class may be another now */
     }
-    t->agents_changed++;
-    agent_pack(&row, agent);
-    buf_done(&w->row);
-    w->row = row;
-    (void)agent_unpack(buf_slice(&w->row), &w->agent);
-    w->success_stored = agent->success;
-    w->success = known ? w->success : agent->success;
+    texts_set(w, agent);
+    w->number = agent->number;
+    w->app = agent->app;
+    w->slots = agent->slots;
+    w->interval_ms = agent->interval_ms;
+    w->type = agent->type;
+    w->status = agent->status;
+    w->connection = agent->connection;
+    w->seen_ms = agent->seen_ms;
     w->looked_ms = INT64_MIN;
     for (uint32_t i = 0; i < t->kinds_n; i++) {
         if (t->kinds[i]) {
-            fit(t->kinds[i], &w->agent);
+            fit(t->kinds[i], w);
             t->kinds[i]->blocked = false;
         }
     }
     worker_judge(t, w);
     if (w->ready_at != NOT_READY) {
         tasks_wanted(t, agent->app);
+    }
+}
+
+void worker_set(struct tasks *t, const struct agent *agent)
+{
+    struct place *place = place_reach(t, agent->number);
+    place->success = place->epoch ? place->success : agent->success;
+    place->success_stored = agent->success;
+    place->epoch = agent->epoch;
+    t->agents_changed++;
+    if (!agent_has_departed(agent->status)) {
+        if (!place->worker) {
+            place->worker = xcalloc(1, sizeof *place->worker);
+            place->worker->ready_at = NOT_READY;
+        }
+        worker_come(t, place->worker, agent);
+    } else if (place->worker) {
+        place->worker->status = agent->status;
+        worker_judge(t, place->worker);
+    }
+}
+
+static void worker_free(struct tasks *t, struct worker *w)
+{
+    if (w && w->busy) {
+        atomic_fetch_sub_explicit(&t->busy, 1, memory_order_relaxed);
+    }
+    if (w) {
+        free(w->texts);
+    }
+    free(w);
+}
+
+void worker_leave(struct tasks *t, uint32_t number)
+{
+    struct worker *w = worker_of(t, number);
+    if (w && !w->held) {
+        worker_free(t, w);
+        t->places[number].worker = NULL;
     }
 }
 
@@ -318,11 +407,12 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
     }
     struct liveness_rules rules = liveness_rules_of(task_settings(t));
     struct pulse pulse = {.seen_ms = 0};
-    struct agent agent = w->agent;
-    (void)pulse_get(t->options.pulses, agent.number, &pulse);
-    int64_t seen = pulse.seen_ms ? pulse.seen_ms : agent.seen_ms;
-    const struct metrics *metrics = pulse.seen_ms ? &pulse.metrics : &agent.metrics;
-    agent.success = w->success;
+    (void)pulse_get_own(t->options.pulses, w->number, &pulse);
+    int64_t seen = pulse.seen_ms ? pulse.seen_ms : w->seen_ms;
+    const struct metrics *metrics = &pulse.metrics;
+    const struct agent agent = {.status = w->status,
+                                .interval_ms = w->interval_ms,
+                                .success = t->places[w->number].success};
     w->health = liveness_health(&rules, &agent, metrics, now_ms > seen ? now_ms - seen : 0).total;
     w->load = liveness_load(metrics);
     w->use = liveness_parts(metrics);
@@ -330,27 +420,78 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
     w->looked_ms = now_ms;
 }
 
-/* The lists of who is ready were forgotten before. */
-void workers_keep(struct tasks *t, uint32_t newest)
+/* ---- start and end ---- */
+
+static void load_one(struct tasks *t, struct agent *agent, const struct place *known, bool start)
 {
-    for (; t->workers_n > newest; t->workers_n--) {
-        struct worker *w = &t->workers[t->workers_n];
-        atomic_fetch_sub_explicit(&t->busy, w->busy, memory_order_relaxed);
-        buf_done(&w->row);
+    if (known) {
+        struct place *place = place_reach(t, agent->number);
+        *place = *known;
+        place->worker = NULL;
     }
+    if (start && agent->connection) {
+        agent->connection = AGENT_STREAM_CLOSED; /* of a store too full to say so yet */
+    }
+    worker_set(t, agent);
+}
+
+static enum hub_rc load_all(struct tasks *t, struct store_view *view, const struct place *before,
+                            uint32_t before_n, bool start)
+{
+    struct store_cursor *cursor;
+    struct slice key, value;
+    enum store_rc rc = store_cursor_open(view, TABLE_AGENT, &cursor);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    for (rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value); rc == STORE_OK;
+         rc = store_cursor_next(cursor, &key, &value)) {
+        struct agent agent;
+        if (!agent_unpack(value, &agent)) {
+            rc = STORE_DAMAGED;
+            break;
+        }
+        bool known = agent.number < before_n && before[agent.number].epoch;
+        load_one(t, &agent, known ? &before[agent.number] : NULL, start);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
+void workers_forget(struct tasks *t)
+{
+    for (uint32_t i = 0; i < t->places_n; i++) {
+        worker_free(t, t->places[i].worker);
+    }
+    free(t->places);
+    t->places = NULL;
+    t->places_n = t->places_cap = 0;
+}
+
+/* What was learned of an agent outlives an aborted batch; an agent that came in it does not. */
+enum hub_rc workers_load(struct tasks *t, struct store_view *view, bool start)
+{
+    uint32_t before_n = t->places_n;
+    struct place *before = xcalloc((size_t)before_n + 1, sizeof *before);
+    if (before_n) {
+        memcpy(before, t->places, before_n * sizeof *before);
+    }
+    workers_forget(t);
+    enum hub_rc rc = load_all(t, view, before, before_n, start);
+    free(before);
+    return rc;
 }
 
 uint32_t tasks_held_by(const void *module_state, uint32_t agent)
 {
-    const struct tasks *t = module_state;
-    return agent <= t->workers_n && agent ? t->workers[agent].held_n : 0;
+    const struct worker *w = worker_of(module_state, agent);
+    return w ? w->held_n : 0;
 }
 
 void tasks_held_put(const void *module_state, uint32_t agent, struct buf *out)
 {
-    const struct tasks *t = module_state;
-    const struct live *live = agent && agent <= t->workers_n ? t->workers[agent].held : NULL;
-    for (; live; live = live->held_next) {
+    const struct worker *w = worker_of(module_state, agent);
+    for (const struct live *live = w ? w->held : NULL; live; live = live->held_next) {
         pack_u64(out, live->item.number);
     }
 }

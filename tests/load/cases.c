@@ -455,6 +455,6 @@ const struct load_case load_cases[LOAD_CASES] = {
     { "firehose", "a publisher at full speed into 1,000",
       firehose, 8, 60, 320, 40, 10, 0, { NULL } },
     { "agents", "10,000 agents",
-      agents, 6, 60, 256, 64, 10, 0, { "--agents-reconnect-grace", "1s", NULL } },
+      agents, 6, 60, 256, 32, 10, 0, { "--agents-reconnect-grace", "1s", NULL } },
 };
 /* clang-format on */

@@ -1,11 +1,11 @@
 /* tests/load/cases.h: what is done to the hub, one case a row.
  *
  * Limits   anon_mib: what the hub's own memory may grow by at most while the case lasts, from the
- *          bounds that its configuration states. kept_mib: what may be left of that: trays keep
- *          what they once held, and ten thousand agents stay known to the hub when they are
- *          gone (62 MiB were left there). p99_ms: what the p99 of the well-behaved, without
- *          their waiting for a core, must keep when it is more than twice its quiet value; the
- *          output says "not reached" then.
+ *          bounds that its configuration states. kept_mib: what may be left of that: what the hub
+ *          keeps whatever was done to it, above all the ring of the newest records (16 MiB,
+ *          store/recent.c), which a case fills that causes many events. p99_ms: what the p99 of
+ *          the well-behaved, without their waiting for a core, must keep when it is more than
+ *          twice its quiet value; the output says "not reached" then.
  */
 #ifndef WAGGLE_LOAD_CASES_H
 #define WAGGLE_LOAD_CASES_H

@@ -4,8 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,12 +86,13 @@ uint64_t delay_so_far(struct delay *d)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < d->count; i++) {
-        char text[80];
-        uint64_t ran, waited;
+        char text[80], *second;
         ssize_t n = pread(d->fds[i], text, sizeof text - 1, 0);
-        text[n > 0 ? n : 0] = '\0';
-        if (sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &waited) == 2)
-            d->waited[i] = waited;
+        if (n > 0) {
+            text[n] = '\0';
+            (void)strtoull(text, &second, 10); /* how long it ran */
+            d->waited[i] = strtoull(second, NULL, 10);
+        }
         sum += d->waited[i];
     }
     return sum;

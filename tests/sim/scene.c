@@ -2,7 +2,7 @@
  * a disk that fails and power that goes. What is asked and what must hold is the run's own. */
 #include "tests/sim/sim.h"
 
-enum { TRAYS_MAX = 32, SLEEP_MS = 3600 * 1000 };
+enum { TRAYS_MAX = 32, SLEEP_MS = 3600 * 1000, BEHIND_MS = 20000 };
 
 static void let_go(void *ctx, const struct tray *tray)
 {
@@ -60,6 +60,11 @@ static void hear(struct scene *s)
 
 static void came_back(struct scene *s)
 {
+    if (rng_percent(&s->w->rng, 5)) {
+        int64_t ms = rng_below(&s->w->rng, BEHIND_MS); /* somebody set the clock meanwhile */
+        s->w->now_ms -= ms;
+        s->behind_ms += ms;
+    }
     world_cut(s->w);
     s->io = &s->w->threads[0].io;
     if (s->restarted) {

@@ -15,6 +15,8 @@ struct options {
     uint64_t from, seeds;
     const char *list; /* a file of seeds, replayed first */
     bool twice, verbose, digests, throughput, tasks_only;
+    unsigned agents;
+    const char *strategy;
 };
 
 struct totals {
@@ -155,7 +157,7 @@ static void usage(void)
 {
     puts("sim [--seeds N] [--from S] [--seed S] [--long] [--twice] [--list FILE] [--digests] "
          "[--verbose]\n"
-         "    [--throughput] [--tasks-throughput]\n"
+         "    [--throughput] [--tasks-throughput [--agents N] [--strategy NAME]]\n"
          "Runs the hub without sockets, clocks or threads, by seeds. Exit 1 when a seed failed.");
     exit(2);
 }
@@ -170,7 +172,7 @@ static const char *value_of(int argc, char **argv, int *i)
 
 static struct options options_read(int argc, char **argv)
 {
-    struct options o = {.from = 1, .seeds = 1000};
+    struct options o = {.from = 1, .seeds = 1000, .agents = 20};
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
         if (strcmp(a, "--seeds") == 0) {
@@ -194,6 +196,10 @@ static struct options options_read(int argc, char **argv)
             o.throughput = true;
         } else if (strcmp(a, "--tasks-throughput") == 0) {
             o.throughput = o.tasks_only = true;
+        } else if (strcmp(a, "--agents") == 0) {
+            o.agents = (unsigned)strtoul(value_of(argc, argv, &i), NULL, 10);
+        } else if (strcmp(a, "--strategy") == 0) {
+            o.strategy = value_of(argc, argv, &i);
         } else {
             usage();
         }
@@ -216,7 +222,8 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.throughput) {
-        return (!o.tasks_only && throughput(folder)) || tasks_throughput(folder);
+        return (!o.tasks_only && throughput(folder)) ||
+               tasks_throughput(folder, o.agents, o.strategy);
     }
     struct totals t = {0};
     uint64_t began = now_us();

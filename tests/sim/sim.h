@@ -312,6 +312,7 @@ struct scene {
     void (*check)(void *ctx);     /* what must hold, after each step and each start */
     bool stepped;                 /* check() is called after a step */
     int64_t full_until_ms;        /* the writer may still refuse because of a full disk */
+    int64_t behind_ms;            /* all that the clock was set back, while the hub was away */
 };
 void scene_start(struct scene *scene);
 /* Takes the body. */
@@ -342,7 +343,7 @@ void swarms_run(struct world *w);
 
 /* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);
-int tasks_throughput(const char *dir);
+int tasks_throughput(const char *dir, unsigned agents, const char *strategy);
 
 /* check.c */
 void check_step(struct world *w);

@@ -145,7 +145,8 @@ static void step(struct starving *s)
     int64_t before = s->w->now_ms;
     scene_step(&s->scene);
     if (s->w->counts.crashes != crashes) {
-        s->away_ms += s->w->now_ms - before + 2 * STEP_MS;
+        int64_t away_ms = s->w->now_ms - before; /* less than none: ageing waits for it too */
+        s->away_ms += (away_ms > 0 ? away_ms : 0) + 2 * STEP_MS;
     }
 }
 

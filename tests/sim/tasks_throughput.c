@@ -1,16 +1,21 @@
 /* How fast the domain takes tasks from submit over offer and accept to complete, when nothing
- * fails: on a disk in memory whose syncs cost nothing, by agents that hold many. Counted is the
- * writer's own time on the processor, so that what else the machine does is left out. */
+ * fails: on a disk in memory whose syncs cost nothing, by agents that together hold ten thousand.
+ * Counted is the writer's own time on the processor, so that what else the machine does is left
+ * out. */
 #define _GNU_SOURCE
+#include "hub/tasks/balance.h"
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { WORKERS = 20, SLOTS = 500, A_BATCH = 1000, BATCHES = 200 };
+enum { SLOTS_ALL = 10000, WORKERS_A_TURN = 500, A_BATCH = 1000, BATCHES = 200, STICKY = 1000 };
 
 struct bench {
+    unsigned agents;
+    bool keyed;
+    uint64_t given;
     struct world *w;
     struct io *io;
     double writer;
@@ -50,19 +55,23 @@ static void give_worker(struct bench *b, unsigned i)
     char name[16];
     struct command *command;
     struct buf *arena = begin(b, &command_agent_register, &command);
-    struct agent_register reg = {.asker = {.all = true},
-                                 .agent = {.id = agent_name(i, name), .slots = SLOTS}};
+    struct agent_register reg = {
+        .asker = {.all = true},
+        .agent = {.id = agent_name(i, name), .slots = SLOTS_ALL / b->agents}};
     agent_register_put(arena, &reg);
     end(command, arena);
 }
 
 static void give_task(struct bench *b)
 {
+    char key[16];
     struct command *command;
     struct buf *arena = begin(b, &command_task_submit, &command);
-    struct task_submit submit = {
-        .asker = {.subject = slice_str("boss"), .all = true},
-        .spec = {.priority = TASK_NORMAL, .data = slice_str("{\"n\":1,\"text\":\"some work\"}")}};
+    (void)snprintf(key, sizeof key, "key-%u", (unsigned)(b->given++ % STICKY));
+    struct task_submit submit = {.asker = {.subject = slice_str("boss"), .all = true},
+                                 .spec = {.priority = TASK_NORMAL,
+                                          .data = slice_str("{\"n\":1,\"text\":\"some work\"}"),
+                                          .sticky = b->keyed ? slice_str(key) : slice_of(NULL, 0)}};
     task_submit_put(arena, &submit);
     end(command, arena);
 }
@@ -122,19 +131,33 @@ static void work(struct bench *b)
     store_release(b->w->reader);
 }
 
-int tasks_throughput(const char *dir)
+int tasks_throughput(const char *dir, unsigned agents, const char *strategy_name)
 {
     struct world *w = xcalloc(1, sizeof *w);
-    struct bench b = {.w = w, .io = &w->threads[0].io};
+    enum balance_strategy strategy = BALANCE_LEAST_CONNECTIONS;
+    if (agents < 1 || agents > SLOTS_ALL ||
+        (strategy_name && !balance_strategy_of(slice_str(strategy_name), &strategy))) {
+        puts("throughput of tasks: 1 to 10,000 agents, and a strategy by its name");
+        return 2;
+    }
+    struct bench b = {.w = w,
+                      .io = &w->threads[0].io,
+                      .agents = agents,
+                      .keyed = strategy == BALANCE_CONSISTENT_HASH};
     if (setjmp(w->failed) != 0) {
         printf("throughput of tasks: %s\n", w->why);
         return 1;
     }
     world_open_bare(w, dir);
-    for (unsigned i = 0; i < WORKERS; i++) {
+    for (unsigned i = 0; i < agents; i++) {
         give_worker(&b, i);
+        if (i % WORKERS_A_TURN == WORKERS_A_TURN - 1) {
+            turn(&b);
+        }
     }
     turn(&b);
+    balance_use(tasks_balance(writer_module(w->hub.writer, MODULE_TASKS)), APP, strategy,
+                slice_of(NULL, 0));
     b.writer = 0;
     for (unsigned n = 0; n < BATCHES + 3; n++) {
         for (unsigned i = 0; n < BATCHES && i < A_BATCH; i++) {

@@ -8,6 +8,7 @@
 
 #include "auth/start.h"
 #include "hub/api/api.h"
+#include "hub/api/memo.h"
 #include "hub/modules.h"
 
 enum { FIXTURE_CONNECTION = 77 };
@@ -29,6 +30,8 @@ struct fixture {
     /* what was bound to the connection */
     const struct command_kind *at_close, *at_input;
     struct buf at_close_body, at_input_body;
+    struct beat_memo memo;
+    const struct principal *memo_who;
 };
 
 static inline void fixture_panic(void *ctx, const char *what)
@@ -140,6 +143,7 @@ static inline void fixture_close(struct fixture *f)
     buf_done(&f->detail);
     buf_done(&f->at_close_body);
     buf_done(&f->at_input_body);
+    beat_memo_done(&f->memo);
     api_free(f->api);
     io_done(&f->io);
     writer_free(f->hub.writer);
@@ -250,6 +254,11 @@ static inline enum hub_rc call_method(struct fixture *f, const struct principal 
     fixture_begin(f, who);
     f->call.connection = FIXTURE_CONNECTION;
     f->call.socket = f;
+    if (f->memo_who != who) {
+        beat_memo_done(&f->memo);
+        f->memo_who = who;
+    }
+    f->call.memo = &f->memo;
     f->call.at_close = fixture_at_close;
     f->call.at_input = fixture_at_input;
     return fixture_end(f, api_call(f->api, &f->call, slice_str(method), slice_str(params),

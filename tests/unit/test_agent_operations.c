@@ -160,6 +160,53 @@ static void a_heartbeat_moves_the_pulse_and_merges_the_load(void **state)
     assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/queue")), 3, 0);
 }
 
+static void a_beat_counts_when_it_is_answered(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    for (int i = 1; i <= 3; i++) {
+        t.f->now_ms += 100;
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        struct pulse pulse;
+        assert_true(pulse_get(t.f->hub.pulses, 1, &pulse));
+        assert_true(pulse.beats == (uint64_t)i && pulse.seen_ms == t.f->now_ms);
+    }
+}
+
+static enum hub_rc beats(const struct principal *who)
+{
+    return call_method(t.f, who, "agents.heartbeat", "{\"agent_id\":\"b1\"}");
+}
+
+/* A socket remembers whom it beats for, and finds out when that is not so any more. */
+static void what_a_socket_remembers_is_what_the_store_says(void **state)
+{
+    (void)state;
+    static const char comes[] = "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}";
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", comes), HUB_OK);
+    assert_int_equal(beats(t.bee), HUB_OK);
+    assert_int_equal(t.f->memo.number, 1);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"maintenance\"}"),
+        HUB_OK);
+    assert_int_equal(beats(t.bee), HUB_OK);
+    assert_string_equal(text(t.f, "agent_status"), "maintenance");
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"inactive\"}"), HUB_OK);
+    assert_int_equal(beats(t.bee), HUB_OK);
+    assert_true(json_is_true(member(t.f, "must_register")));
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", comes), HUB_OK);
+    assert_int_equal(beats(t.bee), HUB_OK);
+    assert_string_equal(text(t.f, "agent_status"), "active");
+    assert_int_equal(beats(t.other), HUB_NOT_FOUND);
+    assert_int_equal(beats(t.bee), HUB_OK);
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(beats(t.bee), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/agents/register", comes), HUB_OK);
+    assert_int_equal(t.f->memo.number, 1);
+    assert_int_equal(beats(t.bee), HUB_NOT_FOUND); /* it is another's now */
+}
+
 static void the_fast_lane_answers_as_the_ordinary_way_does(void **state)
 {
     (void)state;
@@ -441,6 +488,8 @@ int main(void)
         TEST(fields_past_their_bounds_are_named),
         TEST(an_agent_of_another_is_not_found),
         TEST(a_heartbeat_moves_the_pulse_and_merges_the_load),
+        TEST(a_beat_counts_when_it_is_answered),
+        TEST(what_a_socket_remembers_is_what_the_store_says),
         TEST(the_fast_lane_answers_as_the_ordinary_way_does),
         TEST(more_metrics_than_there_is_room_for_are_refused),
         TEST(an_inactive_agent_is_told_to_register_again),

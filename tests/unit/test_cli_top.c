@@ -257,6 +257,20 @@ static void an_action_asks_first(void **state)
     assert_string_equal(m->reason, "");
 }
 
+static void an_action_is_for_what_was_asked_about(void **state)
+{
+    struct top_model *m = *state;
+    type(m, "D");
+    top_table_load(&m->tables[TOP_AGENTS], slice_str("[{\"agent_id\":\"other\"}]"), 0);
+    char *text = screen_text(m, 24, 80);
+    assert_non_null(strstr(text, "drain bee-2? y/n"));
+    free(text);
+    type(m, "y");
+    assert_int_equal(top_key(m, TOP_KEY_ENTER), TOP_ACT);
+    assert_int_equal(m->meant_n, 1);
+    assert_string_equal(m->meant[0], "bee-2");
+}
+
 static void a_reason_may_be_in_any_language_and_is_never_broken(void **state)
 {
     struct top_model *m = *state;
@@ -464,6 +478,7 @@ int main(void)
         TEST(the_log_is_drawn_and_narrowed_to_one_thing),
         TEST(a_command_names_a_view_and_tab_completes_it),
         TEST(an_action_asks_first),
+        TEST(an_action_is_for_what_was_asked_about),
         TEST(a_reason_may_be_in_any_language_and_is_never_broken),
         TEST(what_takes_no_reason_is_not_asked_for_one),
         TEST(a_command_does_what_its_key_does),

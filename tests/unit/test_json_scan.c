@@ -590,6 +590,43 @@ static void random_seed(void)
     print_message("TEST_SEED=%llu\n", (unsigned long long)random_state);
 }
 
+/* Short ones go a way of their own: it leads to the same double. */
+static void decimals_are_read_as_strtod_reads_them(void **state)
+{
+    (void)state;
+    static const char *const edges[] = {"0",
+                                        "-0",
+                                        "0.0",
+                                        "-0.0",
+                                        "999999999999999",
+                                        "1e3",
+                                        "0.1",
+                                        "0.30000000000000004",
+                                        "123456789012345.6",
+                                        "0.000000000000001",
+                                        "9007199254740993"};
+    random_seed();
+    for (size_t i = 0; i < 20000 + sizeof edges / sizeof *edges; i++) {
+        char text[48];
+        if (i < sizeof edges / sizeof *edges) {
+            (void)snprintf(text, sizeof text, "%s", edges[i]);
+        } else {
+            (void)snprintf(text, sizeof text, "%s%u.%0*u", random_below(2) ? "-" : "",
+                           random_below(UINT32_MAX) >> random_below(32), 1 + (int)random_below(12),
+                           random_below(UINT32_MAX));
+        }
+        double got = 0, want = strtod(text, NULL);
+        assert_true(json_to_double(text_of(text), &got));
+        assert_memory_equal(&got, &want, sizeof got);
+    }
+    static const char *const none[] = {"-", "1.2.3", "1-2", "-.", "1x"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        double v = 7;
+        assert_false(json_to_double(text_of(none[i]), &v));
+        assert_true(v == 7);
+    }
+}
+
 static void make_space(struct buf *b)
 {
     static const char *const spaces[] = {"", "", "", "", " ", "\n", "\t", "\r\n", "          "};
@@ -900,6 +937,7 @@ int main(void)
         cmocka_unit_test(kinds_are_told_by_the_first_byte),
         cmocka_unit_test(whole_numbers_are_read_up_to_64_bits),
         cmocka_unit_test(doubles_are_read_when_finite),
+        cmocka_unit_test(decimals_are_read_as_strtod_reads_them),
         cmocka_unit_test(booleans_are_read_from_nothing_else),
         cmocka_unit_test(strings_give_their_text_and_one_canonical_escaping),
         cmocka_unit_test(a_string_without_a_backslash_is_plain),

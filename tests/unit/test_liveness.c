@@ -84,6 +84,29 @@ static struct metrics metrics_of(const char *name, double value)
     return m;
 }
 
+static void metrics_replace_their_like_and_never_pass_the_bound(void **state)
+{
+    (void)state;
+    struct metrics all = metrics_of("cpu", 1), more = {.n = AGENT_METRICS_MAX}, again = more;
+    for (uint32_t i = 0; i < AGENT_METRICS_MAX; i++) {
+        (void)snprintf(more.list[i].name, sizeof more.list[i].name, "m%u", i);
+        more.list[i].value = i;
+    }
+    assert_false(metrics_merge(&all, &more));
+    assert_true(all.n == 1 && all.list[0].value == 1);
+    (void)snprintf(more.list[3].name, sizeof more.list[3].name, "cpu");
+    (void)snprintf(more.list[7].name, sizeof more.list[7].name, "m6"); /* twice: the later counts */
+    assert_true(metrics_merge(&all, &more));
+    assert_int_equal(all.n, AGENT_METRICS_MAX - 1);
+    assert_true(all.list[0].value == 3 && strcmp(all.list[6].name, "m6") == 0 &&
+                all.list[6].value == 7);
+    again = metrics_of("more", 1);
+    assert_true(metrics_merge(&all, &again));
+    again = metrics_of("too_many", 1);
+    assert_false(metrics_merge(&all, &again));
+    assert_int_equal(all.n, AGENT_METRICS_MAX);
+}
+
 static void load_is_clamped_and_percent_is_understood(void **state)
 {
     (void)state;
@@ -142,6 +165,7 @@ int main(void)
         cmocka_unit_test(phi_grows_with_silence_and_stays_finite),
         cmocka_unit_test(gaps_give_their_mean_and_deviation),
         cmocka_unit_test(an_old_rhythm_is_forgotten),
+        cmocka_unit_test(metrics_replace_their_like_and_never_pass_the_bound),
         cmocka_unit_test(load_is_clamped_and_percent_is_understood),
         cmocka_unit_test(health_falls_from_one_interval_to_the_timeout),
         cmocka_unit_test(who_is_stale_is_never_healthy),

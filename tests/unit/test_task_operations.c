@@ -459,6 +459,97 @@ static void an_agent_that_is_gone_loses_its_tasks_at_once(void **state)
     assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_agent");
 }
 
+/* ---- agents that depart, and come back ---- */
+
+static void departs(const char *id)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/agents/%s/status", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_PUT, path, "{\"status\":\"inactive\"}"), HUB_OK);
+    settle();
+}
+
+static double success_of(const char *id)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/agents/%s", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
+    return json_number_value(member(t.f, "agent/health/success"));
+}
+
+static void ends_with(const char *how)
+{
+    submit("");
+    accepted();
+    assert_int_equal(report(t.bee, how, ""), HUB_OK);
+}
+
+/* A tenth of each outcome counts; a row is written when that has moved by more than a twentieth.
+ */
+static void who_comes_back_is_known_by_what_it_did(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0.5}");
+    ends_with("fail");
+    assert_float_equal(success_of("b1"), 0.9, 1e-9);
+    ends_with("complete"); /* 0.91, in memory alone */
+    departs("b1");
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/cpu")), 0.5, 0);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), 0);
+    agent_comes(t.bee, "b1", "");
+    ends_with("fail");
+    assert_float_equal(success_of("b1"), 0.819, 1e-9);
+}
+
+static void who_departed_is_named_and_may_still_deliver(void **state)
+{
+    (void)state;
+    submit(",\"requirements\":{\"agents\":[\"b1\"]}");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    departs("b1");
+    assert_string_equal(state_of(t.bee, t.task), "queued"); /* seen by who owned its agent */
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\",\"result\":1}", t.task, old), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "completed");
+    assert_int_equal(call_method(t.f, t.boss, "channels.history",
+                                 "{\"channel\":\"tasks\",\"reverse\":true,\"limit\":1}"),
+                     HUB_OK);
+    assert_string_equal(text(t.f, "events/0/data/agent_id"), "b1");
+}
+
+static void who_departed_gets_nothing_until_it_is_back(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    departs("b1");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
+/* It came by a stream, and says so no more by coming back without one. */
+static void who_came_by_a_stream_and_departed_gets_nothing_without_one(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
+                     HUB_OK);
+    departs("b1");
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
 static void tasks_that_cost_agents_are_poison(void **state)
 {
     (void)state;
@@ -843,6 +934,23 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
+static void the_specialist_is_found_among_thousands(void **state)
+{
+    (void)state;
+    char who[64];
+    many_agents_come("capability_based");
+    agent_comes(t.bee, "a1777", ",\"capabilities\":[\"paint\"]");
+    for (int i = 0; i < MANY; i += i == HAS_MARS - 1 ? 2 : 1) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        agent_comes(t.bee, id, ",\"capabilities\":[\"paint\",\"sing\"]");
+    }
+    for (int i = 0; i < ASKED; i++) {
+        done_by(",\"required_capabilities\":[\"paint\"]", who);
+        assert_string_equal(who, "a1777");
+    }
+}
+
 static void turns_go_round_all_agents(void **state)
 {
     (void)state;
@@ -903,6 +1011,10 @@ int main(void)
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
+        CLAIM(who_comes_back_is_known_by_what_it_did),
+        CLAIM(who_departed_is_named_and_may_still_deliver),
+        CLAIM(who_departed_gets_nothing_until_it_is_back),
+        CLAIM(who_came_by_a_stream_and_departed_gets_nothing_without_one),
         CLAIM(tasks_that_cost_agents_are_poison),
         CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
         CLAIM(many_dead_letters_are_replayed_by_filter),
@@ -920,6 +1032,7 @@ int main(void)
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
         CLAIM(a_key_keeps_its_agent_among_thousands),
         CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(the_specialist_is_found_among_thousands),
         CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
     };

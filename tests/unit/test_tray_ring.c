@@ -131,6 +131,33 @@ static void one_large_message_does_not_keep_its_memory(void **state)
     tray_pool_done(&pool);
 }
 
+static void trays_that_nobody_needed_give_their_memory_back(void **state)
+{
+    (void)state;
+    struct tray_pool pool;
+    tray_pool_init(&pool, 3, 0);
+    struct tray *trays[3];
+    for (unsigned i = 0; i < 3; i++) {
+        trays[i] = tray_take(&pool);
+        (void)tray_command(trays[i]);
+        buf_add_str(&trays[i]->in, "x");
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        tray_give(&pool, trays[i]);
+    }
+    tray_pool_slim(&pool, 10000); /* all of them were needed until now */
+    assert_true(trays[0]->in.cap && trays[1]->in.cap && trays[2]->in.cap);
+    tray_give(&pool, tray_take(&pool));
+    tray_pool_slim(&pool, 10500); /* too soon */
+    assert_true(trays[0]->in.cap && trays[1]->in.cap && trays[2]->in.cap);
+    tray_pool_slim(&pool, 11000);
+    assert_true(!trays[0]->in.cap && !trays[1]->commands && trays[2]->in.cap);
+    tray_pool_slim(&pool, 12000);
+    assert_true(!trays[2]->in.cap && !trays[2]->commands_cap);
+    assert_non_null(tray_command(tray_take(&pool)));
+    tray_pool_done(&pool);
+}
+
 static void a_connection_names_its_thread(void **state)
 {
     (void)state;
@@ -147,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_tray_taken_again_is_empty),
         cmocka_unit_test(a_tray_is_full_by_commands_events_or_bytes),
         cmocka_unit_test(one_large_message_does_not_keep_its_memory),
+        cmocka_unit_test(trays_that_nobody_needed_give_their_memory_back),
         cmocka_unit_test(a_connection_names_its_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,3 +66,16 @@ story('an agent that registers over another thread supersedes its older connecti
 story('every tray comes home: threads are not starved after all that', async () => {
   await until(async () => /waggle_tray_starved_total 0\b/.test((await hub.get('/metrics')).text), { what: 'no starved thread' });
 });
+
+story('every turn of the loops is in the histogram of turns, and what they did adds up to them', async () => {
+  const adds = async () => { // a page is written within a turn that is not over: one of them fits
+    const { text } = await hub.get('/metrics');
+    const of = (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)[1]);
+    const work = Object.fromEntries([...text.matchAll(/^waggle_loop_work_seconds_total\{work="(\w+)"\} (\S+)$/gm)].map(([, kind, s]) => [kind, Number(s)]));
+    for (const kind of ['accept', 'read', 'deliver', 'send', 'close']) assert.ok(work[kind] > 0, kind);
+    assert.ok(of('waggle_loop_turns_total') > 0 && of('waggle_loop_turn_seconds_count') >= of('waggle_loop_turns_total'));
+    const all = Object.values(work).reduce((sum, s) => sum + s), turns = of('waggle_loop_turn_seconds_sum');
+    return all > turns * 0.8 && all < turns * 1.2 + 0.05;
+  };
+  await until(adds, { what: 'work that adds up to the turns' });
+});
