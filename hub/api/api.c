@@ -472,6 +472,9 @@ enum api_result api_request(const struct api *api, struct call *call,
         return API_ANSWERED;
     }
     call->params = json_object();
+    call->route = match->route;
+    call->has_body = match->route->method != METHOD_GET && match->route->method != METHOD_DELETE &&
+                     (request->body.n > 0 || (entry->operation->flags & OPERATION_BODY));
     *out_rc = merge_query(entry, call, request);
     if (*out_rc == HUB_OK) {
         *out_rc = merge_body(call, request);
@@ -479,9 +482,7 @@ enum api_result api_request(const struct api *api, struct call *call,
     enum api_result result = API_ANSWERED;
     if (*out_rc == HUB_OK) {
         merge_path(call, match); /* the path goes before what else has that name */
-        *out_rc =
-            judge(entry, call, match,
-                  match->route->method != METHOD_GET && match->route->method != METHOD_DELETE);
+        *out_rc = judge(entry, call, match, call->has_body);
     }
     if (*out_rc == HUB_OK) {
         uint8_t route = (uint8_t)(match->route - entry->operation->routes);

@@ -25,6 +25,17 @@ enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...
     return rc;
 }
 
+/* Where a field of that name stands in the request. */
+static const char *place_of(const struct call *call, const char *field)
+{
+    char segment[64];
+    if (!call->route) {
+        return call->socket ? "params" : "body";
+    }
+    (void)snprintf(segment, sizeof segment, "{%s}", field ? field : "");
+    return field && strstr(call->route->path, segment) ? "path" : call->has_body ? "body" : "query";
+}
+
 enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
                             const char *format, ...)
 {
@@ -39,7 +50,7 @@ enum hub_rc call_fail_field(struct call *call, const char *field, const char *ty
     json_begin(&o, '{');
     json_key(&o, "loc");
     json_begin(&o, '[');
-    json_str(&o, "body");
+    json_str(&o, place_of(call, field));
     if (field) {
         json_str(&o, field);
     }

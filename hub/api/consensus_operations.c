@@ -67,6 +67,7 @@ static void put_terms(struct json_out *o, const struct round *r)
     put_bool(o, "early_close", r->early_close);
     put_str(o, "visibility", r->open_ballots ? "open" : "sealed");
     put_bool(o, "signed", r->signed_only);
+    put_time_or_null(o, "reveal_at", r->reveal_ms);
 }
 
 static void put_summary(struct json_out *o, const struct round *r)
@@ -85,6 +86,13 @@ static void put_summary(struct json_out *o, const struct round *r)
     put_time(o, "deadline", r->deadline_ms);
     put_time_or_null(o, "closed_at", r->closed_ms);
     put_count(o, "seats", r->seats_n);
+    if (r->reveal_ms) {
+        put_str(o, "phase",
+                r->status != ROUND_OPEN ? "closed"
+                : r->revealing          ? "reveal"
+                                        : "commit");
+        put_count(o, "committed", r->committed_n);
+    }
     put_count(o, "voted", r->voted_n);
     put_count(o, "voided", r->voided_n);
     put_count(o, "eligible_weight", r->weight);
@@ -120,6 +128,9 @@ static void put_electorate(struct json_out *o, const struct paper *p)
         put_text(o, "id", p->seats[i].id);
         put_count(o, "weight", p->seats[i].weight);
         put_text_or_null(o, "public_key", buf_slice(&key));
+        if (p->reveal_ms) {
+            put_bool(o, "committed", p->seats[i].commitment.n > 0);
+        }
         put_bool(o, "voted", has_voted(p, i));
         json_end(o, '}');
     }
@@ -370,6 +381,7 @@ static enum hub_rc open_prepare(struct call *call, struct buf *body)
         .open_ballots = slice_is(call_text(call, "visibility"), "open"),
         .signed_only = call_bool(call, "signed", false),
         .timeout_ms = llround(call_number(call, "timeout_seconds", TIMEOUT_S_DEFAULT) * 1000),
+        .commit_ms = llround(call_number(call, "commit_seconds", 0) * 1000),
         .chair = call_text(call, "chair"),
         .waits = call_bool(call, "wait", false)};
     enum hub_rc rc = terms_of(call, &spec.terms);
@@ -495,6 +507,16 @@ static enum hub_rc ballot_of(struct call *call, const struct round *r, struct vo
     return form == FORM_SCORE ? score_of(call, &ballot->vote) : choices_of(call, r, s, form);
 }
 
+static enum hub_rc nonce_of(struct call *call, struct round_ballot *ballot)
+{
+    ballot->nonce = call_text(call, "nonce");
+    return ballot->nonce.n >= NONCE_BYTES_MIN && ballot->nonce.n <= NONCE_BYTES_MAX
+               ? HUB_OK
+               : call_fail_field(call, "nonce", ballot->nonce.n ? "value_error" : "missing",
+                                 "%d to %d bytes: those that were committed with the ballot",
+                                 NONCE_BYTES_MIN, NONCE_BYTES_MAX);
+}
+
 /* Checked against the key that was frozen with the round, over the words of this very vote. */
 static enum hub_rc check_signature(struct call *call, const struct round *r,
                                    const struct round_seat *seat, struct vote_scratch *s)
@@ -539,6 +561,9 @@ static enum hub_rc vote_read(struct call *call, struct store_view *view, struct 
         return HUB_OK;
     }
     enum hub_rc out = ballot_of(call, &round, s);
+    if (out == HUB_OK && round.reveal_ms) {
+        out = nonce_of(call, &s->vote.ballot);
+    }
     return out == HUB_OK ? check_signature(call, &round, &seat, s) : out;
 }
 
@@ -581,6 +606,40 @@ static enum hub_rc vote_answer(struct call *call, const struct command *command,
     put_str(&o, "ballot", words[v.answer]);
     put_bool(&o, "equivocation", v.answer == VOTE_VOIDED);
     put_count(&o, "version", v.version);
+    put_str(&o, "round_status", round_status_name(v.status));
+    put_time(&o, "at", v.at_ms);
+    json_end(&o, '}');
+    return HUB_OK;
+}
+
+/* ---- consensus.commit ---- */
+
+static enum hub_rc commit_prepare(struct call *call, struct buf *body)
+{
+    struct slice voter = call_text(call, "voter");
+    struct consensus_commit commit = {.asker = asker_of(call->who),
+                                      .round_id = call_text(call, "round_id"),
+                                      .voter = voter.n ? voter : call->who->subject};
+    if (!hex_get(call_text(call, "commitment"), commit.hash, sizeof commit.hash)) {
+        return call_fail_field(call, "commitment", "value_error",
+                               "SHA-256 in %d lower-case hex digits", SHA256_HEX);
+    }
+    consensus_commit_put(body, &commit);
+    return HUB_OK;
+}
+
+static enum hub_rc commit_answer(struct call *call, const struct command *command,
+                                 struct slice reply)
+{
+    struct consensus_voted v;
+    (void)command;
+    if (!consensus_voted_get(reply, &v)) {
+        return HUB_INTERNAL;
+    }
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    put_text(&o, "voter", v.voter);
+    put_str(&o, "commitment", v.answer == VOTE_SAME ? "unchanged" : "taken");
     put_str(&o, "round_status", round_status_name(v.status));
     put_time(&o, "at", v.at_ms);
     json_end(&o, '}');
@@ -676,8 +735,9 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "visibility":{"enum":["sealed","open",null],"description":"Whether ballots are seen before the round is closed; default sealed."}, \
     "signed":{"type":["boolean","null"],"description":"Only signed ballots; always so under bft."}, \
     "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":2592000,"default":300}, \
+    "commit_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":2592000,"description":"So long of it only commitments are taken, and then the ballots that fit: docs/consensus.md."}, \
     "reference":{"type":["string","null"],"maxLength":256,"description":"What it is about: a task, say."}, \
-    "wait":{"type":["boolean","null"],"description":"Over REST: answer when it has closed."}}})
+    "wait":{"type":["boolean","null"],"description":"Answer when it has closed."}}})
 #define VOTE_PARAMS SCHEMA({"type":"object","required":["round_id"],"properties":{ \
     "round_id":ROUND_ID, \
     "voter":{"type":["string","null"],"maxLength":128,"description":"Whose ballot; the caller itself when left out."}, \
@@ -688,13 +748,14 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "abstain":{"type":["boolean","null"],"description":"Counts for the quorum alone."}, \
     "confidence":{"type":["number","null"],"minimum":0,"maximum":1,"description":"Rounded to six decimals."}, \
     "reason":{"type":["string","null"],"maxLength":1024}, \
+    "nonce":{"type":["string","null"],"minLength":16,"maxLength":128,"description":"In a round with commitments: the text that the ballot was committed with."}, \
     "signature":{"type":["string","null"],"maxLength":128,"description":"Ed25519 over the ballot, base64url: docs/certificates.md."}}})
 #define VOTE_ANSWER SCHEMA({"type":"object","required":["voter","ballot","version","round_status","at"],"properties":{ \
     "voter":{"type":"string"},"ballot":{"enum":["taken","unchanged","replaced","voided"]},"equivocation":{"type":"boolean"}, \
     "version":{"type":"integer"},"round_status":{"type":"string"},"at":SHAPE_TIME}})
 #define ROUND_SUMMARY "round_id":{"type":"string"},"reference":{"type":["string","null"]},"question":{"type":"string"},"options":{"type":"array","items":{"type":"string"}}, \
     "rule":{"type":"string"},"chair":{"type":["string","null"]},"status":{"enum":["open","decided","tied","no_quorum","no_decision","cancelled"]},"stop_reason":{"type":["string","null"]},"owner":{"type":"string"}, \
-    "opened_at":SHAPE_TIME,"deadline":SHAPE_TIME,"closed_at":SHAPE_TIME_OR_NULL,"seats":SHAPE_COUNT,"voted":SHAPE_COUNT,"winner":{"type":["string","null"]}, \
+    "opened_at":SHAPE_TIME,"deadline":SHAPE_TIME,"reveal_at":SHAPE_TIME_OR_NULL,"phase":{"enum":["commit","reveal","closed"]},"committed":SHAPE_COUNT,"closed_at":SHAPE_TIME_OR_NULL,"seats":SHAPE_COUNT,"voted":SHAPE_COUNT,"winner":{"type":["string","null"]}, \
     "confidence_score":{"type":"number"},"runoff_of":{"type":["string","null"]},"runoff":{"type":["string","null"]}
 #define ROUND_ANSWER SCHEMA({"type":"object","required":["round_id","question","status","electorate"],"properties":{ROUND_SUMMARY, \
     "digest":{"type":"string","description":"SHA-256 over all that is frozen: what a voter signs for."}, \
@@ -716,7 +777,7 @@ static const struct operation rows[] = {
     { .name = "consensus.get", .summary = "One round; with wait, when it has closed",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/api/v1/consensus/{round_id}", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID,"wait":{"type":"number","minimum":0,"maximum":3600,"description":"Over REST: seconds to wait for its close."}}}),
+      .params = SCHEMA({"type":"object","required":["round_id"],"properties":{"round_id":ROUND_ID,"wait":{"type":"number","minimum":0,"maximum":3600,"description":"Seconds to wait for its close."}}}),
       .answer_schema = ROUND_ANSWER,
       .query = get },
     { .name = "consensus.vote", .summary = "Cast a ballot",
@@ -724,6 +785,14 @@ static const struct operation rows[] = {
       .routes = {{METHOD_POST, "/api/v1/consensus/{round_id}/votes", 200, STYLE_PROBLEM, false}},
       .params = VOTE_PARAMS, .answer_schema = VOTE_ANSWER,
       .kind = &command_consensus_vote, .prepare = vote_prepare, .answer = vote_answer },
+    { .name = "consensus.commit", .summary = "Commit to a ballot that will be shown later",
+      .needs = ROLE_AGENT, .flags = OPERATION_BODY,
+      .routes = {{METHOD_POST, "/api/v1/consensus/{round_id}/commitments", 200, STYLE_PROBLEM, false}},
+      .params = SCHEMA({"type":"object","required":["round_id","commitment"],"properties":{"round_id":ROUND_ID,
+          "voter":{"type":["string","null"],"maxLength":128,"description":"Whose; the caller itself when left out."},
+          "commitment":{"type":"string","pattern":"^[0-9a-f]{64}$","description":"SHA-256 over ballot and nonce: docs/certificates.md."}}}),
+      .answer_schema = SCHEMA({"type":"object","required":["voter","commitment","round_status","at"],"properties":{"voter":{"type":"string"},"commitment":{"enum":["taken","unchanged"]},"round_status":{"type":"string"},"at":SHAPE_TIME}}),
+      .kind = &command_consensus_commit, .prepare = commit_prepare, .answer = commit_answer },
     { .name = "consensus.certificate", .summary = "What a closed round came to, signed by the hub",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/api/v1/consensus/{round_id}/certificate", 200, STYLE_PROBLEM, false}},

@@ -83,7 +83,7 @@ struct operation_table {
     size_t n;
 };
 
-/* An answer over REST that may wait: until that channel moves past the offset, or for so long. Then
+/* An answer that may wait: until that channel moves past the offset, or for so long. Then
  * the channel's history since is the answer; or, with `again`, what that writes about `about`,
  * which may set `ms` once more to say that it is not what was waited for. */
 enum { WAIT_ABOUT_BYTES_MAX = 64 };
@@ -115,18 +115,20 @@ struct call {
     const char *content_type; /* OPERATION_RAW */
     /* A list that is a bare array has its next_cursor beside it: in a header, or in the frame. */
     bool bare_list;
-    uint64_t next_cursor; /* 0: that was the last page */
+    uint64_t next_cursor;      /* 0: that was the last page */
+    const struct route *route; /* over REST, while the request is read */
+    bool has_body;             /* … and it came with one, or should have */
     /* on failure */
     struct buf *message; /* sentence; empty: the error's title */
     struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
     uint32_t retry_after_s;
-    struct call_wait wait; /* queries and answers of commands may set it; not over a socket */
+    struct call_wait wait; /* queries and answers of commands may set it */
 };
 
 /* Says why, in a sentence, and returns rc. */
 enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* One entry for 422's detail: loc is ["body", field] (or where the parameter came from). */
+/* One entry for 422's detail: loc is where the parameter came from, and the field. */
 enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -541,7 +541,8 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     struct slice name = call_text(call, "consensus_algorithm");
     const json_t *threshold = call_json(call, "consensus_threshold");
     out->rule = RULE_MAJORITY;
-    out->rule_said = name.n || json_is_number(threshold);
+    out->rule_said = name.n && !json_is_number(threshold);
+    out->threshold_said = json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
     if (name.n && !tally_rule_of(name, &out->rule)) {
         return call_fail_field(call, "consensus_algorithm", "enum", "'%.*s' is not a valid rule",

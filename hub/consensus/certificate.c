@@ -179,6 +179,10 @@ void paper_digest(const struct paper *p, uint8_t out[SHA256_BYTES])
     put_net_decimal(&b, p->opened_ms, 0);
     put_net_decimal(&b, p->deadline_ms, 0);
     put_net(&b, p->runoff_of);
+    if (p->reveal_ms) {
+        put_net_str(&b, "commit");
+        put_net_decimal(&b, p->reveal_ms, 0);
+    }
     struct slice part = buf_slice(&b);
     digest_sha256(out, &part, 1);
     buf_done(&b);
@@ -206,6 +210,29 @@ void ballot_message(struct buf *out, struct slice round_id, const uint8_t digest
     for (uint32_t i = 0; !vote->abstains && i < vote->choices_n; i++) {
         put_net(out, options[vote->choices[i]]);
     }
+}
+
+void ballot_commitment(uint8_t out[SHA256_BYTES], struct slice round_id,
+                       const uint8_t digest[SHA256_BYTES], struct slice voter, enum tally_form form,
+                       const struct slice *options, const struct round_ballot *ballot)
+{
+    struct buf b = {0};
+    buf_add_str(&b, COMMIT_PURPOSE "\n");
+    ballot_message(&b, round_id, digest, voter, form, options, ballot);
+    put_net(&b, ballot->nonce);
+    struct slice part = buf_slice(&b);
+    digest_sha256(out, &part, 1);
+    buf_done(&b);
+}
+
+bool paper_unrevealed(const struct paper *p, uint32_t seat)
+{
+    for (uint32_t i = 0; i < p->ballots_n; i++) {
+        if (p->ballots[i].vote.seat == seat && p->ballots[i].fate != BALLOT_LATE) {
+            return false;
+        }
+    }
+    return p->seats[seat].commitment.n > 0;
 }
 
 /* ---- JSON ---- */
@@ -311,6 +338,9 @@ void paper_ballot_json(struct json_out *o, const struct paper *paper,
     if (ballot->reason.n) {
         put_text(o, "reason", ballot->reason);
     }
+    if (ballot->nonce.n) {
+        put_text(o, "nonce", ballot->nonce);
+    }
     if (ballot->signature.n) {
         put_bytes(o, "signature", ballot->signature);
     }
@@ -352,6 +382,18 @@ static void put_dissent(struct json_out *o, const struct paper *p, const struct 
         const struct round_ballot *b = &p->ballots[i];
         if (b->fate == BALLOT_COUNTS && tally_dissents(r, p->terms.rule, &b->vote)) {
             json_text(o, p->seats[b->vote.seat].id);
+        }
+    }
+    json_end(o, ']');
+}
+
+static void put_unrevealed(struct json_out *o, const struct paper *p)
+{
+    json_key(o, "unrevealed");
+    json_begin(o, '[');
+    for (uint32_t i = 0; i < p->seats_n; i++) {
+        if (paper_unrevealed(p, i)) {
+            json_text(o, p->seats[i].id);
         }
     }
     json_end(o, ']');
@@ -407,6 +449,9 @@ void paper_outcome_json(struct json_out *o, const struct paper *p, const struct 
     put_tied(o, p, r);
     put_turnout(o, p, r);
     put_dissent(o, p, r);
+    if (p->reveal_ms) {
+        put_unrevealed(o, p);
+    }
     put_steps(o, buf_slice(&r->steps));
     json_end(o, '}');
 }
@@ -446,6 +491,24 @@ static void put_electorate(struct json_out *o, const struct paper *p)
     json_end(o, ']');
 }
 
+static void put_commitments(struct json_out *o, const struct paper *p)
+{
+    char hex[SHA256_HEX + 1];
+    json_key(o, "commitments");
+    json_begin(o, '[');
+    for (uint32_t i = 0; i < p->seats_n; i++) {
+        if (p->seats[i].commitment.n) {
+            hex_put(hex, p->seats[i].commitment);
+            json_begin(o, '{');
+            put_text(o, "voter", p->seats[i].id);
+            put_str(o, "commitment", hex);
+            put_count(o, "at_ms", (uint64_t)p->seats[i].committed_ms);
+            json_end(o, '}');
+        }
+    }
+    json_end(o, ']');
+}
+
 void certificate_body(struct json_out *o, const struct paper *p)
 {
     uint8_t digest[SHA256_BYTES];
@@ -456,7 +519,7 @@ void certificate_body(struct json_out *o, const struct paper *p)
     hex_put(digest_hex, slice_of(digest, sizeof digest));
     hex_put(seed_hex, slice_of(p->seed, sizeof p->seed));
     json_begin(o, '{');
-    put_count(o, "version", 1);
+    put_count(o, "version", p->reveal_ms ? 2 : 1);
     put_text(o, "round_id", p->id);
     put_text(o, "question", p->question);
     json_key(o, "options");
@@ -469,11 +532,17 @@ void certificate_body(struct json_out *o, const struct paper *p)
     put_electorate(o, p);
     put_count(o, "opened_ms", (uint64_t)p->opened_ms);
     put_count(o, "deadline_ms", (uint64_t)p->deadline_ms);
+    if (p->reveal_ms) {
+        put_count(o, "reveal_ms", (uint64_t)p->reveal_ms);
+    }
     put_count(o, "closed_ms", (uint64_t)p->closed_ms);
     put_text_or_null(o, "runoff_of", p->runoff_of);
     put_text_or_null(o, "runoff", p->runoff);
     put_str(o, "seed", seed_hex);
     put_str(o, "digest", digest_hex);
+    if (p->reveal_ms) {
+        put_commitments(o, p);
+    }
     json_key(o, "ballots");
     json_begin(o, '[');
     for (uint32_t i = 0; i < p->ballots_n; i++) {

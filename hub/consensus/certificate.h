@@ -31,6 +31,7 @@ struct round_ballot {
     int64_t at_ms;
     struct tally_ballot vote;
     bool sure;              /* it said how confident it is */
+    struct slice nonce;     /* of a round with commitments: text; else empty */
     struct slice signature; /* 64 bytes or empty */
     struct slice reason;    /* free words; may be empty */
 };
@@ -38,6 +39,8 @@ struct round_ballot {
 struct paper_seat {
     struct slice id, public_key; /* public_key: 32 bytes or empty */
     uint32_t weight;
+    struct slice commitment; /* SHA256_BYTES or empty: to no ballot */
+    int64_t committed_ms;
 };
 
 struct paper {
@@ -46,6 +49,7 @@ struct paper {
     struct tally_terms terms;
     bool revote, early_close, open_ballots, signed_only;
     int64_t opened_ms, deadline_ms;
+    int64_t reveal_ms; /* commitments are taken until then, ballots from then on; 0: it has none */
     uint32_t options_n, seats_n, chair; /* chair: seat or TALLY_NOBODY */
     struct slice *options;
     struct paper_seat *seats;
@@ -73,6 +77,16 @@ void paper_digest(const struct paper *paper, uint8_t out[SHA256_BYTES]);
 void ballot_message(struct buf *out, struct slice round_id, const uint8_t digest[SHA256_BYTES],
                     struct slice voter, enum tally_form form, const struct slice *options,
                     const struct round_ballot *ballot);
+
+/* What a voter commits to before anybody shows a ballot: a hash of that message and of a nonce,
+ * text of its own that nobody can guess, so that the ballot cannot be guessed either. */
+#define COMMIT_PURPOSE "waggle-commit-1"
+enum { NONCE_BYTES_MIN = 16, NONCE_BYTES_MAX = 128 };
+void ballot_commitment(uint8_t out[SHA256_BYTES], struct slice round_id,
+                       const uint8_t digest[SHA256_BYTES], struct slice voter, enum tally_form form,
+                       const struct slice *options, const struct round_ballot *ballot);
+/* A seat that committed to a ballot and did not show it: as if it had not voted. */
+bool paper_unrevealed(const struct paper *paper, uint32_t seat);
 
 /* The members "choice", "choices", "ranking", "score" or "abstain", and "confidence". */
 void ballot_vote_json(struct json_out *o, enum tally_form form, const struct slice *options,

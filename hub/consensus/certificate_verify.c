@@ -310,12 +310,12 @@ static void read_vote(struct reading *r, struct slice one, struct slice many, st
 
 static void read_ballot(struct reading *r, struct slice item)
 {
-    static const char *const names[] = {"voter", "choice",  "choices",   "ranking",
-                                        "score", "abstain", "status",    "version",
-                                        "at_ms", "reason",  "signature", "confidence"};
-    struct slice f[12];
+    static const char *const names[] = {"voter",     "choice",     "choices", "ranking", "score",
+                                        "abstain",   "status",     "version", "at_ms",   "reason",
+                                        "signature", "confidence", "nonce"};
+    struct slice f[13];
     struct round_ballot *b = &r->paper->ballots[r->paper->ballots_n];
-    if (!fields_of(r, item, names, 12, f, "a ballot")) {
+    if (!fields_of(r, item, names, 13, f, "a ballot")) {
         return;
     }
     b->vote.seat = seat_named(r->paper, text_of(r, f[0], "a voter"));
@@ -330,6 +330,7 @@ static void read_ballot(struct reading *r, struct slice item)
     b->version = (uint32_t)count_of(r, f[7], UINT32_MAX, "a ballot's version");
     b->at_ms = (int64_t)count_of(r, f[8], INT64_MAX, "a ballot's time");
     b->reason = f[9].n ? text_of(r, f[9], "a reason") : slice_of(NULL, 0);
+    b->nonce = f[12].n ? text_of(r, f[12], "a nonce") : slice_of(NULL, 0);
     if (f[10].n) {
         b->signature = bytes_of(r, f[10], SIGNATURE_BYTES, "a ballot's signature");
     }
@@ -357,21 +358,64 @@ static void read_ballots(struct reading *r, struct slice list)
     }
 }
 
+/* ---- commitments ---- */
+
+static void read_commitment(struct reading *r, struct slice item)
+{
+    static const char *const names[] = {"voter", "commitment", "at_ms"};
+    struct slice f[3], hex = {0};
+    struct buf *texts = &r->paper->texts;
+    if (!fields_of(r, item, names, 3, f, "a commitment")) {
+        return;
+    }
+    uint32_t seat = seat_named(r->paper, text_of(r, f[0], "a voter"));
+    if (seat == TALLY_NOBODY) {
+        (void)wrong(r, "a commitment is of nobody in the electorate");
+        return;
+    }
+    if (!json_is_plain(f[1], &hex) || !hex_get(hex, texts->p + texts->n, SHA256_BYTES)) {
+        (void)wrong(r, "a commitment is not %d bytes in hex", SHA256_BYTES);
+        return;
+    }
+    r->paper->seats[seat].commitment = slice_of(texts->p + texts->n, SHA256_BYTES);
+    texts->n += SHA256_BYTES;
+    r->paper->seats[seat].committed_ms =
+        (int64_t)count_of(r, f[2], INT64_MAX, "a commitment's time");
+}
+
+static void read_commitments(struct reading *r, struct slice list)
+{
+    struct json_walk walk = json_walk_of(list);
+    struct slice key, item;
+    if (json_kind_of(list) != JSON_KIND_ARRAY) {
+        (void)wrong(r, "commitments are no list");
+        return;
+    }
+    while (!r->bad && json_walk_next(&walk, &key, &item)) {
+        read_commitment(r, item);
+    }
+}
+
 /* ---- the whole ---- */
 
 static void read_body(struct reading *r, struct slice body)
 {
-    static const char *const names[] = {
-        "version",     "round_id",  "question",  "options", "rule", "electorate", "opened_ms",
-        "deadline_ms", "closed_ms", "runoff_of", "runoff",  "seed", "ballots",    "outcome"};
+    static const char *const names[] = {"version",   "round_id",   "question",  "options",
+                                        "rule",      "electorate", "opened_ms", "deadline_ms",
+                                        "closed_ms", "runoff_of",  "runoff",    "seed",
+                                        "ballots",   "outcome",    "reveal_ms", "commitments"};
     static const char *const ends[] = {"status", "stop_reason"};
-    struct slice f[14], end[2], seed = {0};
+    struct slice f[16], end[2], seed = {0};
     struct paper *p = r->paper;
-    if (!fields_of(r, body, names, 14, f, "the certificate")) {
+    if (!fields_of(r, body, names, 16, f, "the certificate")) {
         return;
     }
-    if (count_of(r, f[0], UINT32_MAX, "the version") != 1) {
-        (void)wrong(r, "a certificate of version 1 is wanted");
+    uint64_t version = count_of(r, f[0], UINT32_MAX, "the version");
+    if (version != 1 && version != 2) {
+        (void)wrong(r, "a certificate of version 1 or 2 is wanted");
+    }
+    if (f[14].n) { /* with it goes version 2, when it is written again */
+        p->reveal_ms = (int64_t)count_of(r, f[14], INT64_MAX, "reveal_ms");
     }
     p->id = text_of(r, f[1], "the round's id");
     p->question = text_of(r, f[2], "the question");
@@ -385,6 +429,9 @@ static void read_body(struct reading *r, struct slice body)
     p->runoff = text_of(r, f[10], "runoff");
     if (!json_is_plain(f[11], &seed) || !hex_get(seed, p->seed, sizeof p->seed)) {
         (void)wrong(r, "the seed is not %d bytes in hex", TALLY_SEED_BYTES);
+    }
+    if (!r->bad && p->reveal_ms) {
+        read_commitments(r, f[15]);
     }
     if (!r->bad) {
         read_ballots(r, f[12]);
@@ -454,6 +501,24 @@ static bool check_signature(struct reading *r, const uint8_t digest[SHA256_BYTES
                         (const char *)seat->id.p);
 }
 
+/* A ballot that counts or did is the one that its seat committed to. */
+static bool check_commitment(struct reading *r, const uint8_t digest[SHA256_BYTES],
+                             const struct round_ballot *ballot)
+{
+    const struct paper *p = r->paper;
+    const struct paper_seat *seat = &p->seats[ballot->vote.seat];
+    uint8_t hash[SHA256_BYTES];
+    if (!p->reveal_ms || ballot->fate == BALLOT_LATE) {
+        return true;
+    }
+    ballot_commitment(hash, p->id, digest, seat->id, tally_form_of(p->terms.rule), p->options,
+                      ballot);
+    return slice_equal(seat->commitment, slice_of(hash, sizeof hash))
+               ? true
+               : wrong(r, "the ballot of %.*s is not the one that it committed to", (int)seat->id.n,
+                       (const char *)seat->id.p);
+}
+
 /* Seats and versions in order, one ballot that counts a seat at most. */
 static bool check_ballots(struct reading *r)
 {
@@ -473,7 +538,7 @@ static bool check_ballots(struct reading *r)
             return wrong(r, "a seat is counted twice");
         }
         counted = counted || b->fate == BALLOT_COUNTS;
-        if (!check_signature(r, digest, b)) {
+        if (!check_signature(r, digest, b) || !check_commitment(r, digest, b)) {
             return false;
         }
     }

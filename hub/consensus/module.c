@@ -51,6 +51,9 @@ static enum hub_rc open_runoff(struct apply *a, const struct paper *paper,
     r.runoff_of = parent->id;
     r.opened_ms = a->now_ms;
     r.deadline_ms = a->now_ms + (parent->deadline_ms - parent->opened_ms);
+    r.reveal_ms = parent->reveal_ms ? a->now_ms + (parent->reveal_ms - parent->opened_ms) : 0;
+    r.committed_n = 0;
+    r.revealing = false;
     r.voted_n = r.voided_n = r.options_n = 0;
     r.voted_weight = 0;
     r.winner = -1;
@@ -249,6 +252,7 @@ const struct command_kind command_consensus_cancel = {
     .name = "consensus.cancel", .apply = cancel_apply, .module = MODULE_CONSENSUS};
 
 static const struct timer_kind timers[] = {{TIMER_CONSENSUS_DEADLINE, &command_consensus_deadline},
+                                           {TIMER_CONSENSUS_REVEAL, &command_consensus_reveal},
                                            {0, NULL}};
 
 const struct module consensus_module = {

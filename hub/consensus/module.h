@@ -4,7 +4,9 @@
  * A round freezes question, options, electorate and rule when it opens. It closes when all have
  * voted, at its deadline (a stored timer: a hub that was down closes it when it starts), when no
  * ballot could change the outcome any more (early_close), or when it is cancelled; and then for
- * good. Events go to `consensus.<id>`; opened and closed to `consensus` as well.
+ * good. One with commitments takes these first: a hash of each ballot, until all have committed or
+ * for so long, and then the ballots that fit. Events go to `consensus.<id>`; opened and closed to
+ * `consensus` as well.
  *
  * The module keeps nothing in memory but its options.
  * Rules    semantics.md section 3, rest-contract.md section 2.
@@ -16,7 +18,7 @@
 #include "hub/core/asker.h"
 #include "hub/core/hub.h"
 
-enum { MODULE_CONSENSUS = 3, TIMER_CONSENSUS_DEADLINE = 32 };
+enum { MODULE_CONSENSUS = 3, TIMER_CONSENSUS_DEADLINE = 32, TIMER_CONSENSUS_REVEAL = 33 };
 
 extern const struct module consensus_module;
 
@@ -47,6 +49,7 @@ struct consensus_spec {
     struct tally_terms terms;
     bool revote, early_close, open_ballots, signed_only;
     int64_t timeout_ms; /* more than 0 */
+    int64_t commit_ms;  /* so much of it is for commitments; 0: there are none */
     const struct slice *options;
     uint32_t options_n;
     const struct consensus_member *members;
@@ -105,6 +108,14 @@ extern const struct command_kind command_consensus_vote;
 /* A ballot that another part of the domain brings, from its own apply function. What it returns but
  * HUB_OK has written nothing. */
 enum hub_rc consensus_vote_inside(struct apply *a, const struct consensus_vote *vote);
+
+struct consensus_commit {
+    struct asker asker;
+    struct slice round_id, voter;
+    uint8_t hash[SHA256_BYTES]; /* ballot_commitment() */
+};
+void consensus_commit_put(struct buf *b, const struct consensus_commit *commit);
+extern const struct command_kind command_consensus_commit; /* reply: consensus_voted_get */
 
 /* ---- cancelling ---- */
 

@@ -14,6 +14,10 @@ enum hub_rc round_tell_closed(struct apply *a, const struct paper *paper, const 
 enum hub_rc round_tell_ballot(struct apply *a, const struct round *round, struct slice voter,
                               const struct round_ballot *ballot, const char *event);
 
+/* "committed", of a voter; "revealing", of nobody (empty): from now on ballots are taken. */
+enum hub_rc round_tell_commitment(struct apply *a, const struct round *round, struct slice voter,
+                                  const char *event);
+
 /* What is drawn for a round: its id and the seed of a random tie. */
 void round_draw(struct round *round, const uint8_t seed[16], const char *what,
                 char id[UUID_CHARS + 1]);
@@ -21,5 +25,7 @@ void round_draw(struct round *round, const uint8_t seed[16], const char *what,
 enum hub_rc round_store_opened(struct apply *a, struct round *round);
 /* Counts and closes; round is a copy, as rows move. */
 enum hub_rc round_close(struct apply *a, struct round *round, enum round_stop stop);
+
+extern const struct command_kind command_consensus_reveal; /* of a timer; body: number (4) */
 
 #endif

@@ -93,6 +93,13 @@ bool consensus_spec_check(const struct consensus_spec *spec, struct consensus_re
     if (spec->timeout_ms <= 0 || spec->timeout_ms > timeout_ms_max) {
         return wrong(out, "timeout_seconds", "more than 0, at most 30 days");
     }
+    if (spec->commit_ms < 0 || spec->commit_ms >= spec->timeout_ms) {
+        return wrong(out, "commit_seconds", "less than timeout_seconds: ballots need the rest");
+    }
+    if (spec->commit_ms && (spec->revote || spec->early_close)) {
+        return wrong(out, spec->revote ? "revote" : "early_close",
+                     "a round with commitments waits for the one ballot of each");
+    }
     if (terms->threshold.under == 0 || terms->threshold.over > terms->threshold.under ||
         2 * terms->threshold.over <= terms->threshold.under) {
         return wrong(out, "threshold", "more than 1/2, at most 1");
@@ -136,6 +143,12 @@ enum hub_rc round_store_opened(struct apply *a, struct round *r)
                                  slice_of(body, sizeof body), &timer);
     if (rc == STORE_OK) {
         r->timer_id = timer.id;
+    }
+    if (rc == STORE_OK && r->reveal_ms) { /* it may come to a round that is closed, and leaves it */
+        rc = timer_add(a->txn, r->reveal_ms, TIMER_CONSENSUS_REVEAL, slice_of(body, sizeof body),
+                       &timer);
+    }
+    if (rc == STORE_OK) {
         rc = round_put_new(a->txn, r);
     }
     return rc == STORE_OK ? round_tell_opened(a, r) : hub_rc_of_store(rc);
@@ -192,6 +205,7 @@ enum hub_rc consensus_open_inside(struct apply *a, const struct consensus_spec *
                       .signed_only = spec->signed_only || spec->terms.rule == RULE_BFT,
                       .opened_ms = a->now_ms,
                       .deadline_ms = a->now_ms + spec->timeout_ms,
+                      .reveal_ms = spec->commit_ms ? a->now_ms + spec->commit_ms : 0,
                       .options_n = spec->options_n,
                       .seats_n = spec->members_n,
                       .chair = TALLY_NOBODY,
@@ -242,6 +256,7 @@ void consensus_spec_put(struct buf *b, const struct consensus_spec *s)
     pack_u8(b, s->open_ballots);
     pack_u8(b, s->signed_only);
     pack_i64(b, s->timeout_ms);
+    pack_i64(b, s->commit_ms);
     pack_slice(b, s->chair);
     pack_u8(b, s->waits);
     pack_u32(b, s->options_n);
@@ -280,6 +295,7 @@ static bool spec_get(struct slice body, struct spec_read *out)
     s->open_ballots = unpack_u8(&u) != 0;
     s->signed_only = unpack_u8(&u) != 0;
     s->timeout_ms = unpack_i64(&u);
+    s->commit_ms = unpack_i64(&u);
     s->chair = unpack_slice(&u);
     s->waits = unpack_u8(&u) != 0;
     s->options_n = unpack_u32(&u);

@@ -2,7 +2,13 @@
 
 #include <stdlib.h>
 
-enum { ROW_VERSION = 1, PART_FROZEN = 't', PART_STATE = 's', INDEX_BYTES = 4 + ROUND_ID_CHARS };
+/* Rows of version 1 end before what commitments added. */
+enum { ROW_VERSION = 2, PART_FROZEN = 't', PART_STATE = 's', INDEX_BYTES = 4 + ROUND_ID_CHARS };
+
+static bool version_known(uint8_t version)
+{
+    return version == 1 || version == ROW_VERSION;
+}
 
 /* clang-format off */
 static const char *const status_names[ROUND_STATUSES] = {
@@ -135,12 +141,14 @@ static void pack_frozen(struct buf *b, const struct round *r)
     buf_add(b, r->seed, sizeof r->seed);
     buf_add(b, r->digest, sizeof r->digest);
     pack_slice(b, r->runoff_of);
+    pack_i64(b, r->reveal_ms);
 }
 
 static bool unpack_frozen(struct slice row, struct round *r)
 {
     struct unpack u = unpack_of(row);
-    if (unpack_u8(&u) != ROW_VERSION) {
+    uint8_t version = unpack_u8(&u);
+    if (!version_known(version)) {
         return false;
     }
     r->number = unpack_u32(&u);
@@ -170,6 +178,7 @@ static bool unpack_frozen(struct slice row, struct round *r)
     const uint8_t *seed = unpack_bytes(&u, sizeof r->seed);
     const uint8_t *digest = unpack_bytes(&u, sizeof r->digest);
     r->runoff_of = unpack_slice(&u);
+    r->reveal_ms = version > 1 ? unpack_i64(&u) : 0;
     if (!unpack_done(&u) || rule >= TALLY_RULES || tie >= TALLY_TIES ||
         r->options_n > TALLY_OPTIONS_MAX || r->seats_n > TALLY_SEATS_MAX) {
         return false;
@@ -195,12 +204,15 @@ static void pack_state(struct buf *b, const struct round *r)
     pack_i64(b, r->value);
     pack_u32(b, r->confidence);
     pack_slice(b, r->runoff);
+    pack_u32(b, r->committed_n);
+    pack_u8(b, r->revealing);
 }
 
 static bool unpack_state(struct slice row, struct round *r)
 {
     struct unpack u = unpack_of(row);
-    if (unpack_u8(&u) != ROW_VERSION) {
+    uint8_t version = unpack_u8(&u);
+    if (!version_known(version)) {
         return false;
     }
     uint8_t status = unpack_u8(&u), stop = unpack_u8(&u);
@@ -213,6 +225,8 @@ static bool unpack_state(struct slice row, struct round *r)
     r->value = unpack_i64(&u);
     r->confidence = unpack_u32(&u);
     r->runoff = unpack_slice(&u);
+    r->committed_n = version > 1 ? unpack_u32(&u) : 0;
+    r->revealing = version > 1 && unpack_u8(&u) != 0;
     r->status = (enum round_status)status;
     r->stop = (enum round_stop)stop;
     return unpack_done(&u) && status < ROUND_STATUSES && stop < ROUND_STOPS &&
@@ -331,11 +345,13 @@ void round_ballot_pack(struct buf *b, const struct round_ballot *ballot)
     pack_i64(b, vote->score);
     pack_slice(b, ballot->signature);
     pack_slice(b, ballot->reason);
+    pack_slice(b, ballot->nonce);
 }
 
 bool round_ballot_unpack(struct unpack *u, struct round_ballot *out)
 {
-    if (unpack_u8(u) != ROW_VERSION) {
+    uint8_t version = unpack_u8(u);
+    if (!version_known(version)) {
         u->bad = true;
     }
     *out = (struct round_ballot){.vote.seat = unpack_u32(u)};
@@ -349,6 +365,9 @@ bool round_ballot_unpack(struct unpack *u, struct round_ballot *out)
     out->vote.score = unpack_i64(u);
     out->signature = unpack_slice(u);
     out->reason = unpack_slice(u);
+    if (version > 1) {
+        out->nonce = unpack_slice(u);
+    }
     if (u->bad || fate >= BALLOT_FATES || choices.n > TALLY_OPTIONS_MAX) {
         u->bad = true;
         return false;
@@ -394,7 +413,7 @@ enum store_rc round_ballot_newest(struct store_view *view, uint32_t round, uint3
     if (rc != STORE_OK) {
         return rc;
     }
-    rc = store_cursor_seek(cursor, ballot_key(from, round, seat, 0), &key, &row);
+    rc = store_cursor_seek(cursor, ballot_key(from, round, seat, 1), &key, &row);
     for (; rc == STORE_OK; rc = store_cursor_next(cursor, &key, &row)) {
         if (key.n != BALLOT_KEY_BYTES || memcmp(key.p, from, 8) != 0) {
             break;
@@ -425,6 +444,9 @@ enum store_rc round_ballots_each(struct store_view *view, uint32_t round, round_
         if (key.n != BALLOT_KEY_BYTES || memcmp(key.p, from, 4) != 0) {
             break;
         }
+        if (be32_get(key.p + 8) == 0) {
+            continue; /* a commitment */
+        }
         if (!read_ballot(key, row, &ballot)) {
             rc = STORE_DAMAGED;
             break;
@@ -435,6 +457,55 @@ enum store_rc round_ballots_each(struct store_view *view, uint32_t round, round_
     }
     store_cursor_close(cursor);
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
+/* ---- commitments ---- */
+
+enum { COMMITMENT_BYTES = 1 + SHA256_BYTES + 8, COMMITMENT_VERSION = 1 };
+
+enum store_rc round_commitment_put(struct store_txn *txn, uint32_t round, uint32_t seat,
+                                   const uint8_t hash[SHA256_BYTES], int64_t at_ms)
+{
+    uint8_t key[BALLOT_KEY_BYTES];
+    struct buf row = {0};
+    pack_u8(&row, COMMITMENT_VERSION);
+    buf_add(&row, hash, SHA256_BYTES);
+    pack_i64(&row, at_ms);
+    enum store_rc rc =
+        store_put(txn, TABLE_ROUND_BALLOT, ballot_key(key, round, seat, 0), buf_slice(&row));
+    buf_done(&row);
+    return rc;
+}
+
+/* *out_hash is borrowed from the row. */
+static enum store_rc commitment_read(struct store_view *view, uint32_t round, uint32_t seat,
+                                     struct slice *out_hash, int64_t *out_at_ms)
+{
+    uint8_t key[BALLOT_KEY_BYTES];
+    struct slice row;
+    enum store_rc rc = store_get(view, TABLE_ROUND_BALLOT, ballot_key(key, round, seat, 0), &row);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    struct unpack u = unpack_of(row);
+    if (row.n != COMMITMENT_BYTES || unpack_u8(&u) != COMMITMENT_VERSION) {
+        return STORE_DAMAGED;
+    }
+    *out_hash = slice_of(unpack_bytes(&u, SHA256_BYTES), SHA256_BYTES);
+    *out_at_ms = unpack_i64(&u);
+    return STORE_OK;
+}
+
+enum store_rc round_commitment_get(struct store_view *view, uint32_t round, uint32_t seat,
+                                   uint8_t out_hash[SHA256_BYTES])
+{
+    struct slice hash;
+    int64_t at_ms;
+    enum store_rc rc = commitment_read(view, round, seat, &hash, &at_ms);
+    if (rc == STORE_OK) {
+        memcpy(out_hash, hash.p, SHA256_BYTES);
+    }
+    return rc;
 }
 
 bool round_ballot_same(const struct tally_ballot *a, const struct tally_ballot *b)
@@ -459,6 +530,7 @@ void round_paper_frozen(const struct round *round, struct paper *out)
                           .signed_only = round->signed_only,
                           .opened_ms = round->opened_ms,
                           .deadline_ms = round->deadline_ms,
+                          .reveal_ms = round->reveal_ms,
                           .options_n = round->options_n,
                           .seats_n = round->seats_n,
                           .chair = round->chair,
@@ -502,6 +574,11 @@ enum store_rc round_paper(struct store_view *view, const struct round *round, st
     round_paper_frozen(round, out);
     struct ballots_read read = {.paper = out};
     enum store_rc rc = round_ballots_each(view, round->number, add_ballot, &read);
+    for (uint32_t i = 0; rc == STORE_OK && round->committed_n && i < out->seats_n; i++) {
+        struct paper_seat *seat = &out->seats[i];
+        rc = commitment_read(view, round->number, i, &seat->commitment, &seat->committed_ms);
+        rc = rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    }
     if (rc != STORE_OK) {
         paper_done(out);
     }

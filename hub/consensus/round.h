@@ -3,6 +3,7 @@
  * Rows     TABLE_ROUND: number (4), 't' -> what is frozen when it opens (question, options,
  *          electorate, rule); number (4), 's' -> where it stands, which each ballot moves.
  *          TABLE_ROUND_BALLOT: round (4), seat (4), version (4) -> ballot; history included.
+ *          Version 0 is what the seat has committed to.
  *          TABLE_ROUND_INDEX: app (4), id -> number. Numbers are dense and for good; ids begin with
  *          the time, so the index grows at its end.
  * Owns     nothing: a struct round borrows from its rows; see round_copy().
@@ -57,6 +58,7 @@ struct round {
     struct tally_terms terms;
     bool revote, early_close, open_ballots, signed_only;
     int64_t opened_ms, deadline_ms;
+    int64_t reveal_ms; /* until then commitments are taken, from then on ballots; 0: only these */
     uint32_t options_n, seats_n, chair; /* chair: seat or TALLY_NOBODY */
     struct slice options;               /* packed: counted texts */
     struct slice seats;                 /* packed: round_seat_next() */
@@ -69,7 +71,8 @@ struct round {
     enum round_stop stop;
     int64_t closed_ms;
     uint64_t timer_id;
-    uint32_t voted_n, voided_n;
+    uint32_t committed_n, voted_n, voided_n;
+    bool revealing; /* commitments are taken no more */
     uint64_t voted_weight;
     int winner; /* option; -1: none */
     int64_t value;
@@ -111,6 +114,11 @@ enum store_rc round_ballot_newest(struct store_view *view, uint32_t round, uint3
 typedef bool round_ballot_visit(void *ctx, const struct round_ballot *ballot);
 enum store_rc round_ballots_each(struct store_view *view, uint32_t round, round_ballot_visit *visit,
                                  void *ctx);
+/* What a seat has committed to; STORE_NOT_FOUND: to nothing. */
+enum store_rc round_commitment_put(struct store_txn *txn, uint32_t round, uint32_t seat,
+                                   const uint8_t hash[SHA256_BYTES], int64_t at_ms);
+enum store_rc round_commitment_get(struct store_view *view, uint32_t round, uint32_t seat,
+                                   uint8_t out_hash[SHA256_BYTES]);
 /* Whether two ballots say the same: choices, score and confidence. */
 bool round_ballot_same(const struct tally_ballot *a, const struct tally_ballot *b);
 

@@ -68,6 +68,10 @@ enum hub_rc round_tell_opened(struct apply *a, const struct round *r)
     json_end(&t.o, ']');
     json_key(&t.o, "deadline");
     json_time(&t.o, r->deadline_ms);
+    if (r->reveal_ms) {
+        json_key(&t.o, "reveal_at");
+        json_time(&t.o, r->reveal_ms);
+    }
     if (r->runoff_of.n) {
         put_text(&t.o, "runoff_of", r->runoff_of);
     }
@@ -106,6 +110,19 @@ enum hub_rc round_tell_ballot(struct apply *a, const struct round *r, struct sli
         round_paper_frozen(r, &paper);
         ballot_vote_json(&t.o, tally_form_of(r->terms.rule), paper.options, ballot);
         paper_done(&paper);
+    }
+    return telling_end(a, &t, r, event, false);
+}
+
+/* voter: whose commitment came; empty: there are no more of them. */
+enum hub_rc round_tell_commitment(struct apply *a, const struct round *r, struct slice voter,
+                                  const char *event)
+{
+    struct telling t;
+    telling_begin(&t, r);
+    put_count(&t.o, "committed", r->committed_n);
+    if (voter.n) {
+        put_text(&t.o, "voter", voter);
     }
     return telling_end(a, &t, r, event, false);
 }

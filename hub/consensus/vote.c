@@ -114,9 +114,11 @@ static enum hub_rc find_before(struct voting *v)
     v->known = true;
     buf_add_slice(&v->before_bytes, v->before.signature);
     buf_add_slice(&v->before_bytes, v->before.reason);
+    buf_add_slice(&v->before_bytes, v->before.nonce);
     const uint8_t *p = v->before_bytes.p;
     v->before.signature = slice_of(p, v->before.signature.n);
     v->before.reason = slice_of(p + v->before.signature.n, v->before.reason.n);
+    v->before.nonce = slice_of(p + v->before.signature.n + v->before.reason.n, v->before.nonce.n);
     return HUB_OK;
 }
 
@@ -168,7 +170,7 @@ static enum hub_rc after_ballot(struct voting *v)
 {
     struct round *r = &v->round;
     enum hub_rc rc = HUB_OK;
-    if (r->voted_n + r->voided_n == r->seats_n) {
+    if (r->voted_n + r->voided_n == (r->reveal_ms ? r->committed_n : r->seats_n)) {
         return round_close(v->a, r, ROUND_STOP_ALL_VOTED);
     }
     if (r->early_close && !r->revote && settled(v, &rc)) {
@@ -208,6 +210,149 @@ static enum hub_rc void_seat(struct voting *v)
     return rc == HUB_OK ? after_ballot(v) : rc;
 }
 
+/* ---- commitments ---- */
+
+static enum hub_rc begin_reveal(struct apply *a, struct round *r)
+{
+    r->revealing = true;
+    enum store_rc rc = round_put_state(a->txn, r);
+    return rc == STORE_OK ? round_tell_commitment(a, r, slice_of(NULL, 0), "revealing")
+                          : hub_rc_of_store(rc);
+}
+
+/* The time is what counts, not whether its timer has come yet. */
+static bool commits_no_more(const struct voting *v)
+{
+    return v->round.revealing || v->a->now_ms >= v->round.reveal_ms;
+}
+
+static bool fits_commitment(const struct voting *v, const uint8_t wanted[SHA256_BYTES])
+{
+    const struct round *r = &v->round;
+    uint8_t hash[SHA256_BYTES];
+    struct paper paper;
+    round_paper_frozen(r, &paper);
+    ballot_commitment(hash, r->id, r->digest, v->seat.id, tally_form_of(r->terms.rule),
+                      paper.options, &v->vote.ballot);
+    paper_done(&paper);
+    return memcmp(hash, wanted, sizeof hash) == 0;
+}
+
+/* Whether this ballot may be taken now: in a round with commitments only the one committed to. */
+static enum hub_rc check_reveal(struct voting *v)
+{
+    uint8_t wanted[SHA256_BYTES];
+    if (!v->round.reveal_ms) {
+        return HUB_OK;
+    }
+    if (!commits_no_more(v)) {
+        return apply_refuse(v->a, v->command, HUB_CONFLICT, "", v->vote.voter,
+                            " commits to a ballot first; ballots are shown later");
+    }
+    enum store_rc rc = round_commitment_get(v->a->view, v->round.number, v->seat.seat, wanted);
+    if (rc == STORE_NOT_FOUND) {
+        return apply_refuse(v->a, v->command, HUB_NOT_ELIGIBLE, "", v->vote.voter,
+                            " has committed to no ballot");
+    }
+    if (rc == STORE_OK && !fits_commitment(v, wanted)) {
+        return apply_refuse(v->a, v->command, HUB_INVALID, "nonce: ", v->vote.voter,
+                            " has not committed to this ballot with this nonce");
+    }
+    return rc == STORE_OK && !v->round.revealing ? begin_reveal(v->a, &v->round)
+                                                 : hub_rc_of_store(rc);
+}
+
+void consensus_commit_put(struct buf *b, const struct consensus_commit *commit)
+{
+    asker_put(b, &commit->asker);
+    pack_slice(b, commit->round_id);
+    pack_slice(b, commit->voter);
+    buf_add(b, commit->hash, sizeof commit->hash);
+}
+
+static enum hub_rc commit_new(struct voting *v, const uint8_t hash[SHA256_BYTES])
+{
+    struct round *r = &v->round;
+    if (!r->reveal_ms || (r->status == ROUND_OPEN && commits_no_more(v))) {
+        return apply_refuse(v->a, v->command, HUB_CONFLICT,
+                            r->reveal_ms ? "ballots are shown by now: " : "no commitments: ", r->id,
+                            "");
+    }
+    if (r->status != ROUND_OPEN) {
+        return apply_refuse(v->a, v->command, HUB_ROUND_CLOSED,
+                            "the round is closed: ", slice_str(round_status_name(r->status)), "");
+    }
+    enum store_rc rc = round_commitment_put(v->a->txn, r->number, v->seat.seat, hash, v->a->now_ms);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    r->committed_n++;
+    enum hub_rc out = round_tell_commitment(v->a, r, v->seat.id, "committed");
+    if (out == HUB_OK) {
+        out = r->committed_n == r->seats_n ? begin_reveal(v->a, r)
+                                           : hub_rc_of_store(round_put_state(v->a->txn, r));
+    }
+    return out == HUB_OK ? answer(v, VOTE_TAKEN, 0) : out;
+}
+
+/* The same again is no fault, whenever it comes: an answer may have been lost. */
+static enum hub_rc commit(struct voting *v, const uint8_t hash[SHA256_BYTES])
+{
+    uint8_t before[SHA256_BYTES];
+    enum store_rc rc = round_commitment_get(v->a->view, v->round.number, v->seat.seat, before);
+    if (rc == STORE_NOT_FOUND) {
+        return commit_new(v, hash);
+    }
+    if (rc == STORE_OK && memcmp(before, hash, SHA256_BYTES) != 0) {
+        return apply_refuse(v->a, v->command, HUB_ALREADY_VOTED, "", v->vote.voter,
+                            " has committed to another ballot already");
+    }
+    return rc == STORE_OK ? answer(v, VOTE_SAME, 0) : hub_rc_of_store(rc);
+}
+
+static enum hub_rc commit_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct voting v = {.a = a, .command = command};
+    struct unpack u = unpack_of(body);
+    v.vote.asker = asker_get(&u);
+    v.vote.round_id = unpack_slice(&u);
+    v.vote.voter = unpack_slice(&u);
+    const uint8_t *hash = unpack_bytes(&u, SHA256_BYTES);
+    enum hub_rc rc = unpack_done(&u) ? find_seat(&v) : HUB_BAD_REQUEST;
+    if (rc == HUB_OK) {
+        rc = commit(&v, hash);
+    }
+    buf_done(&v.bytes);
+    return rc;
+}
+
+const struct command_kind command_consensus_commit = {
+    .name = "consensus.commit", .apply = commit_apply, .module = MODULE_CONSENSUS};
+
+/* Time is up for commitments; without any there is nothing that could be shown. */
+static enum hub_rc reveal_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    uint32_t number = unpack_u32(&u);
+    struct round row, round;
+    struct buf bytes = {0};
+    (void)command;
+    enum store_rc rc = unpack_done(&u) ? round_get(a->view, number, &row) : STORE_DAMAGED;
+    if (rc != STORE_OK || row.status != ROUND_OPEN || row.revealing) {
+        return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    }
+    round_copy(&row, &bytes, &round);
+    enum hub_rc out =
+        round.committed_n ? begin_reveal(a, &round) : round_close(a, &round, ROUND_STOP_DEADLINE);
+    buf_done(&bytes);
+    return out;
+}
+
+const struct command_kind command_consensus_reveal = {
+    .name = "consensus.reveal", .apply = reveal_apply, .module = MODULE_CONSENSUS};
+
+/* ---- casting ---- */
+
 static enum hub_rc take(struct voting *v)
 {
     const struct round_ballot *ballot = &v->vote.ballot;
@@ -223,6 +368,10 @@ static enum hub_rc take(struct voting *v)
     }
     if (v->round.status != ROUND_OPEN) {
         return late(v);
+    }
+    rc = check_reveal(v);
+    if (rc != HUB_OK) {
+        return rc;
     }
     if (!v->known) {
         rc = first_ballot(v);

@@ -3,6 +3,7 @@
 #include "hub/net/http.h"
 #include "hub/net/native.h"
 #include "hub/net/service.h"
+#include "hub/net/waits.h"
 #include "store/hash.h"
 
 static void delivery_of(struct delivery *d, const struct tray *tray, const struct tray_event *event)
@@ -36,6 +37,10 @@ static void events(struct net_thread *t, const struct tray *tray)
 void arrivals_on_deliver(void *ctx, struct subscriber *who, struct delivery *d, bool via_pattern)
 {
     struct net_thread *t = ctx;
+    if (waits_hear(who)) {
+        waits_heard(who);
+        return;
+    }
     struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
     if (c->closing || c->dead) {
         return;
@@ -52,6 +57,10 @@ void arrivals_on_deliver(void *ctx, struct subscriber *who, struct delivery *d, 
 void arrivals_on_behind(void *ctx, struct subscriber *who)
 {
     (void)ctx;
+    if (waits_hear(who)) {
+        waits_heard(who);
+        return;
+    }
     struct conn *c = (struct conn *)((char *)who - offsetof(struct conn, sub));
     if (c->wire == CONN_HTTP) {
         http_poked(c);

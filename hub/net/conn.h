@@ -51,6 +51,7 @@ struct conn_extras {
     struct subscribe_request *requests; /* presence joins under way */
     struct cursor_sub *cursors;         /* named cursors it is attached to */
     uint32_t cursors_n;
+    struct call_waiting *waits; /* calls whose answer waits (waits.h) */
     struct bond *bonds;
     struct bond *alive; /* to be given while the peer says anything */
     int64_t alive_ms;   /* when it was last */

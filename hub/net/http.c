@@ -29,7 +29,6 @@ static void exchange_free(struct conn *c)
         buf_done(&x->path);
         buf_done(&x->request_id);
         buf_done(&x->origin);
-        buf_done(&x->poll_path);
         principal_unref(x->who);
         free(x);
         c->exchange = NULL;

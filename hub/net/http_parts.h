@@ -15,10 +15,8 @@ struct http_exchange {
     bool limited; /* rate is of a rule */
     bool head_only, keep_alive, http10, waiting;
     enum answer_style style;
-    bool polling, poked;  /* a long poll */
-    struct buf poll_path; /* its channel */
-    uint64_t poll_since;
-    struct call_wait poll_wait; /* what is asked again, when it is not the channel's history */
+    bool polling, poked; /* a long poll */
+    struct call_wait poll_wait;
     unsigned poll_status;
 };
 

@@ -7,6 +7,7 @@
 #include "hub/api/pages.h"
 #include "hub/net/http.h"
 #include "hub/net/native_parts.h"
+#include "hub/net/waits.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -503,7 +504,7 @@ static void say_alive(struct conn *c)
     }
 }
 
-static struct call call_begin(struct conn *c)
+struct call native_call_begin(struct conn *c)
 {
     struct net_thread *t = c->thread;
     buf_clear(&t->body);
@@ -522,7 +523,7 @@ static struct call call_begin(struct conn *c)
                          .detail = &t->detail};
 }
 
-static void call_end(struct conn *c, const struct call *call, struct slice id, enum hub_rc rc)
+void native_call_end(struct conn *c, const struct call *call, struct slice id, enum hub_rc rc)
 {
     if (rc == HUB_OK) {
         struct json_out o = native_answer_begin(c, "result", id);
@@ -573,11 +574,22 @@ static bool rate_ok(struct conn *c, struct call *call)
     return verdict.ok;
 }
 
+static void answer_or_wait(struct conn *c, struct call *call, struct slice id, enum hub_rc rc)
+{
+    if (rc == HUB_OK && call->wait.ms > 0 && !c->thread->draining) {
+        if (waits_add(c, call, id)) {
+            return;
+        }
+        rc = call_fail(call, HUB_LIMIT, "%d calls of this connection wait already", WAITS_MAX);
+    }
+    native_call_end(c, call, id, rc);
+}
+
 static void do_call(struct conn *c, const struct client_frame *f)
 {
     struct net_thread *t = c->thread;
     struct slice method, key = {0};
-    struct call call = call_begin(c);
+    struct call call = native_call_begin(c);
     enum hub_rc rc = HUB_INVALID;
     enum api_result result = API_ANSWERED;
     io_count(&t->io.counters.messages_in[WIRE_NATIVE][CLASS_CONTROL], 1);
@@ -595,14 +607,14 @@ static void do_call(struct conn *c, const struct client_frame *f)
         c->pending++;
         return;
     }
-    call_end(c, &call, f->field[KEY_ID], result == API_BUSY ? HUB_UNAVAILABLE : rc);
+    answer_or_wait(c, &call, f->field[KEY_ID], result == API_BUSY ? HUB_UNAVAILABLE : rc);
 }
 
 static void call_answer(struct conn *c, const struct tray *tray, const struct command *command)
 {
-    struct call call = call_begin(c);
+    struct call call = native_call_begin(c);
     enum hub_rc rc = api_answer(c->thread->api, &call, tray, command);
-    call_end(c, &call, tray_slice(tray, TRAY_IN, command->id_at, command->id_n), rc);
+    answer_or_wait(c, &call, tray_slice(tray, TRAY_IN, command->id_at, command->id_n), rc);
 }
 
 /* ---- frames ---- */
@@ -845,6 +857,8 @@ void native_catch_up(struct conn *c)
         page_of_sub(c, sub);
     } else if (native_cursors_wait(c)) {
         native_cursor_page(c);
+    } else if (waits_due(c)) {
+        waits_answer(c);
     } else if (c->sub.patterns_state == SUB_CATCHING_UP) {
         page_of_patterns(c);
     } else {
@@ -867,7 +881,8 @@ void native_behind(struct conn *c)
 
 void native_writable(struct conn *c)
 {
-    if (first_behind(c) || native_cursors_wait(c) || c->sub.patterns_state == SUB_CATCHING_UP) {
+    if (first_behind(c) || native_cursors_wait(c) || waits_due(c) ||
+        c->sub.patterns_state == SUB_CATCHING_UP) {
         native_behind(c);
     }
 }
@@ -897,6 +912,7 @@ void native_gone(struct conn *c)
     struct net_thread *t = c->thread;
     caught_up(c);
     native_farewells(c);
+    waits_drop(c);
     subscriber_done(t->io.topics, &c->sub);
 }
 
@@ -910,6 +926,7 @@ void native_recheck(struct conn *c)
 
 void native_expiry(struct conn *c)
 {
+    waits_expire(c, c->thread->io.now_ms);
     if (!c->who || !c->who->expires_ms || c->closing) {
         return;
     }
@@ -927,6 +944,7 @@ void native_expiry(struct conn *c)
 
 void native_goodbye(struct conn *c, uint32_t reconnect_ms)
 {
+    waits_expire(c, INT64_MAX);
     struct json_out o = native_answer_begin(c, "goodbye", slice_of(NULL, 0));
     json_key(&o, "reason");
     json_str(&o, "drain");

@@ -29,6 +29,9 @@ void native_answer_end(struct conn *c, struct json_out *o);
 void native_refuse(struct conn *c, struct slice id, enum hub_rc rc, const char *message,
                    struct slice channel);
 
+struct call native_call_begin(struct conn *c);
+void native_call_end(struct conn *c, const struct call *call, struct slice id, enum hub_rc rc);
+
 void native_do_subscribe(struct conn *c, const struct client_frame *f);
 void native_do_unsubscribe(struct conn *c, const struct client_frame *f);
 /* A presence join came back: extra is the number of its subscribe request. */

@@ -10,6 +10,7 @@ void swarm_consensus_put(struct buf *b, const struct swarm_consensus *c)
     pack_u32(b, c->threshold.over);
     pack_u32(b, c->threshold.under);
     pack_u8(b, c->rule_said);
+    pack_u8(b, c->threshold_said);
     pack_i64(b, c->timeout_ms);
     pack_i64(b, c->wait_ms);
     pack_u32(b, c->options.n);
@@ -26,6 +27,7 @@ static bool consensus_get(struct slice body, struct swarm_consensus *c)
     c->threshold.over = unpack_u32(&u);
     c->threshold.under = unpack_u32(&u);
     c->rule_said = unpack_u8(&u) != 0;
+    c->threshold_said = unpack_u8(&u) != 0;
     c->timeout_ms = unpack_i64(&u);
     c->wait_ms = unpack_i64(&u);
     c->options.n = unpack_u32(&u);
@@ -255,13 +257,13 @@ static bool same_options(const struct round *round, const struct words *asked)
 static const char *difference(const struct round *round, const struct swarm_consensus *ask)
 {
     const struct tally_terms *terms = &round->terms;
-    bool of_share = ask->rule_said && ask->rule == RULE_SUPERMAJORITY;
+    if (ask->threshold_said &&
+        (terms->rule != RULE_SUPERMAJORITY || terms->threshold.over != ask->threshold.over ||
+         terms->threshold.under != ask->threshold.under)) {
+        return "consensus_threshold";
+    }
     if (ask->rule_said && terms->rule != ask->rule) {
         return "consensus_algorithm";
-    }
-    if (of_share && (terms->threshold.over != ask->threshold.over ||
-                     terms->threshold.under != ask->threshold.under)) {
-        return "consensus_threshold";
     }
     return ask->options.n && !same_options(round, &ask->options) ? "options" : NULL;
 }

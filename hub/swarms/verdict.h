@@ -19,7 +19,7 @@ struct swarm_consensus {
     struct slice task_id;
     enum tally_rule rule;
     struct tally_fraction threshold; /* supermajority */
-    bool rule_said;                  /* else whatever rule the round that is open has will do */
+    bool rule_said, threshold_said;  /* else that of the round that is open will do */
     int64_t timeout_ms;
     int64_t wait_ms;      /* comes back with the reply */
     struct words options; /* none: the answers that there are */

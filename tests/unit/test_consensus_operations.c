@@ -361,6 +361,9 @@ static void a_round_that_cannot_be_is_refused_by_field(void **state)
         {",'electorate':['a'],'threshold':0.4", "threshold"},
         {",'electorate':['a'],'threshold':'3/2'", "threshold"},
         {",'electorate':['a'],'quorum':2", "quorum"},
+        {",'electorate':['a'],'commit_seconds':300", "commit_seconds"},
+        {",'electorate':['a'],'commit_seconds':9,'revote':true", "revote"},
+        {",'electorate':['a'],'commit_seconds':9,'early_close':true", "early_close"},
         {",'electorate':['a'],'rule':'score_mean','options':['x']", "options"},
         {",'electorate':['a','b','c'],'rule':'bft'", "electorate"},
         {",'electorate':['a','b','c','d'],'rule':'bft'", "electorate"}, /* no keys */
@@ -630,6 +633,245 @@ static void a_hub_that_lies_is_found_out(void **state)
     buf_done(&forged);
 }
 
+/* ---- commitments ---- */
+
+/* What an agent's program does: the words that it would sign, and a nonce of its own. */
+static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
+{
+    struct buf text_of = {0};
+    uint8_t hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1], path[128], digest[SHA256_HEX + 1];
+    assert_int_equal(show(t.boss), HUB_OK);
+    (void)snprintf(digest, sizeof digest, "%s", text(t.f, "digest"));
+    buf_printf(&text_of, "waggle-commit-1\n36:%s,64:%s,%zu:%s,0:,%s%zu:%s,", t.round, digest,
+               strlen(names[bee]), names[bee], words, strlen(nonce), nonce);
+    struct slice part = buf_slice(&text_of);
+    digest_sha256(hash, &part, 1);
+    hex_put(hex, slice_of(hash, sizeof hash));
+    buf_done(&text_of);
+    (void)snprintf(path, sizeof path, "/api/v1/consensus/%s/commitments", t.round);
+    return request(t.f, t.bee[bee], METHOD_POST, path, quoted("{'commitment':'%s'}", hex));
+}
+
+static enum hub_rc commit_choice(unsigned bee, const char *choice, const char *nonce)
+{
+    char words[64];
+    (void)snprintf(words, sizeof words, "6:choice,%zu:%s,", strlen(choice), choice);
+    return commit(bee, words, nonce);
+}
+
+static enum hub_rc reveal(unsigned bee, const char *choice, const char *nonce)
+{
+    return vote_as(t.bee[bee], quoted("{'choice':'%s','nonce':'%s'}", choice, nonce));
+}
+
+static const char some_nonce[] = "nobody guesses this", other_nonce[] = "nor would they this";
+
+static void ballots_are_committed_to_first_and_shown_later(void **state)
+{
+    (void)state;
+    open_round(",'options':['a','b'],'commit_seconds':60,'timeout_seconds':120");
+    assert_string_equal(text(t.f, "phase"), "commit");
+    assert_int_equal(reveal(0, "a", some_nonce), HUB_CONFLICT);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(commit_choice(i, i == 1 ? "b" : "a", some_nonce), HUB_OK);
+        assert_string_equal(text(t.f, "commitment"), "taken");
+    }
+    assert_int_equal(commit_choice(0, "a", some_nonce), HUB_OK);
+    assert_string_equal(text(t.f, "commitment"), "unchanged");
+    assert_int_equal(commit_choice(0, "b", some_nonce), HUB_ALREADY_VOTED);
+    assert_int_equal(show(t.boss), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "committed")), 4);
+    assert_int_equal(json_integer_value(member(t.f, "voted")), 0);
+    time_passes(60000);
+    assert_int_equal(show(t.boss), HUB_OK);
+    assert_string_equal(text(t.f, "phase"), "reveal");
+    assert_int_equal(commit_choice(4, "a", some_nonce), HUB_CONFLICT);
+    assert_int_equal(reveal(4, "a", some_nonce), HUB_NOT_ELIGIBLE);
+    assert_int_equal(reveal(0, "b", some_nonce), HUB_INVALID);
+    assert_int_equal(reveal(0, "a", other_nonce), HUB_INVALID);
+    assert_non_null(strstr(message(t.f), "nonce: "));
+    assert_int_equal(vote(0, "a"), HUB_INVALID);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(reveal(i, i == 1 ? "b" : "a", some_nonce), HUB_OK);
+    }
+    assert_int_equal(reveal(0, "a", some_nonce), HUB_OK);
+    assert_string_equal(text(t.f, "ballot"), "unchanged");
+    time_passes(60000);
+    expect_closed("decided", "deadline");
+    assert_string_equal(text(t.f, "winner"), "a");
+    assert_int_equal(json_array_size(member(t.f, "outcome/unrevealed")), 1);
+    assert_string_equal(text(t.f, "outcome/unrevealed/0"), "bee-3");
+    assert_int_equal(json_integer_value(member(t.f, "outcome/turnout/ballots")), 3);
+}
+
+static void when_all_have_committed_ballots_are_shown_at_once(void **state)
+{
+    (void)state;
+    open_round(",'commit_seconds':60,'timeout_seconds':120");
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(commit_choice(i, "yes", some_nonce), HUB_OK);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(reveal(i, "yes", some_nonce), HUB_OK);
+    }
+    expect_closed("decided", "all_voted");
+    open_round(",'commit_seconds':60,'timeout_seconds':120");
+    time_passes(60000); /* nobody has: there is nothing to wait for */
+    expect_closed("no_quorum", "deadline");
+}
+
+/* Who may have voted how is drawn; who shows it, and in which order, too. The same ballots without
+ * commitments come out the same. */
+static unsigned drawn(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 16) % below;
+}
+
+struct profile {
+    const char *choice[BEES];
+    bool commits[BEES], shows[BEES];
+    unsigned order[BEES];
+};
+
+static void draw_profile(unsigned *seed, struct profile *p)
+{
+    static const char *const options[] = {"a", "b", "c"};
+    for (unsigned i = 0; i < BEES; i++) {
+        p->choice[i] = options[drawn(seed, 3)];
+        p->commits[i] = drawn(seed, 10) < 8;
+        p->shows[i] = p->commits[i] && drawn(seed, 10) < 8;
+        p->order[i] = i;
+    }
+    for (unsigned i = BEES - 1; i > 0; i--) {
+        unsigned j = drawn(seed, i + 1), swap = p->order[i];
+        p->order[i] = p->order[j];
+        p->order[j] = swap;
+    }
+}
+
+static void cast_committed(const struct profile *p)
+{
+    for (unsigned i = 0; i < BEES; i++) {
+        unsigned bee = p->order[i];
+        if (p->commits[bee]) {
+            assert_int_equal(commit_choice(bee, p->choice[bee], some_nonce), HUB_OK);
+        }
+    }
+    time_passes(1000);
+    for (unsigned i = BEES; i-- > 0;) {
+        unsigned bee = p->order[i];
+        if (p->shows[bee]) {
+            assert_int_equal(reveal(bee, p->choice[bee], some_nonce), HUB_OK);
+        }
+    }
+    time_passes(1000);
+}
+
+static void cast_plain(const struct profile *p)
+{
+    for (unsigned bee = 0; bee < BEES; bee++) {
+        if (p->shows[bee]) {
+            assert_int_equal(vote(bee, p->choice[bee]), HUB_OK);
+        }
+    }
+    time_passes(2000);
+}
+
+static char *came_out(void)
+{
+    assert_int_equal(show(t.boss), HUB_OK);
+    json_t *outcome = json_deep_copy(member(t.f, "outcome"));
+    assert_non_null(outcome);
+    json_object_del(outcome, "unrevealed");
+    json_object_del(outcome, "stop_reason");
+    char *dump = json_dumps(outcome, JSON_SORT_KEYS);
+    json_decref(outcome);
+    return dump;
+}
+
+static void commitments_change_nothing_of_how_ballots_come_out(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"plurality", "majority", "supermajority", "unanimous"};
+    unsigned seed = 20261127;
+    print_message("seed %u\n", seed);
+    for (unsigned n = 0; n < 40; n++) {
+        struct profile p;
+        char rest[256], why[256] = "";
+        struct buf document = {0};
+        draw_profile(&seed, &p);
+        (void)snprintf(rest, sizeof rest,
+                       ",'options':['a','b','c'],'rule':'%s','tie':'option_order',"
+                       "'timeout_seconds':2%s",
+                       rules[n % 4], ",'commit_seconds':1");
+        open_round(rest);
+        cast_committed(&p);
+        char *committed = came_out();
+        unsigned named = (unsigned)json_array_size(member(t.f, "outcome/unrevealed")), silent = 0;
+        for (unsigned i = 0; i < BEES; i++) {
+            silent += p.commits[i] && !p.shows[i];
+        }
+        assert_int_equal(named, silent);
+        take_certificate(&document);
+        if (!verify(buf_slice(&document), why, sizeof why)) {
+            fail_msg("round %u: %s", n, why);
+        }
+        *strstr(rest, ",'commit_seconds'") = '\0';
+        open_round(rest);
+        cast_plain(&p);
+        char *plain = came_out();
+        assert_string_equal(committed, plain);
+        free(committed);
+        free(plain);
+        buf_done(&document);
+    }
+}
+
+static void committed_round(void)
+{
+    open_round(",'options':['a','b'],'signed':true,'commit_seconds':5,'timeout_seconds':9");
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(commit_choice(i, i == 1 ? "b" : "a", some_nonce), HUB_OK);
+    }
+    time_passes(5000);
+    for (unsigned i = 0; i < 3; i++) {
+        const char *choice = i == 1 ? "b" : "a", *signature = sign(i, choice);
+        assert_int_equal(vote_as(t.bee[i], quoted("{'choice':'%s','nonce':'%s','signature':'%s'}",
+                                                  choice, some_nonce, signature)),
+                         HUB_OK);
+    }
+    time_passes(4000);
+    expect_closed("decided", "deadline");
+}
+
+static void no_byte_of_a_certificate_with_commitments_can_be_changed(void **state)
+{
+    (void)state;
+    struct buf document = {0}, forged = {0};
+    char why[256];
+    committed_round();
+    take_certificate(&document);
+    assert_true(verify(buf_slice(&document), why, sizeof why));
+    for (size_t i = 0; i < document.n; i++) {
+        document.p[i] ^= 1;
+        if (verify(buf_slice(&document), why, sizeof why)) {
+            fail_msg("byte %zu: '%.*s'", i, 20, (const char *)document.p + i);
+        }
+        document.p[i] ^= 1;
+    }
+    /* Nor can the hub itself say that another nonce was committed, or that all was shown. */
+    forge(&document, some_nonce, other_nonce, &forged);
+    assert_false(verify(buf_slice(&forged), why, sizeof why));
+    assert_non_null(strstr(why, "committed"));
+    buf_clear(&forged);
+    forge(&document, "\"unrevealed\":[\"bee-3\"]", "\"unrevealed\":[]", &forged);
+    assert_false(verify(buf_slice(&forged), why, sizeof why));
+    buf_done(&document);
+    buf_done(&forged);
+}
+
 static void an_open_round_has_no_certificate(void **state)
 {
     (void)state;
@@ -665,6 +907,10 @@ int main(void)
         consensus_test(a_certificate_of_each_rule_verifies),
         consensus_test(no_byte_of_a_certificate_can_be_changed),
         consensus_test(a_hub_that_lies_is_found_out),
+        consensus_test(ballots_are_committed_to_first_and_shown_later),
+        consensus_test(when_all_have_committed_ballots_are_shown_at_once),
+        consensus_test(commitments_change_nothing_of_how_ballots_come_out),
+        consensus_test(no_byte_of_a_certificate_with_commitments_can_be_changed),
         consensus_test(an_open_round_has_no_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

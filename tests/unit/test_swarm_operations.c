@@ -804,6 +804,12 @@ static void a_round_that_is_open_is_not_asked_otherwise(void **state)
         ok(call(t.boss, "swarm.consensus", "{\"task_id\":\"v3\"%s}", same[i]));
         assert_string_equal(text(t.f, "round_id"), round);
     }
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v4\",\"strategy\":\"broadcast\"}"));
+    ok(call(t.boss, "swarm.consensus", "{\"task_id\":\"v4\"}")); /* by majority */
+    assert_int_equal(
+        call(t.boss, "swarm.task_consensus", "{\"task_id\":\"v4\",\"consensus_threshold\":0.75}"),
+        HUB_CONFLICT);
+    assert_ptr_equal(strstr(message(t.f), "consensus_threshold"), message(t.f));
     work_off(votes_for_a1, NULL); /* and once it is closed another is another round */
     ok(call(t.boss, "swarm.consensus",
             "{\"task_id\":\"v3\",\"consensus_algorithm\":\"plurality\"}"));

@@ -184,7 +184,7 @@ const rows = {
   'networks.status': hidden((o) => ({ network_id: o.network_id })),
   'networks.optimize': hidden((o) => ({ network_id: o.network_id })),
 
-  'swarm.join': row('nothing', (o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id })),
+  'swarm.join': hidden((o) => ({ role: 'monitor', capability: 'mine', agent_id: o.agent_id })),
   'swarm.leave': hidden((o) => ({ swarm_id: o.swarm_id, member_id: o.member_id })),
   'swarm.list': list(),
   'swarm.status': list(),
@@ -199,6 +199,7 @@ const rows = {
   'consensus.list': list(),
   'consensus.get': hidden((o) => ({ round_id: o.round_id })),
   'consensus.vote': hidden((o) => ({ round_id: o.round_id, voter: o.agent_id, choice: 'a' })),
+  'consensus.commit': hidden((o) => ({ round_id: o.round_id, voter: o.agent_id, commitment: '0'.repeat(64) })),
   'consensus.certificate': hidden((o) => ({ round_id: o.round_id })),
   'consensus.cancel': hidden((o) => ({ round_id: o.round_id })),
 

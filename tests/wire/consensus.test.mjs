@@ -2,7 +2,7 @@
 // midst, and certificates that a third party checks.
 
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
 import { after, before } from 'node:test';
 import { sleep, startHub, until } from './lib/hub.mjs';
 import { fresh, isTime, numbers, refused, story } from './lib/story.mjs';
@@ -215,6 +215,70 @@ story('a member computes the digest of an open round from what it is shown, chai
   assert.equal(digest, round.digest);
   await close(all);
 });
+
+story('over a call, wait answers when the round is closed, and the connection goes on meanwhile', async () => {
+  const all = await voters(3);
+  const boss = await hub.connect();
+  const reference = fresh('way');
+  const electorate = all.map((one) => one.id);
+  const opened = boss.call('consensus.open', { question: 'Which way?', options: ['left', 'right'], reference, electorate, wait: true, timeout_seconds: 60 });
+  const round = await until(async () => (await boss.call('consensus.list', { reference })).rounds[0], { what: 'the round' });
+  const shown = await show(round);
+  const [got, bounded] = [boss.call('consensus.get', { round_id: round.round_id, wait: 60 }), boss.call('consensus.get', { round_id: round.round_id, wait: 0.5 })];
+  assert.equal((await bounded).status, 'open'); // its time was up, the others' is not
+  for (const one of all.slice(0, 2)) await one.vote(shown, { choice: 'left' });
+  assert.equal((await boss.call('consensus.get', { round_id: round.round_id })).status, 'open');
+  await all[2].vote(shown, { choice: 'left' });
+  for (const answer of [await opened, await got]) assert.deepEqual([answer.status, answer.winner], ['decided', 'left']);
+  await close([...all, { bee: boss }]);
+});
+
+story('a bounded number of calls wait on a connection; they end with it, or with the hub', async () => {
+  const own = await startHub();
+  const boss = await own.connect();
+  const { round_id } = await boss.call('consensus.open', { question: 'When?', electorate: ['nobody-yet'], timeout_seconds: 60 });
+  const waits = numbers(64).map(() => boss.call('consensus.get', { round_id, wait: 60 }));
+  await refused(boss.call('consensus.get', { round_id, wait: 60 }), 'limit', 429);
+  const gone = await own.connect();
+  gone.call('consensus.get', { round_id, wait: 60 }).catch(() => {});
+  gone.call('channels.poll', { channel: fresh('quiet'), since: 0, wait: 60 }).catch(() => {});
+  await gone.call('consensus.get', { round_id }); // the hub has heard of both
+  gone.terminate();
+  const polled = (await own.connect()).call('channels.poll', { channel: 'soon', since: 0, wait: 60 });
+  await own.post('/api/v1/channels/soon/events', { event: 'x', data: 1 });
+  assert.equal((await polled).events.length, 1);
+  const ended = own.terminate();
+  for (const wait of waits) assert.equal((await wait).status, 'open');
+  assert.equal((await ended).code, 0);
+});
+
+story('commitments outlive kill -9; who does not show its ballot is named, in the certificate too', async () => {
+  const own = await startHub();
+  const all = await voters(4, own);
+  const round = await openRound(all, { commit_seconds: 12, timeout_seconds: 15, signed: true }, own);
+  const nonces = all.map(() => randomBytes(16).toString('hex'));
+  const vote = { choice: 'left' };
+  const hash = (one, nonce) => createHash('sha256')
+    .update(ballotMessage(round, one.id, vote).replace('waggle-ballot-1', 'waggle-commit-1') + netstring(nonce)).digest('hex');
+  const commit = (one, nonce) => one.bee.call('consensus.commit', { round_id: round.round_id, commitment: hash(one, nonce) });
+  const show = (one, nonce) => one.bee.call('consensus.vote', { ...one.signed(round, vote), nonce });
+  await refused(show(all[0], nonces[0]), 'conflict', 409);
+  for (const i of [0, 1]) await commit(all[i], nonces[i]);
+  await own.kill9();
+  await own.restart();
+  for (const one of all) await one.connect();
+  assert.equal((await commit(all[0], nonces[0])).commitment, 'unchanged');
+  await refused(commit(all[0], nonces[1]), 'already_voted', 409);
+  for (const i of [2, 3]) await commit(all[i], nonces[i]); // all have: nobody waits for the rest of the time
+  await refused(show(all[0], nonces[1]), 'invalid', 422);
+  for (const i of [0, 1, 2]) await show(all[i], nonces[i]);
+  const closed = await all[0].bee.call('consensus.get', { round_id: round.round_id, wait: 90 }, { timeout: 80_000 });
+  assert.deepEqual([closed.status, closed.winner, closed.outcome.unrevealed], ['decided', 'left', [all[3].id]]);
+  const { certificate } = (await own.get(`/api/v1/consensus/${round.round_id}/certificate`)).body;
+  for (const [i, { commitment }] of certificate.commitments.entries()) assert.equal(commitment, hash(all[i], nonces[i]));
+  assert.deepEqual(certificate.ballots.map((one) => one.nonce), nonces.slice(0, 3));
+  await own.stop();
+}, { timeout: 120_000 });
 
 story('a round outlives kill -9: every acknowledged ballot is counted, once', async () => {
   const own = await startHub();

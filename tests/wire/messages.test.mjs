@@ -82,7 +82,9 @@ story('two agents of different owners talk directly; along a protocol only with 
   assert.equal((await two.got()).data.protocol, 'peer_to_peer');
   assert.deepEqual((await hub.get(`/peers/${one.id}`)).body.peers, [two.id]);
   assert.deepEqual((await hub.get('/peers')).body.connections[one.id], [two.id]);
-  assert.equal((await hub.post(`/peers/add?agent_id=${one.id}`)).status, 422);
+  const missing = await hub.post(`/peers/add?agent_id=${one.id}`);
+  assert.equal(missing.status, 422);
+  assert.deepEqual(missing.body.detail[0].loc, ['query', 'peer_id'], 'a POST without a body has its fields in the query');
   assert.equal((await hub.post(`/hierarchy/add?master_id=${two.id}&sub_id=${one.id}`)).status, 200);
   await call({});
   assert.equal((await two.got()).data.protocol, 'hierarchical');

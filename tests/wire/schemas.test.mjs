@@ -349,7 +349,7 @@ story('a cursor that a list has not given is 422 and named', async () => {
     const wrong = [];
     for (const cursor of ['no such', 'zz', '0', '-1', '{}']) {
       const answer = await op.rest(hub, { ...params, cursor });
-      const named = Array.isArray(answer.body?.detail) && answer.body.detail.some((one) => one.loc[1] === 'cursor');
+      const named = Array.isArray(answer.body?.detail) && answer.body.detail.some((one) => one.loc[0] === op.place('cursor') && one.loc[1] === 'cursor');
       if (answer.status !== 422 || !named) wrong.push(`${op}: ${cursor}: ${short(answer)}`);
     }
     return wrong;
