@@ -148,7 +148,9 @@ enum store_rc revocations_each(struct store_view *view, uint32_t app, struct sli
         return STORE_INVALID;
     }
     be32_put(from, app);
-    memcpy(from + 4, after.p, after.n);
+    if (after.n) {
+        memcpy(from + 4, after.p, after.n);
+    }
     struct slice begin = slice_of(from, 4 + after.n);
     enum store_rc rc = store_cursor_open(view, TABLE_REVOCATION, &cursor);
     if (rc != STORE_OK) {
