@@ -20,7 +20,14 @@ const skip = library ? false : 'libfaketime is not installed (Debian: faketime)'
 if (skip) console.log(`clock: skipped: ${skip}`);
 
 const dir = mkdtempSync(join(tmpdir(), 'waggle-clock-'));
-after(() => rmSync(dir, { recursive: true, force: true }));
+after(() => {
+  rmSync(dir, { recursive: true, force: true });
+  // What faketime shares in memory outlives a process that was killed.
+  for (const name of readdirSync('/dev/shm')) {
+    const [, pid] = /^(?:sem\.faketime_sem|faketime_shm)_(\d+)$/.exec(name) ?? [];
+    if (pid && !existsSync(`/proc/${pid}`)) rmSync(join('/dev/shm', name), { force: true });
+  }
+});
 
 /** A hub whose wall clock is the machine's and something. */
 async function bentHub(name) {
