@@ -204,7 +204,8 @@ static void cast(struct agent_votes *v, struct slice words)
 {
     char why[256];
     struct json_out o = begin_call(&v->ballot, CALL_CAST, "consensus.vote");
-    if (!agent_ballot_put(&o, &v->options.voter, buf_slice(&v->round), words, why, sizeof why)) {
+    if (!agent_ballot_put(&o, &v->options.voter, buf_slice(&v->round), words, slice_of(NULL, 0),
+                          why, sizeof why)) {
         say(v, why);
         end_round(v);
         return;

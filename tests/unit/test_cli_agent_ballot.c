@@ -45,7 +45,8 @@ static char *ballot(const char *how, const char *rule, const char *options, cons
     struct agent_voter voter = {.id = "bee", .how = how, .keys = keys};
     char *round = round_text(rule, options, SEAT), why[256] = "";
     json_begin(&o, '{');
-    bool good = agent_ballot_put(&o, &voter, slice_str(round), slice_str(words), why, sizeof why);
+    bool good = agent_ballot_put(&o, &voter, slice_str(round), slice_str(words), slice_of(NULL, 0),
+                                 why, sizeof why);
     json_end(&o, '}');
     if (!good) {
         b.n = 0;
@@ -81,10 +82,10 @@ static void a_commands_words_are_a_ballot_of_the_rounds_kind(void **state)
 static void words_that_are_no_option_are_no_ballot(void **state)
 {
     (void)state;
-    says("sh", "majority", "perhaps", "no: what the command printed is no ballot: perhaps");
-    says("sh", "irv", "yes\nyes", "no: what the command printed is no ballot: yes\nyes");
-    says("sh", "score_mean", "1e9", "no: what the command printed is no ballot: 1e9");
-    says("sh", "score_mean", "high", "no: what the command printed is no ballot: high");
+    says("sh", "majority", "perhaps", "no: this is no ballot: perhaps");
+    says("sh", "irv", "yes\nyes", "no: this is no ballot: yes\nyes");
+    says("sh", "score_mean", "1e9", "no: this is no ballot: 1e9");
+    says("sh", "score_mean", "high", "no: this is no ballot: high");
     says("sh", "of-tomorrow", "yes", "no: a kind of round that this program does not know");
 }
 
@@ -137,7 +138,8 @@ static void chance_is_the_same_when_it_is_asked_again_and_reaches_every_option(v
             struct json_out o = json_out_to(&b);
             struct slice choice;
             json_begin(&o, '{');
-            assert_true(agent_ballot_put(&o, &voter, slice_str(round), slice_str(""), why, 256));
+            assert_true(agent_ballot_put(&o, &voter, slice_str(round), slice_str(""),
+                                         slice_of(NULL, 0), why, 256));
             json_end(&o, '}');
             assert_true(json_is_plain(json_at(buf_slice(&b), "choice"), &choice));
             seen[choice.p[0] - '0'] = true;

@@ -1,7 +1,7 @@
 // Rounds of voting from the command line.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -45,6 +45,37 @@ story('a cancelled round ends its followers with 1, and has no certificate', asy
   assert.equal((await cli.run(`consensus cancel ${round_id} --yes`)).code, 0);
   assert.equal((await run.end).code, 1);
   assert.notEqual((await cli.run(`consensus show no-such-round`)).code, 0);
+});
+
+story('ballots are committed to first and shown later, each with the nonce that its file kept', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  const file = (voter) => join(dir, voter);
+  const { token } = await hub.mint({ sub: 'c', role: 'agent' });
+  const itself = new Cli(hub, { key: null, env: { WAGGLE_TOKEN: token } });
+  const open = await cli.ask('consensus open Which? --electorate a,b,c --option red,green,blue --rule approval --commit-for 4m --for 5m');
+  const { round_id, reveal_at } = await cli.ask(`consensus show ${open.round_id}`);
+  assert.ok(reveal_at > open.opened_at && reveal_at < open.deadline);
+  assert.match((await cli.run('consensus ls -o wide')).out, new RegExp(`${round_id} .*commit.*${reveal_at.slice(0, 19)}`));
+  const commit = (more, by = cli) => by.ask(`consensus commit ${round_id} ${more}`);
+
+  assert.equal((await commit(`--approve blue,red --voter a --confidence 0.25 --nonce-file ${file('a')}`)).commitment, 'taken');
+  assert.equal(statSync(file('a')).mode & 0o777, 0o600);
+  assert.match(readFileSync(file('a'), 'utf8'), /^[0-9a-f]{64}\n$/);
+  assert.equal((await commit(`--approve red,blue --voter a --confidence 0.25 --nonce-file ${file('a')}`)).commitment, 'unchanged');
+  assert.equal((await cli.run(`consensus commit ${round_id} green --voter a --nonce-file ${file('a')}`)).code, 4);
+  assert.equal((await cli.run(`consensus commit ${round_id} yellow --voter b --nonce-file ${file('b')}`)).code, 2);
+  assert.equal((await cli.run(`consensus vote ${round_id} red --voter a --nonce-file ${file('a')}`)).code, 4, 'not yet');
+  await commit(`--abstain --voter b --nonce-file ${file('b')}`);
+  await commit(`blue --nonce-file ${file('c')}`, itself); // its own name is what the hub says
+  assert.equal((await cli.ask(`consensus show ${round_id}`)).phase, 'reveal', 'all have committed');
+
+  assert.notEqual((await cli.run(`consensus vote ${round_id} red --voter a --nonce-file ${file('a')}`)).code, 0, 'another ballot');
+  await cli.ask(`consensus vote ${round_id} --approve red,blue --voter a --confidence 0.25 --nonce-file ${file('a')}`);
+  await cli.ask(`consensus vote ${round_id} --abstain --voter b --nonce ${readFileSync(file('b'), 'utf8').trim()}`);
+  await itself.ask(`consensus vote ${round_id} blue --nonce-file ${file('c')}`);
+  const { phase, winner } = await cli.ask(`consensus show ${round_id}`);
+  assert.deepEqual([phase, winner], ['closed', 'blue']);
+  rmSync(dir, { recursive: true, force: true });
 });
 
 story('bench measures rounds', async () => {
