@@ -44,11 +44,22 @@ static struct slice seat_of(const struct agent_voter *voter, struct slice round)
     return slice_of(NULL, 0);
 }
 
-bool agent_ballot_wanted(const struct agent_voter *voter, struct slice round)
+enum agent_ballot_due agent_ballot_due(const struct agent_voter *voter, struct slice round)
 {
-    bool voted;
-    return text_is(json_at(round, "status"), "open") &&
-           json_to_bool(json_at(seat_of(voter, round), "voted"), &voted) && !voted;
+    struct slice seat = seat_of(voter, round), phase = json_at(round, "phase");
+    bool voted, committed = false;
+    if (!text_is(json_at(round, "status"), "open") ||
+        !json_to_bool(json_at(seat, "voted"), &voted) || voted) {
+        return BALLOT_DUE_NOTHING;
+    }
+    if (!phase.n) {
+        return BALLOT_DUE_VOTE;
+    }
+    (void)json_to_bool(json_at(seat, "committed"), &committed);
+    if (text_is(phase, "commit")) {
+        return committed ? BALLOT_DUE_LATER : BALLOT_DUE_COMMITMENT;
+    }
+    return committed ? BALLOT_DUE_REVEAL : BALLOT_DUE_NOTHING;
 }
 
 /* ---- reading the round ---- */

@@ -30,9 +30,15 @@ struct agent_voter {
 
 bool agent_voter_asks_command(const struct agent_voter *voter);
 
-/* Whether the round, as the hub shows it, is open and has a seat for the agent that has not voted.
- */
-bool agent_ballot_wanted(const struct agent_voter *voter, struct slice round);
+enum agent_ballot_due {
+    BALLOT_DUE_NOTHING, /* no seat, or voted, or not open, or not committed to in time */
+    BALLOT_DUE_VOTE,
+    BALLOT_DUE_COMMITMENT,
+    BALLOT_DUE_LATER, /* committed to; not shown yet */
+    BALLOT_DUE_REVEAL,
+};
+/* What the round, as the hub shows it, wants of the agent now. */
+enum agent_ballot_due agent_ballot_due(const struct agent_voter *voter, struct slice round);
 
 /* Puts the members of consensus.vote into an object: round_id, voter, the vote, the signature when
  * the round knows the agent's key, and the nonce. words: what the command printed. nonce: empty in

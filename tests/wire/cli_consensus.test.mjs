@@ -116,6 +116,40 @@ story('agents vote by themselves, with ballots that their own keys sign', async 
   }
 });
 
+story('agents show what they committed to when the round reveals; who started again meanwhile cannot, and is named', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  const agent = (id) => cli.start(['agent', 'run', '--id', id, '--signing-key', join(dir, id), '--vote', 'first']);
+  const agents = ['moth-1', 'moth-2', 'moth-3'].map(agent);
+  try {
+    await until(() => agents.every(({ err }) => /beating/.test(err)), { what: 'the first beats', timeout: 15_000 });
+    const open = 'consensus open Where? --option left,right --rule plurality';
+    const { round_id } = await cli.ask(`${open} --electorate moth-1,moth-2,moth-3,clara --commit-for 16s --for 20s`);
+    const end = cli.run(`consensus watch ${round_id} --within 60 -o ndjson`);
+    await until(async () => (await cli.ask(`consensus show ${round_id}`)).committed === 3, { what: 'three commitments', timeout: 15_000 });
+    const killed = agents.pop();
+    killed.child.kill('SIGKILL');
+    await killed.end;
+    agents.push(agent('moth-3'));
+    const other = await cli.run(`${open} --electorate moth-1,moth-2 --follow --within 30 -o ndjson`);
+    assert.equal(JSON.parse(other.lines.at(-1)).winner, 'left', 'others are voted in meanwhile');
+    await until(() => /its ballot cannot be shown/.test(agents[2].err), { what: 'an agent that says what it lacks', timeout: 15_000 });
+    await cli.ask(`consensus commit ${round_id} right --voter clara --nonce-file ${join(dir, 'clara')}`); // all have: it reveals
+    await cli.ask(`consensus vote ${round_id} right --voter clara --nonce-file ${join(dir, 'clara')}`);
+
+    const { status, winner, outcome, ballots } = JSON.parse((await end).lines.at(-1));
+    assert.deepEqual([status, winner, outcome.unrevealed], ['decided', 'left', ['moth-3']]);
+    assert.deepEqual(ballots.map(({ voter, choice }) => [voter, choice]), [['moth-1', 'left'], ['moth-2', 'left'], ['clara', 'right']]);
+    const paper = join(dir, 'certificate.json');
+    writeFileSync(paper, (await cli.run(`consensus certificate ${round_id} -o json`)).out);
+    const said = await cli.ask(`verify ${paper}`);
+    assert.deepEqual([said.verdict, said.signed_ballots, said.outcome.unrevealed], ['valid', 2, ['moth-3']]);
+  } finally {
+    for (const { child } of agents) child.kill('SIGTERM');
+    await Promise.all(agents.map(({ end }) => end));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}, { timeout: 120_000 });
+
 story('a command that fails, or prints no option, is no ballot', async () => {
   const agents = [['wasp-1', 'exit 3'], ['wasp-2', 'echo perhaps']].map(([id, how]) => cli.start(['agent', 'run', '--id', id, '--vote', how]));
   const { round_id } = await cli.ask('consensus open Which? --electorate wasp-1,wasp-2');
