@@ -44,11 +44,22 @@ static struct slice seat_of(const struct agent_voter *voter, struct slice round)
     return slice_of(NULL, 0);
 }
 
-bool agent_ballot_wanted(const struct agent_voter *voter, struct slice round)
+enum agent_ballot_due agent_ballot_due(const struct agent_voter *voter, struct slice round)
 {
-    bool voted;
-    return text_is(json_at(round, "status"), "open") &&
-           json_to_bool(json_at(seat_of(voter, round), "voted"), &voted) && !voted;
+    struct slice seat = seat_of(voter, round), phase = json_at(round, "phase");
+    bool voted, committed = false;
+    if (!text_is(json_at(round, "status"), "open") ||
+        !json_to_bool(json_at(seat, "voted"), &voted) || voted) {
+        return BALLOT_DUE_NOTHING;
+    }
+    if (!phase.n) {
+        return BALLOT_DUE_VOTE;
+    }
+    (void)json_to_bool(json_at(seat, "committed"), &committed);
+    if (text_is(phase, "commit")) {
+        return committed ? BALLOT_DUE_LATER : BALLOT_DUE_COMMITMENT;
+    }
+    return committed ? BALLOT_DUE_REVEAL : BALLOT_DUE_NOTHING;
 }
 
 /* ---- reading the round ---- */
@@ -215,27 +226,89 @@ static void put_signature(struct json_out *o, const struct sheet *s,
     buf_done(&text);
 }
 
+static void put_commitment(struct json_out *o, const struct sheet *s,
+                           const struct agent_voter *voter)
+{
+    uint8_t hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    ballot_commitment(hash, buf_slice(&s->round_id), s->digest, slice_str(voter->id), s->form,
+                      s->options, &s->ballot);
+    hex_put(hex, slice_of(hash, sizeof hash));
+    json_key(o, "commitment");
+    json_str(o, hex);
+}
+
+/* False: out_why says what is wrong with the round or the words. */
+static bool fill_in(struct sheet *s, const struct agent_voter *voter, struct slice round,
+                    struct slice words, char *out_why, size_t why_n)
+{
+    bool read = read_sheet(s, round), good = read && vote(s, voter, words);
+    if (!good) {
+        (void)snprintf(out_why, why_n,
+                       read ? "this is no ballot: %.*s"
+                            : "a kind of round that this program does not know",
+                       (int)(words.n < 100 ? words.n : 100), (const char *)words.p);
+    }
+    s->ballot.sure = voter->confidence != NULL;
+    s->ballot.vote.confidence =
+        voter->confidence ? (uint32_t)llround(*voter->confidence * TALLY_ONE) : TALLY_ONE;
+    return good;
+}
+
+static void sheet_done(struct sheet *s)
+{
+    buf_done(&s->round_id);
+    buf_done(&s->texts);
+}
+
+static void put_who(struct json_out *o, const struct sheet *s, const struct agent_voter *voter)
+{
+    json_key(o, "round_id");
+    json_text(o, buf_slice(&s->round_id));
+    json_key(o, "voter");
+    json_str(o, voter->id);
+}
+
 bool agent_ballot_put(struct json_out *o, const struct agent_voter *voter, struct slice round,
-                      struct slice words, char *out_why, size_t why_n)
+                      struct slice words, struct slice nonce, char *out_why, size_t why_n)
 {
     struct sheet s = {.options_n = 0};
-    bool read = read_sheet(&s, round), good = read && vote(&s, voter, words);
+    bool good = fill_in(&s, voter, round, words, out_why, why_n);
     if (good) {
-        json_key(o, "round_id");
-        json_text(o, buf_slice(&s.round_id));
-        json_key(o, "voter");
-        json_str(o, voter->id);
+        put_who(o, &s, voter);
         ballot_vote_json(o, s.form, s.options, &s.ballot);
         if (is_signed(voter, round)) {
             put_signature(o, &s, voter);
         }
-    } else {
-        (void)snprintf(out_why, why_n,
-                       read ? "what the command printed is no ballot: %.*s"
-                            : "a kind of round that this program does not know",
-                       (int)(words.n < 100 ? words.n : 100), (const char *)words.p);
+        if (nonce.n) {
+            json_key(o, "nonce");
+            json_text(o, nonce);
+        }
     }
-    buf_done(&s.round_id);
-    buf_done(&s.texts);
+    sheet_done(&s);
     return good;
+}
+
+bool agent_ballot_put_commitment(struct json_out *o, const struct agent_voter *voter,
+                                 struct slice round, struct slice words, struct slice nonce,
+                                 char *out_why, size_t why_n)
+{
+    struct sheet s = {.ballot.nonce = nonce};
+    bool good = fill_in(&s, voter, round, words, out_why, why_n);
+    if (good) {
+        put_who(o, &s, voter);
+        put_commitment(o, &s, voter);
+    }
+    sheet_done(&s);
+    return good;
+}
+
+void agent_ballot_nonce(struct buf *out)
+{
+    enum { DRAWN_BYTES = 32 };
+    uint8_t drawn[DRAWN_BYTES];
+    char hex[2 * DRAWN_BYTES + 1];
+    auth_random(drawn, sizeof drawn);
+    hex_put(hex, slice_of(drawn, sizeof drawn));
+    buf_add_str(out, hex);
 }

@@ -1,113 +1,37 @@
-/* A new key is written beside its place and linked there, so that a crash leaves no half of one and
- * of two agents that begin at once both use the first. */
-#define _GNU_SOURCE
 #include "hub/cli/agent_key.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "auth/base64url.h"
 #include "auth/digest.h"
+#include "hub/cli/secret_file.h"
 
-enum { LINE_BYTES_MAX = 64 };
-
-struct opening {
-    const char *path;
-    char *why;
-    size_t why_n;
-};
-
-static bool refuse(const struct opening *o, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static bool refuse(const struct opening *o, const char *format, ...)
-{
-    va_list rest;
-    int n = snprintf(o->why, o->why_n, "%s ", o->path);
-    va_start(rest, format);
-    if (n > 0 && (size_t)n < o->why_n) {
-        (void)vsnprintf(o->why + n, o->why_n - (size_t)n, format, rest);
-    }
-    va_end(rest);
-    return false;
-}
-
-static bool write_new(const struct opening *o, int fd)
+static void draw(struct buf *out)
 {
     uint8_t seed[SIGNING_SEED_BYTES];
-    struct buf line = {0};
     auth_random(seed, sizeof seed);
-    base64url_put(&line, slice_of(seed, sizeof seed));
-    buf_add_str(&line, "\n");
-    bool written = write(fd, line.p, line.n) == (ssize_t)line.n && fsync(fd) == 0;
+    base64url_put(out, slice_of(seed, sizeof seed));
     digest_wipe(seed, sizeof seed);
-    digest_wipe(line.p, line.n);
-    buf_done(&line);
-    return written || refuse(o, "cannot be written: %s", strerror(errno));
-}
-
-static bool make(const struct opening *o)
-{
-    struct buf beside = {0};
-    buf_printf(&beside, "%s.%ld", o->path, (long)getpid());
-    buf_add(&beside, "", 1);
-    const char *name = (const char *)beside.p;
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool made = fd >= 0 ? write_new(o, fd) : refuse(o, "cannot be made: %s", strerror(errno));
-    if (fd >= 0) {
-        close(fd);
-        if (made && link(name, o->path) != 0 && errno != EEXIST) {
-            made = refuse(o, "cannot be made: %s", strerror(errno));
-        }
-        (void)unlink(name);
-    }
-    buf_done(&beside);
-    return made;
-}
-
-static bool read_key(const struct opening *o, int fd, struct signing **out)
-{
-    uint8_t line[LINE_BYTES_MAX], seed[SIGNING_SEED_BYTES];
-    struct stat about;
-    size_t n = 0;
-    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
-        return refuse(o, "is no file");
-    }
-    if (about.st_mode & (S_IRWXG | S_IRWXO)) {
-        return refuse(o, "may be read by others: chmod 600 it");
-    }
-    ssize_t got = read(fd, line, sizeof line);
-    struct slice text = slice_of(line, got > 0 ? (size_t)got : 0);
-    while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r')) {
-        text.n--;
-    }
-    bool good = base64url_get(text, seed, sizeof seed, &n) && n == sizeof seed;
-    if (good) {
-        *out = signing_of(seed, 0);
-    }
-    digest_wipe(seed, sizeof seed);
-    digest_wipe(line, sizeof line);
-    return good || refuse(o, "is no key: one line is wanted, 32 bytes in base64url");
 }
 
 bool agent_key_open(const char *path, struct signing **out, char *out_why, size_t why_n)
 {
-    struct opening o = {path, out_why, why_n};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        if (!make(&o)) {
-            return false;
-        }
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t seed[SIGNING_SEED_BYTES];
+    struct buf fresh = {0}, line = {0};
+    size_t n = 0;
+    draw(&fresh);
+    bool read = secret_file_line(path, buf_slice(&fresh), &line, out_why, why_n);
+    bool good = read && base64url_get(buf_slice(&line), seed, sizeof seed, &n) && n == sizeof seed;
+    if (good) {
+        *out = signing_of(seed, 0);
+    } else if (read) {
+        (void)snprintf(out_why, why_n, "%s is no key: one line is wanted, 32 bytes in base64url",
+                       path);
     }
-    if (fd < 0) {
-        return refuse(&o, "cannot be read: %s", strerror(errno));
-    }
-    bool good = read_key(&o, fd, out);
-    close(fd);
+    digest_wipe(seed, sizeof seed);
+    digest_wipe(line.p, line.n);
+    digest_wipe(fresh.p, fresh.n);
+    buf_done(&line);
+    buf_done(&fresh);
     return good;
 }

@@ -1,5 +1,7 @@
-/* A round that is in hand is in one of four states, and what the state waits for is what is said
- * again when the connection is back: the question for the round, or the ballot as it was made. */
+/* A round that is in hand is in one of five states, and what the state waits for is what is said
+ * again when the connection is back: the question for the round, or the commitment or the ballot as
+ * it was made. A round whose commitment was taken is in hand no more: its ballot is laid aside, and
+ * it is heard of again, as a new one is, when it reveals or when that may have gone unheard. */
 #define _GNU_SOURCE
 #include "hub/cli/agent_votes.h"
 
@@ -8,14 +10,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "hub/cli/agent_sealed.h"
 #include "hub/cli/http.h"
 #include "hub/cli/output.h"
 #include "hub/cli/work.h"
 
 /* Ids between the agent's own and those of its tasks. */
-enum call { CALL_HEAR = 100, CALL_LIST, CALL_LOOK, CALL_CAST };
+enum call { CALL_HEAR = 100, CALL_LIST, CALL_LOOK, CALL_CAST, CALL_COMMIT };
 enum { LIST_LIMIT = 100, WORDS_BYTES_MAX = 1 << 16, PAUSE_MS = 1000 };
-enum voting { VOTING_NONE, VOTING_LOOKS, VOTING_THINKS, VOTING_CASTS };
+enum voting { VOTING_NONE, VOTING_LOOKS, VOTING_THINKS, VOTING_COMMITS, VOTING_CASTS };
 
 struct agent_votes {
     struct agent_votes_options options;
@@ -24,10 +27,13 @@ struct agent_votes {
     bool missed, stopped;
     enum voting state;
     char *round_id;
-    struct buf round, ballot; /* as the hub showed it; the frame */
-    pid_t pid;                /* 0: none */
-    int out;                  /* its stdout, in memory */
-    int64_t again_ms;         /* the hub had no time for what the state waits for */
+    bool commits;
+    struct buf round, ballot;   /* as the hub showed it; the frame */
+    struct buf hidden;          /* the ballot that ballot is the commitment to */
+    struct agent_sealed sealed; /* of rounds that are not in hand */
+    pid_t pid;                  /* 0: none */
+    int out;                    /* its stdout, in memory */
+    int64_t again_ms;           /* the hub had no time for what the state waits for */
 };
 
 struct agent_votes *agent_votes_new(const struct agent_votes_options *options)
@@ -48,7 +54,8 @@ static void forget_round(struct agent_votes *v)
     v->round_id = NULL;
     buf_done(&v->round);
     buf_done(&v->ballot);
-    v->round = v->ballot = (struct buf){0};
+    buf_done(&v->hidden);
+    v->commits = false;
     v->state = VOTING_NONE;
     v->again_ms = INT64_MAX;
 }
@@ -66,6 +73,11 @@ void agent_votes_free(struct agent_votes *v)
         agent_votes_signal(v, SIGKILL);
         forget_round(v);
         forget_waiting(v);
+        for (unsigned i = 0; i < v->sealed.n; i++) {
+            v->options.say(v->options.ctx, v->sealed.list[i].round_id,
+                           "its ballot will not be shown: it was committed to by this process");
+        }
+        agent_sealed_done(&v->sealed);
         free(v);
     }
 }
@@ -154,7 +166,7 @@ static void say_again(struct agent_votes *v)
     v->again_ms = INT64_MAX;
     if (v->state == VOTING_LOOKS) {
         look(v);
-    } else if (v->state == VOTING_CASTS) {
+    } else if (v->state == VOTING_COMMITS || v->state == VOTING_CASTS) {
         v->options.send(v->options.ctx, buf_slice(&v->ballot));
     }
 }
@@ -163,14 +175,14 @@ static void say_again(struct agent_votes *v)
 
 static void next_round(struct agent_votes *v)
 {
-    if (v->state != VOTING_NONE || v->stopped) {
+    if (v->state != VOTING_NONE) {
         return;
     }
     if (v->waiting_n) {
         v->round_id = v->waiting[0];
         memmove(v->waiting, v->waiting + 1, --v->waiting_n * sizeof v->waiting[0]);
         look(v);
-    } else if (v->missed) {
+    } else if (v->missed && !v->stopped) {
         v->missed = false;
         ask_for_open(v, slice_of(NULL, 0));
     }
@@ -182,12 +194,8 @@ static void end_round(struct agent_votes *v)
     next_round(v);
 }
 
-static void heard_of(struct agent_votes *v, struct slice id_value)
+static void wait_for(struct agent_votes *v, struct slice id)
 {
-    struct slice id;
-    if (!json_is_plain(id_value, &id) || (v->round_id && slice_is(id, v->round_id))) {
-        return;
-    }
     for (unsigned i = 0; i < v->waiting_n; i++) {
         if (slice_is(id, v->waiting[i])) {
             return;
@@ -200,17 +208,68 @@ static void heard_of(struct agent_votes *v, struct slice id_value)
     }
 }
 
+static bool is_in_hand(const struct agent_votes *v, struct slice id)
+{
+    return v->round_id && slice_is(id, v->round_id);
+}
+
+static void heard_of(struct agent_votes *v, struct slice id_value)
+{
+    struct slice id;
+    if (json_is_plain(id_value, &id) && !is_in_hand(v, id) && !v->stopped) {
+        wait_for(v, id);
+    }
+}
+
+/* A round reveals or has closed. One in hand is looked at again: what is on its way may have been
+ * said before. */
+static void moved_on(struct agent_votes *v, struct slice id_value)
+{
+    struct slice id;
+    if (json_is_plain(id_value, &id) && (is_in_hand(v, id) || agent_sealed_find(&v->sealed, id))) {
+        wait_for(v, id);
+    }
+}
+
+/* Whatever they may have come to unheard. */
+static void look_at_sealed(struct agent_votes *v)
+{
+    for (unsigned i = 0; i < v->sealed.n; i++) {
+        wait_for(v, slice_str(v->sealed.list[i].round_id));
+    }
+}
+
+/* The frame of the ballot; of a commitment to it, and the ballot hidden. */
+static bool make_ballot(struct agent_votes *v, struct slice words, char *why, size_t why_n)
+{
+    const struct agent_voter *voter = &v->options.voter;
+    struct slice round = buf_slice(&v->round);
+    struct buf nonce = {0};
+    if (v->commits) {
+        agent_ballot_nonce(&nonce);
+    }
+    struct buf *ballot = v->commits ? &v->hidden : &v->ballot;
+    struct json_out o = begin_call(ballot, CALL_CAST, "consensus.vote");
+    bool good = agent_ballot_put(&o, voter, round, words, buf_slice(&nonce), why, why_n);
+    end_call(&o);
+    if (good && v->commits) {
+        o = begin_call(&v->ballot, CALL_COMMIT, "consensus.commit");
+        good = agent_ballot_put_commitment(&o, voter, round, words, buf_slice(&nonce), why, why_n);
+        end_call(&o);
+    }
+    buf_done(&nonce);
+    return good;
+}
+
 static void cast(struct agent_votes *v, struct slice words)
 {
     char why[256];
-    struct json_out o = begin_call(&v->ballot, CALL_CAST, "consensus.vote");
-    if (!agent_ballot_put(&o, &v->options.voter, buf_slice(&v->round), words, why, sizeof why)) {
+    if (!make_ballot(v, words, why, sizeof why)) {
         say(v, why);
         end_round(v);
         return;
     }
-    end_call(&o);
-    v->state = VOTING_CASTS;
+    v->state = v->commits ? VOTING_COMMITS : VOTING_CASTS;
     say_again(v);
 }
 
@@ -235,12 +294,8 @@ static bool start_command(struct agent_votes *v)
     return started;
 }
 
-static void looked(struct agent_votes *v, struct slice round)
+static void vote(struct agent_votes *v, struct slice round)
 {
-    if (v->stopped || !agent_ballot_wanted(&v->options.voter, round)) {
-        end_round(v);
-        return;
-    }
     buf_add_slice(&v->round, round);
     if (!agent_voter_asks_command(&v->options.voter)) {
         cast(v, slice_of(NULL, 0));
@@ -250,6 +305,38 @@ static void looked(struct agent_votes *v, struct slice round)
         say(v, "no ballot: the agent cannot start a process");
         end_round(v);
     }
+}
+
+static void show_sealed(struct agent_votes *v, const struct sealed_ballot *sealed)
+{
+    buf_add_slice(&v->ballot, buf_slice(&sealed->frame));
+    v->state = VOTING_CASTS;
+    say_again(v);
+}
+
+static void looked(struct agent_votes *v, struct slice round)
+{
+    struct slice id = slice_str(v->round_id);
+    const struct sealed_ballot *sealed = agent_sealed_find(&v->sealed, id);
+    enum agent_ballot_due due = agent_ballot_due(&v->options.voter, round);
+    bool committed = due == BALLOT_DUE_LATER || due == BALLOT_DUE_REVEAL;
+    if (committed && !sealed) {
+        say(v, "its ballot cannot be shown: it was committed to by a process that is gone");
+    } else if (due == BALLOT_DUE_REVEAL) {
+        show_sealed(v, sealed);
+        return;
+    }
+    if (!committed) {
+        agent_sealed_drop(&v->sealed, id);
+    }
+    if (due == BALLOT_DUE_COMMITMENT && agent_sealed_full(&v->sealed)) {
+        say(v, "no ballot: too many wait to be shown");
+    } else if (!v->stopped && (due == BALLOT_DUE_VOTE || due == BALLOT_DUE_COMMITMENT)) {
+        v->commits = due == BALLOT_DUE_COMMITMENT;
+        vote(v, round);
+        return;
+    }
+    end_round(v);
 }
 
 static void command_ended(struct agent_votes *v, int status)
@@ -290,6 +377,14 @@ static void counted(struct agent_votes *v, struct slice result)
     json_add_human(&text, json_at(result, "ballot"));
     say(v, buf_text(&text));
     buf_done(&text);
+    agent_sealed_drop(&v->sealed, slice_str(v->round_id));
+    end_round(v);
+}
+
+static void committed(struct agent_votes *v)
+{
+    say(v, "ballot committed to");
+    agent_sealed_add(&v->sealed, v->round_id, &v->hidden);
     end_round(v);
 }
 
@@ -305,6 +400,7 @@ static void refused(struct agent_votes *v, const struct hub_frame *frame)
     json_add_human(&text, frame->field[HUB_MESSAGE]);
     say(v, buf_text(&text));
     buf_done(&text);
+    agent_sealed_drop(&v->sealed, slice_str(v->round_id));
     end_round(v);
 }
 
@@ -333,8 +429,24 @@ static bool answered(struct agent_votes *v, const struct hub_frame *frame)
             good ? counted(v, result) : refused(v, frame);
         }
         return true;
+    case CALL_COMMIT:
+        if (v->state == VOTING_COMMITS) {
+            good ? committed(v) : refused(v, frame);
+        }
+        return true;
     }
     return false;
+}
+
+static void told(struct agent_votes *v, struct slice event, struct slice data)
+{
+    struct slice round_id = json_at(data, "round_id");
+    if (slice_is(event, "opened")) {
+        heard_of(v, round_id);
+    } else if (slice_is(event, "revealing") || slice_is(event, "closed")) {
+        moved_on(v, round_id);
+    }
+    next_round(v);
 }
 
 bool agent_votes_frame(struct agent_votes *v, const struct hub_frame *frame)
@@ -343,13 +455,13 @@ bool agent_votes_frame(struct agent_votes *v, const struct hub_frame *frame)
     bool ours =
         json_is_plain(frame->field[HUB_CHANNEL], &channel) && slice_is(channel, "consensus");
     if (frame->type == HUB_EVENT && ours) {
-        if (json_is_plain(frame->field[HUB_EVENT_NAME], &event) && slice_is(event, "opened")) {
-            heard_of(v, json_at(frame->field[HUB_DATA], "round_id"));
-            next_round(v);
+        if (json_is_plain(frame->field[HUB_EVENT_NAME], &event)) {
+            told(v, event, frame->field[HUB_DATA]);
         }
         return true;
     }
     if (frame->type == HUB_GAP && ours) {
+        look_at_sealed(v);
         ask_for_open(v, slice_of(NULL, 0));
         return true;
     }
@@ -363,6 +475,7 @@ bool agent_votes_frame(struct agent_votes *v, const struct hub_frame *frame)
 void agent_votes_registered(struct agent_votes *v)
 {
     ask_to_hear(v); /* first, so that nothing opens unheard between this and the list */
+    look_at_sealed(v);
     ask_for_open(v, slice_of(NULL, 0));
     say_again(v);
 }
@@ -392,11 +505,14 @@ void agent_votes_stop(struct agent_votes *v)
 {
     v->stopped = true;
     forget_waiting(v);
+    look_at_sealed(v);
+    next_round(v);
 }
 
 bool agent_votes_busy(const struct agent_votes *v)
 {
-    return v->state == VOTING_THINKS || v->state == VOTING_CASTS;
+    return v->state == VOTING_THINKS || v->state == VOTING_COMMITS || v->state == VOTING_CASTS ||
+           v->sealed.n > 0;
 }
 
 void agent_votes_signal(struct agent_votes *v, int signal)

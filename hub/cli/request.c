@@ -13,6 +13,7 @@
 #include "channels/json_out.h"
 #include "channels/json_scan.h"
 #include "hub/cli/query.h"
+#include "hub/cli/secret_file.h"
 #include "hub/cli/watch.h"
 
 enum { TYPED_BYTES_MAX = 16 << 20 };
@@ -167,6 +168,18 @@ static bool add_json(struct json_out *o, struct cli *cli, const char *name, cons
     return ok;
 }
 
+static bool add_secret(struct json_out *o, struct cli *cli, const char *path)
+{
+    struct buf line = {0};
+    char why[256];
+    bool ok = secret_file_line(path, slice_of(NULL, 0), &line, why, sizeof why);
+    if (ok) {
+        json_text(o, buf_slice(&line));
+    }
+    buf_done(&line);
+    return ok || args_refuse(&cli->args, "%s", why);
+}
+
 static bool add_value(struct json_out *o, struct cli *cli, const struct field *field,
                       const char *text)
 {
@@ -197,6 +210,8 @@ static bool add_value(struct json_out *o, struct cli *cli, const struct field *f
     case FIELD_ANY:
         add_any(o, text);
         return true;
+    case FIELD_SECRET:
+        return add_secret(o, cli, text);
     case FIELD_MEMBERS:
         add_members(o, cli, field->argument);
         return true;

@@ -28,6 +28,7 @@ enum field_form {
     FIELD_PAIRS,   /* key=value, again and again: an object of texts */
     FIELD_JSON,    /* JSON; @FILE, a file's name or - reads it from there */
     FIELD_ANY,     /* JSON where it is JSON, else text: 3, true, "yes", yes */
+    FIELD_SECRET,  /* the line in that file: hub/cli/secret_file.h */
     FIELD_MEMBERS, /* key=value, again and again: fields of their own, the values as FIELD_ANY */
     FIELD_DEFAULT, /* as FIELD_FIXED, unless the row after it is given */
     FIELD_FIXED,   /* argument is the value itself, as JSON */

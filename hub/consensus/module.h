@@ -5,8 +5,8 @@
  * voted, at its deadline (a stored timer: a hub that was down closes it when it starts), when no
  * ballot could change the outcome any more (early_close), or when it is cancelled; and then for
  * good. One with commitments takes these first: a hash of each ballot, until all have committed or
- * for so long, and then the ballots that fit. Events go to `consensus.<id>`; opened and closed to
- * `consensus` as well.
+ * for so long, and then the ballots that fit. Events go to `consensus.<id>`; opened, revealing and
+ * closed to `consensus` as well.
  *
  * The module keeps nothing in memory but its options.
  * Rules    semantics.md section 3, rest-contract.md section 2.

@@ -14,9 +14,9 @@ enum hub_rc round_tell_closed(struct apply *a, const struct paper *paper, const 
 enum hub_rc round_tell_ballot(struct apply *a, const struct round *round, struct slice voter,
                               const struct round_ballot *ballot, const char *event);
 
-/* "committed", of a voter; "revealing", of nobody (empty): from now on ballots are taken. */
-enum hub_rc round_tell_commitment(struct apply *a, const struct round *round, struct slice voter,
-                                  const char *event);
+enum hub_rc round_tell_committed(struct apply *a, const struct round *round, struct slice voter);
+/* From now on ballots are taken. */
+enum hub_rc round_tell_revealing(struct apply *a, const struct round *round);
 
 /* What is drawn for a round: its id and the seed of a random tie. */
 void round_draw(struct round *round, const uint8_t seed[16], const char *what,

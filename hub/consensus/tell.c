@@ -1,4 +1,5 @@
-/* Events of rounds: opened and closed go to `consensus` too, ballots to the round's own channel. */
+/* Events of rounds: opened, revealing and closed go to `consensus` too, commitments and ballots to
+ * the round's own channel alone. */
 #include "channels/json_out.h"
 #include "hub/consensus/module_parts.h"
 
@@ -114,15 +115,19 @@ enum hub_rc round_tell_ballot(struct apply *a, const struct round *r, struct sli
     return telling_end(a, &t, r, event, false);
 }
 
-/* voter: whose commitment came; empty: there are no more of them. */
-enum hub_rc round_tell_commitment(struct apply *a, const struct round *r, struct slice voter,
-                                  const char *event)
+enum hub_rc round_tell_committed(struct apply *a, const struct round *r, struct slice voter)
 {
     struct telling t;
     telling_begin(&t, r);
     put_count(&t.o, "committed", r->committed_n);
-    if (voter.n) {
-        put_text(&t.o, "voter", voter);
-    }
-    return telling_end(a, &t, r, event, false);
+    put_text(&t.o, "voter", voter);
+    return telling_end(a, &t, r, "committed", false);
+}
+
+enum hub_rc round_tell_revealing(struct apply *a, const struct round *r)
+{
+    struct telling t;
+    telling_begin(&t, r);
+    put_count(&t.o, "committed", r->committed_n);
+    return telling_end(a, &t, r, "revealing", true);
 }

@@ -216,8 +216,7 @@ static enum hub_rc begin_reveal(struct apply *a, struct round *r)
 {
     r->revealing = true;
     enum store_rc rc = round_put_state(a->txn, r);
-    return rc == STORE_OK ? round_tell_commitment(a, r, slice_of(NULL, 0), "revealing")
-                          : hub_rc_of_store(rc);
+    return rc == STORE_OK ? round_tell_revealing(a, r) : hub_rc_of_store(rc);
 }
 
 /* The time is what counts, not whether its timer has come yet. */
@@ -287,7 +286,7 @@ static enum hub_rc commit_new(struct voting *v, const uint8_t hash[SHA256_BYTES]
         return hub_rc_of_store(rc);
     }
     r->committed_n++;
-    enum hub_rc out = round_tell_commitment(v->a, r, v->seat.id, "committed");
+    enum hub_rc out = round_tell_committed(v->a, r, v->seat.id);
     if (out == HUB_OK) {
         out = r->committed_n == r->seats_n ? begin_reveal(v->a, r)
                                            : hub_rc_of_store(round_put_state(v->a->txn, r));

@@ -66,6 +66,8 @@ static const struct {
     {"leases", offsetof(struct sim_counts, leases)},
     {"rounds", offsetof(struct sim_counts, rounds)},
     {"ballots", offsetof(struct sim_counts, ballots)},
+    {"commitments", offsetof(struct sim_counts, commitments)},
+    {"revealed", offsetof(struct sim_counts, revealed)},
     {"works", offsetof(struct sim_counts, works)},
     {"handed out", offsetof(struct sim_counts, handed)},
     {"messages", offsetof(struct sim_counts, messages)},

@@ -201,7 +201,7 @@ struct plan { /* drawn first */
 
 struct sim_counts {
     uint64_t commands, events, received, crashes, faults, replayed, gaps, agent_changes;
-    uint64_t rounds, ballots;
+    uint64_t rounds, ballots, commitments, revealed;
     uint64_t tasks, leases;
     uint64_t works;
     uint64_t handed, messages, acks, dead;

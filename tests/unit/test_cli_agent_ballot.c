@@ -15,6 +15,7 @@
 #include "channels/json_scan.h"
 #include "hub/cli/agent_ballot.h"
 #include "hub/cli/agent_key.h"
+#include "hub/cli/http.h"
 #include "hub/cli/output.h"
 #include "hub/consensus/certificate.h"
 
@@ -45,7 +46,8 @@ static char *ballot(const char *how, const char *rule, const char *options, cons
     struct agent_voter voter = {.id = "bee", .how = how, .keys = keys};
     char *round = round_text(rule, options, SEAT), why[256] = "";
     json_begin(&o, '{');
-    bool good = agent_ballot_put(&o, &voter, slice_str(round), slice_str(words), why, sizeof why);
+    bool good = agent_ballot_put(&o, &voter, slice_str(round), slice_str(words), slice_of(NULL, 0),
+                                 why, sizeof why);
     json_end(&o, '}');
     if (!good) {
         b.n = 0;
@@ -81,10 +83,10 @@ static void a_commands_words_are_a_ballot_of_the_rounds_kind(void **state)
 static void words_that_are_no_option_are_no_ballot(void **state)
 {
     (void)state;
-    says("sh", "majority", "perhaps", "no: what the command printed is no ballot: perhaps");
-    says("sh", "irv", "yes\nyes", "no: what the command printed is no ballot: yes\nyes");
-    says("sh", "score_mean", "1e9", "no: what the command printed is no ballot: 1e9");
-    says("sh", "score_mean", "high", "no: what the command printed is no ballot: high");
+    says("sh", "majority", "perhaps", "no: this is no ballot: perhaps");
+    says("sh", "irv", "yes\nyes", "no: this is no ballot: yes\nyes");
+    says("sh", "score_mean", "1e9", "no: this is no ballot: 1e9");
+    says("sh", "score_mean", "high", "no: this is no ballot: high");
     says("sh", "of-tomorrow", "yes", "no: a kind of round that this program does not know");
 }
 
@@ -137,7 +139,8 @@ static void chance_is_the_same_when_it_is_asked_again_and_reaches_every_option(v
             struct json_out o = json_out_to(&b);
             struct slice choice;
             json_begin(&o, '{');
-            assert_true(agent_ballot_put(&o, &voter, slice_str(round), slice_str(""), why, 256));
+            assert_true(agent_ballot_put(&o, &voter, slice_str(round), slice_str(""),
+                                         slice_of(NULL, 0), why, 256));
             json_end(&o, '}');
             assert_true(json_is_plain(json_at(buf_slice(&b), "choice"), &choice));
             seen[choice.p[0] - '0'] = true;
@@ -154,24 +157,61 @@ static void chance_is_the_same_when_it_is_asked_again_and_reaches_every_option(v
     assert_true(seen[0] && seen[1] && seen[2]);
 }
 
-static void only_an_open_round_with_a_seat_that_has_not_voted_is_voted_in(void **state)
+static void what_is_due_follows_from_the_round_its_phase_and_the_seat(void **state)
 {
     static const struct {
-        const char *seat;
-        bool wanted;
-    } cases[] = {{SEAT, true},
-                 {"{\"id\":\"b\\u0065e\",\"voted\":false}", true},
-                 {"{\"id\":\"bee\",\"voted\":true}", false},
-                 {"{\"id\":\"wasp\",\"voted\":false}", false}};
+        const char *seat, *phase;
+        enum agent_ballot_due due;
+    } cases[] = {
+        {SEAT, "", BALLOT_DUE_VOTE},
+        {"{\"id\":\"b\\u0065e\",\"voted\":false}", "", BALLOT_DUE_VOTE},
+        {"{\"id\":\"bee\",\"voted\":true}", "", BALLOT_DUE_NOTHING},
+        {"{\"id\":\"wasp\",\"voted\":false}", "", BALLOT_DUE_NOTHING},
+        {"{\"id\":\"bee\",\"committed\":false,\"voted\":false}", "commit", BALLOT_DUE_COMMITMENT},
+        {"{\"id\":\"bee\",\"committed\":true,\"voted\":false}", "commit", BALLOT_DUE_LATER},
+        {"{\"id\":\"bee\",\"committed\":true,\"voted\":false}", "reveal", BALLOT_DUE_REVEAL},
+        {"{\"id\":\"bee\",\"committed\":false,\"voted\":false}", "reveal", BALLOT_DUE_NOTHING},
+        {"{\"id\":\"bee\",\"committed\":true,\"voted\":true}", "reveal", BALLOT_DUE_NOTHING},
+    };
     struct agent_voter voter = {.id = "bee", .how = "first"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *round = round_text("majority", "[\"yes\"]", cases[i].seat);
-        assert_int_equal(agent_ballot_wanted(&voter, slice_str(round)), cases[i].wanted);
+        char seats[200], *round;
+        snprintf(seats, sizeof seats, *cases[i].phase ? "%s],\"phase\":\"%s\",\"x\":[1" : "%s",
+                 cases[i].seat, cases[i].phase);
+        round = round_text("majority", "[\"yes\"]", seats);
+        assert_int_equal(agent_ballot_due(&voter, slice_str(round)), cases[i].due);
         memcpy(strstr(round, "open"), "tied", 4);
-        assert_false(agent_ballot_wanted(&voter, slice_str(round)));
+        assert_int_equal(agent_ballot_due(&voter, slice_str(round)), BALLOT_DUE_NOTHING);
         free(round);
     }
+}
+
+/* Frozen here: a commitment is checked by programs that know docs/certificates.md alone. */
+static void a_commitment_hashes_the_ballot_as_documented_and_the_nonce(void **state)
+{
+    static const char text[] =
+        "waggle-commit-1\n3:r-1,64:" DIGEST ",3:bee,4:0.25,6:choice,2:no,16:0123456789abcdef,";
+    uint8_t hash[SHA256_BYTES];
+    char hex[SHA256_HEX + 1], want[200];
+    struct slice part = slice_str(text);
+    const double confidence = 0.25;
+    struct agent_voter voter = {.id = "bee", .how = "sh", .confidence = &confidence};
+    struct buf b = {0};
+    struct json_out o = json_out_to(&b);
+    char *round = round_text("majority", "[\"yes\",\"no\"]", SEAT), why[256];
+    (void)state;
+    digest_sha256(hash, &part, 1);
+    hex_put(hex, slice_of(hash, sizeof hash));
+    snprintf(want, sizeof want, "{\"round_id\":\"r-1\",\"voter\":\"bee\",\"commitment\":\"%s\"}",
+             hex);
+    json_begin(&o, '{');
+    assert_true(agent_ballot_put_commitment(&o, &voter, slice_str(round), slice_str("no\n"),
+                                            slice_str("0123456789abcdef"), why, sizeof why));
+    json_end(&o, '}');
+    assert_string_equal(buf_text(&b), want);
+    free(round);
+    buf_done(&b);
 }
 
 static void a_key_is_made_once_for_its_owner_alone_and_read_again(void **state)
@@ -211,7 +251,8 @@ int main(void)
         cmocka_unit_test(a_signature_fits_the_vote_and_the_key_and_no_other),
         cmocka_unit_test(a_round_that_does_not_know_the_key_gets_no_signature),
         cmocka_unit_test(chance_is_the_same_when_it_is_asked_again_and_reaches_every_option),
-        cmocka_unit_test(only_an_open_round_with_a_seat_that_has_not_voted_is_voted_in),
+        cmocka_unit_test(what_is_due_follows_from_the_round_its_phase_and_the_seat),
+        cmocka_unit_test(a_commitment_hashes_the_ballot_as_documented_and_the_nonce),
         cmocka_unit_test(a_key_is_made_once_for_its_owner_alone_and_read_again),
     };
     return auth_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "auth/digest.h"
+#include "hub/cli/agent_sealed.h"
 #include "hub/cli/agent_votes.h"
 #include "hub/cli/http.h"
 
@@ -18,6 +19,7 @@ struct stage {
     struct buf sent; /* the newest frame */
     unsigned sent_n;
     char said[300];
+    unsigned said_n;
 };
 
 static void on_send(void *ctx, struct slice frame)
@@ -32,6 +34,7 @@ static void on_say(void *ctx, const char *round_id, const char *what)
 {
     struct stage *s = ctx;
     snprintf(s->said, sizeof s->said, "%s: %s", round_id, what);
+    s->said_n++;
 }
 
 static int set_up(void **state)
@@ -85,6 +88,38 @@ static void shown(struct stage *s, const char *id, const char *voted)
         "\"electorate\":[{\"id\":\"bee\",\"voted\":%s}]}}",
         id, 7, voted);
     assert_true(hear(s, text));
+}
+
+#define COMMITTED "{\"type\":\"result\",\"id\":104,\"result\":{\"commitment\":\"taken\"}}"
+
+static void shown_in(struct stage *s, const char *id, const char *phase, const char *committed)
+{
+    char text[700];
+    snprintf(
+        text, sizeof text,
+        "{\"type\":\"result\",\"id\":102,\"result\":{\"round_id\":\"%s\",\"rule\":\"majority\","
+        "\"status\":\"open\",\"phase\":\"%s\",\"options\":[\"yes\",\"no\"],\"digest\":\"%064d\","
+        "\"electorate\":[{\"id\":\"bee\",\"committed\":%s,\"voted\":false}]}}",
+        id, phase, 7, committed);
+    assert_true(hear(s, text));
+}
+
+static void tell(struct stage *s, const char *event, const char *id)
+{
+    char text[200];
+    snprintf(text, sizeof text,
+             "{\"type\":\"event\",\"channel\":\"consensus\",\"event\":\"%s\",\"data\":{"
+             "\"round_id\":\"%s\"}}",
+             event, id);
+    assert_true(hear(s, text));
+}
+
+static void commit_to(struct stage *s, const char *id)
+{
+    opened(s, id);
+    shown_in(s, id, "commit", "false");
+    assert_true(sent_has(s, "consensus.commit") && sent_has(s, id) && !sent_has(s, "nonce"));
+    assert_true(hear(s, COMMITTED));
 }
 
 #define TAKEN "{\"type\":\"result\",\"id\":103,\"result\":{\"ballot\":\"taken\"}}"
@@ -187,6 +222,115 @@ static void who_is_about_to_leave_begins_no_round(void **state)
     assert_false(agent_votes_busy(s->votes));
 }
 
+static void
+ballots_committed_to_wait_while_others_are_cast_and_are_shown_when_theirs_reveal(void **state)
+{
+    struct stage *s = *state;
+    commit_to(s, "r-1");
+    commit_to(s, "r-2");
+    opened(s, "r-3");
+    shown(s, "r-3", "false");
+    assert_true(sent_has(s, "consensus.vote") && sent_has(s, "r-3") && !sent_has(s, "nonce"));
+    assert_true(hear(s, TAKEN));
+    tell(s, "revealing", "another");
+    tell(s, "revealing", "r-2");
+    assert_true(sent_has(s, "consensus.get") && sent_has(s, "r-2"));
+    shown_in(s, "r-2", "reveal", "true");
+    assert_true(sent_has(s, "consensus.vote") && sent_has(s, "r-2") && sent_has(s, "nonce"));
+    assert_true(hear(s, TAKEN));
+    assert_string_equal(s->said, "r-2: ballot taken");
+    assert_true(agent_votes_busy(s->votes)); /* r-1 */
+    tell(s, "closed", "r-1");
+    shown(s, "r-1", "true");
+    assert_false(agent_votes_busy(s->votes));
+}
+
+static void a_reveal_that_comes_before_the_answer_to_the_commitment_is_not_missed(void **state)
+{
+    struct stage *s = *state;
+    opened(s, "r-1");
+    shown_in(s, "r-1", "commit", "false");
+    tell(s, "revealing", "r-1");
+    assert_true(sent_has(s, "consensus.commit"));
+    assert_true(hear(s, COMMITTED));
+    assert_true(sent_has(s, "consensus.get"));
+    shown_in(s, "r-1", "reveal", "true");
+    assert_true(sent_has(s, "consensus.vote") && sent_has(s, "nonce"));
+}
+
+static void a_reveal_that_went_unheard_is_found_after_a_registration_and_after_a_gap(void **state)
+{
+    struct stage *s = *state;
+    commit_to(s, "r-1");
+    for (unsigned i = 0; i < 2; i++) {
+        if (i) {
+            assert_true(
+                hear(s, "{\"type\":\"gap\",\"channel\":\"consensus\",\"from\":1,\"to\":3}"));
+        } else {
+            agent_votes_registered(s->votes);
+        }
+        assert_true(hear(s, "{\"type\":\"result\",\"id\":101,\"result\":{\"rounds\":[]}}"));
+        assert_true(sent_has(s, "consensus.get") && sent_has(s, "r-1"));
+        shown_in(s, "r-1", i ? "reveal" : "commit", "true");
+    }
+    assert_true(sent_has(s, "consensus.vote") && sent_has(s, "nonce"));
+}
+
+static void a_commitment_whose_answer_was_lost_is_sent_again_as_it_was(void **state)
+{
+    struct stage *s = *state;
+    opened(s, "r-1");
+    shown_in(s, "r-1", "commit", "false");
+    char *commitment = strdup(buf_text(&s->sent));
+    agent_votes_registered(s->votes);
+    assert_string_equal(buf_text(&s->sent), commitment);
+    free(commitment);
+}
+
+static void who_did_not_make_the_commitment_says_that_it_cannot_show_the_ballot(void **state)
+{
+    struct stage *s = *state;
+    opened(s, "r-1");
+    shown_in(s, "r-1", "commit", "true");
+    assert_non_null(strstr(s->said, "r-1: its ballot cannot be shown"));
+    opened(s, "r-2");
+    shown_in(s, "r-2", "reveal", "true");
+    assert_non_null(strstr(s->said, "r-2: its ballot cannot be shown"));
+    assert_int_equal(s->sent_n, 2);
+}
+
+static void who_is_about_to_leave_still_shows_what_it_committed_to(void **state)
+{
+    struct stage *s = *state;
+    commit_to(s, "r-1");
+    agent_votes_stop(s->votes);
+    shown_in(s, "r-1", "commit", "true");
+    assert_true(agent_votes_busy(s->votes));
+    tell(s, "revealing", "r-1");
+    shown_in(s, "r-1", "reveal", "true");
+    assert_true(sent_has(s, "consensus.vote") && sent_has(s, "nonce"));
+    assert_true(hear(s, TAKEN));
+    assert_false(agent_votes_busy(s->votes));
+}
+
+static void past_the_bound_of_ballots_that_wait_nothing_is_committed_to(void **state)
+{
+    struct stage *s = *state;
+    char id[32];
+    for (unsigned i = 0; i < SEALED_MAX; i++) {
+        snprintf(id, sizeof id, "r-%u", i);
+        commit_to(s, id);
+    }
+    opened(s, "more");
+    shown_in(s, "more", "commit", "false");
+    assert_string_equal(s->said, "more: no ballot: too many wait to be shown");
+    assert_true(sent_has(s, "consensus.get"));
+    unsigned n = s->said_n;
+    agent_votes_free(s->votes);
+    assert_int_equal(s->said_n, n + SEALED_MAX);
+    s->votes = NULL;
+}
+
 int main(void)
 {
 #define STAGED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -198,6 +342,13 @@ int main(void)
         STAGED(rounds_past_the_bound_are_asked_for_when_there_is_room),
         STAGED(a_gap_in_what_was_heard_is_closed_by_asking),
         STAGED(who_is_about_to_leave_begins_no_round),
+        STAGED(ballots_committed_to_wait_while_others_are_cast_and_are_shown_when_theirs_reveal),
+        STAGED(a_reveal_that_comes_before_the_answer_to_the_commitment_is_not_missed),
+        STAGED(a_reveal_that_went_unheard_is_found_after_a_registration_and_after_a_gap),
+        STAGED(a_commitment_whose_answer_was_lost_is_sent_again_as_it_was),
+        STAGED(who_did_not_make_the_commitment_says_that_it_cannot_show_the_ballot),
+        STAGED(who_is_about_to_leave_still_shows_what_it_committed_to),
+        STAGED(past_the_bound_of_ballots_that_wait_nothing_is_committed_to),
     };
     return auth_init() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

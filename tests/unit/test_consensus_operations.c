@@ -872,6 +872,71 @@ static void no_byte_of_a_certificate_with_commitments_can_be_changed(void **stat
     buf_done(&forged);
 }
 
+/* A row as it was before rounds could have commitments: the first version, without the fields that
+ * were added at its end. */
+static void age_row(struct store_txn *txn, enum store_table table, struct slice key, size_t added)
+{
+    struct slice row;
+    struct buf old = {0};
+    assert_int_equal(store_get(store_txn_view(txn), table, key, &row), STORE_OK);
+    assert_true(row.n > added && (row.p[0] == 1 || row.p[0] == 2));
+    buf_add(&old, row.p, row.n - (row.p[0] == 1 ? 0 : added)); /* it may be old already */
+    old.p[0] = 1;
+    assert_int_equal(store_put(txn, table, key, buf_slice(&old)), STORE_OK);
+    buf_done(&old);
+}
+
+static void age_round(unsigned ballots_n)
+{
+    struct round round;
+    struct store_txn *txn;
+    uint8_t key[12];
+    assert_int_equal(store_begin(t.f->hub.store, &txn), STORE_OK);
+    assert_int_equal(round_find(store_txn_view(txn), t.boss->app, slice_str(t.round), &round),
+                     STORE_OK);
+    be32_put(key, round.number);
+    key[4] = 't';
+    age_row(txn, TABLE_ROUND, slice_of(key, 5), 8); /* when ballots are shown */
+    key[4] = 's';
+    age_row(txn, TABLE_ROUND, slice_of(key, 5), 4 + 1); /* how many committed; whether it reveals */
+    for (uint32_t seat = 0; seat < ballots_n; seat++) {
+        be32_put(key + 4, seat);
+        be32_put(key + 8, 1);
+        age_row(txn, TABLE_ROUND_BALLOT, slice_of(key, sizeof key), 4); /* no nonce */
+    }
+    assert_int_equal(store_commit(txn), STORE_OK);
+}
+
+static void a_round_stored_before_there_were_commitments_goes_on_as_it_was(void **state)
+{
+    (void)state;
+    static const char first[] = "{\"version\":1,";
+    struct buf before = {0}, document = {0};
+    char why[256];
+    open_round(",'options':['a','b'],'signed':true");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(vote_signed(i, "a"), HUB_OK);
+    }
+    assert_int_equal(show(t.boss), HUB_OK);
+    buf_add_slice(&before, buf_slice(&t.f->out));
+    age_round(2);
+    assert_int_equal(show(t.boss), HUB_OK);
+    assert_true(slice_equal(buf_slice(&t.f->out), buf_slice(&before)));
+    assert_int_equal(commit_choice(4, "a", some_nonce), HUB_CONFLICT);
+    assert_int_equal(vote_signed(0, "b"), HUB_ALREADY_VOTED);
+    for (unsigned i = 2; i < BEES; i++) {
+        assert_int_equal(vote_signed(i, "b"), HUB_OK);
+    }
+    expect_closed("decided", "all_voted");
+    assert_string_equal(text(t.f, "winner"), "b");
+    age_round(BEES); /* a closed one too */
+    take_certificate(&document);
+    assert_true(verify(buf_slice(&document), why, sizeof why));
+    assert_non_null(memmem(document.p, document.n, first, strlen(first)));
+    buf_done(&before);
+    buf_done(&document);
+}
+
 static void an_open_round_has_no_certificate(void **state)
 {
     (void)state;
@@ -911,6 +976,7 @@ int main(void)
         consensus_test(when_all_have_committed_ballots_are_shown_at_once),
         consensus_test(commitments_change_nothing_of_how_ballots_come_out),
         consensus_test(no_byte_of_a_certificate_with_commitments_can_be_changed),
+        consensus_test(a_round_stored_before_there_were_commitments_goes_on_as_it_was),
         consensus_test(an_open_round_has_no_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // Rounds of voting from the command line.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -47,6 +47,37 @@ story('a cancelled round ends its followers with 1, and has no certificate', asy
   assert.notEqual((await cli.run(`consensus show no-such-round`)).code, 0);
 });
 
+story('ballots are committed to first and shown later, each with the nonce that its file kept', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  const file = (voter) => join(dir, voter);
+  const { token } = await hub.mint({ sub: 'c', role: 'agent' });
+  const itself = new Cli(hub, { key: null, env: { WAGGLE_TOKEN: token } });
+  const open = await cli.ask('consensus open Which? --electorate a,b,c --option red,green,blue --rule approval --commit-for 4m --for 5m');
+  const { round_id, reveal_at } = await cli.ask(`consensus show ${open.round_id}`);
+  assert.ok(reveal_at > open.opened_at && reveal_at < open.deadline);
+  assert.match((await cli.run('consensus ls -o wide')).out, new RegExp(`${round_id} .*commit.*${reveal_at.slice(0, 19)}`));
+  const commit = (more, by = cli) => by.ask(`consensus commit ${round_id} ${more}`);
+
+  assert.equal((await commit(`--approve blue,red --voter a --confidence 0.25 --nonce-file ${file('a')}`)).commitment, 'taken');
+  assert.equal(statSync(file('a')).mode & 0o777, 0o600);
+  assert.match(readFileSync(file('a'), 'utf8'), /^[0-9a-f]{64}\n$/);
+  assert.equal((await commit(`--approve red,blue --voter a --confidence 0.25 --nonce-file ${file('a')}`)).commitment, 'unchanged');
+  assert.equal((await cli.run(`consensus commit ${round_id} green --voter a --nonce-file ${file('a')}`)).code, 4);
+  assert.equal((await cli.run(`consensus commit ${round_id} yellow --voter b --nonce-file ${file('b')}`)).code, 2);
+  assert.equal((await cli.run(`consensus vote ${round_id} red --voter a --nonce-file ${file('a')}`)).code, 4, 'not yet');
+  await commit(`--abstain --voter b --nonce-file ${file('b')}`);
+  await commit(`blue --nonce-file ${file('c')}`, itself); // its own name is what the hub says
+  assert.equal((await cli.ask(`consensus show ${round_id}`)).phase, 'reveal', 'all have committed');
+
+  assert.notEqual((await cli.run(`consensus vote ${round_id} red --voter a --nonce-file ${file('a')}`)).code, 0, 'another ballot');
+  await cli.ask(`consensus vote ${round_id} --approve red,blue --voter a --confidence 0.25 --nonce-file ${file('a')}`);
+  await cli.ask(`consensus vote ${round_id} --abstain --voter b --nonce ${readFileSync(file('b'), 'utf8').trim()}`);
+  await itself.ask(`consensus vote ${round_id} blue --nonce-file ${file('c')}`);
+  const { phase, winner } = await cli.ask(`consensus show ${round_id}`);
+  assert.deepEqual([phase, winner], ['closed', 'blue']);
+  rmSync(dir, { recursive: true, force: true });
+});
+
 story('bench measures rounds', async () => {
   for (const load of ['consensus']) {
     const end = await cli.ask(`bench ${load} --for 300ms --connections 3 --outstanding 4`);
@@ -84,6 +115,40 @@ story('agents vote by themselves, with ballots that their own keys sign', async 
     rmSync(dir, { recursive: true, force: true });
   }
 });
+
+story('agents show what they committed to when the round reveals; who started again meanwhile cannot, and is named', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waggle-votes-'));
+  const agent = (id) => cli.start(['agent', 'run', '--id', id, '--signing-key', join(dir, id), '--vote', 'first']);
+  const agents = ['moth-1', 'moth-2', 'moth-3'].map(agent);
+  try {
+    await until(() => agents.every(({ err }) => /beating/.test(err)), { what: 'the first beats', timeout: 15_000 });
+    const open = 'consensus open Where? --option left,right --rule plurality';
+    const { round_id } = await cli.ask(`${open} --electorate moth-1,moth-2,moth-3,clara --commit-for 16s --for 20s`);
+    const end = cli.run(`consensus watch ${round_id} --within 60 -o ndjson`);
+    await until(async () => (await cli.ask(`consensus show ${round_id}`)).committed === 3, { what: 'three commitments', timeout: 15_000 });
+    const killed = agents.pop();
+    killed.child.kill('SIGKILL');
+    await killed.end;
+    agents.push(agent('moth-3'));
+    const other = await cli.run(`${open} --electorate moth-1,moth-2 --follow --within 30 -o ndjson`);
+    assert.equal(JSON.parse(other.lines.at(-1)).winner, 'left', 'others are voted in meanwhile');
+    await until(() => /its ballot cannot be shown/.test(agents[2].err), { what: 'an agent that says what it lacks', timeout: 15_000 });
+    await cli.ask(`consensus commit ${round_id} right --voter clara --nonce-file ${join(dir, 'clara')}`); // all have: it reveals
+    await cli.ask(`consensus vote ${round_id} right --voter clara --nonce-file ${join(dir, 'clara')}`);
+
+    const { status, winner, outcome, ballots } = JSON.parse((await end).lines.at(-1));
+    assert.deepEqual([status, winner, outcome.unrevealed], ['decided', 'left', ['moth-3']]);
+    assert.deepEqual(ballots.map(({ voter, choice }) => [voter, choice]), [['moth-1', 'left'], ['moth-2', 'left'], ['clara', 'right']]);
+    const paper = join(dir, 'certificate.json');
+    writeFileSync(paper, (await cli.run(`consensus certificate ${round_id} -o json`)).out);
+    const said = await cli.ask(`verify ${paper}`);
+    assert.deepEqual([said.verdict, said.signed_ballots, said.outcome.unrevealed], ['valid', 2, ['moth-3']]);
+  } finally {
+    for (const { child } of agents) child.kill('SIGTERM');
+    await Promise.all(agents.map(({ end }) => end));
+    rmSync(dir, { recursive: true, force: true });
+  }
+}, { timeout: 120_000 });
 
 story('a command that fails, or prints no option, is no ballot', async () => {
   const agents = [['wasp-1', 'exit 3'], ['wasp-2', 'echo perhaps']].map(([id, how]) => cli.start(['agent', 'run', '--id', id, '--vote', how]));

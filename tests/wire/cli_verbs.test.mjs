@@ -1,7 +1,7 @@
 // What is typed and what is sent: each verb's request, as --dry-run prints it. No hub is needed.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -13,6 +13,9 @@ const dir = mkdtempSync(join(tmpdir(), 'waggle-verbs-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 const file = join(dir, 'task.json');
 writeFileSync(file, '{"from":"a file"}\n');
+const nonce = join(dir, 'nonce');
+writeFileSync(nonce, 'of my own, in a file\n', { mode: 0o600 });
+chmodSync(file, 0o644);
 
 const typed = [
   // As the programs that came before type them.
@@ -57,6 +60,10 @@ const typed = [
     { question: 'Ship it?', electorate: ['a', 'b', 'c'], rule: 'supermajority', threshold: '3/4', quorum: 0.6, revote: true, timeout_seconds: 600 }],
   ['consensus vote r1 yes --confidence 0.9 --voter a', 'POST /consensus/r1/votes', { choice: 'yes', voter: 'a', confidence: 0.9 }],
   ['consensus vote r1 --ranking b,a', 'POST /consensus/r1/votes', { ranking: ['b', 'a'] }],
+  ["consensus open 'Ship it?' --electorate a --commit-for 2m --for 5m", 'POST /consensus', { question: 'Ship it?', electorate: ['a'], timeout_seconds: 300, commit_seconds: 120 }],
+  [`consensus commit r1 ${'0a'.repeat(32)} --voter a`, 'POST /consensus/r1/commitments', { commitment: '0a'.repeat(32), voter: 'a' }],
+  ['consensus vote r1 yes --nonce 0123456789abcdef', 'POST /consensus/r1/votes', { choice: 'yes', nonce: '0123456789abcdef' }],
+  [`consensus vote r1 yes --nonce-file ${nonce}`, 'POST /consensus/r1/votes', { choice: 'yes', nonce: 'of my own, in a file' }],
   ['consensus cancel r1', 'POST /consensus/r1/cancel', {}],
   ["msg send bee-2 '{\"a\":1}'", 'POST /messages/send', { receiver_id: 'bee-2', payload: { a: 1 }, message_type: 'direct' }],
   ["msg send bee-2 '{}' --type discovery --ttl 2m --from bee-1 --ack none", 'POST /messages/send',
@@ -85,6 +92,12 @@ for (const [line, says] of [
   ['task submit @/nowhere/file', /cannot read \/nowhere\/file/],
   ['network create --name n', /--agents A,B is missing/],
   ["msg send bee-2 '{}' --ttl soon", /wants a time/],
+  ['consensus commit r1 --voter a', /a commitment, or a ballot and --nonce-file, is missing/],
+  ['consensus commit r1 yes --confidence 1', /--confidence goes with --nonce-file/],
+  [`consensus commit r1 yes --abstain --nonce-file ${nonce}`, /a ballot says one thing/],
+  [`consensus commit r1 yes --nonce-file ${file}`, /may be read by others/],
+  ['consensus vote r1 yes --nonce-file /nowhere/file', /cannot be read/],
+  [`consensus vote r1 yes --nonce 0123456789abcdef --nonce-file ${nonce}`, /one nonce/],
 ]) {
   story(`waggle ${line} is refused here, with 2`, async () => {
     const { code, err } = await cli.run(line);
