@@ -257,7 +257,7 @@ static bool has_data(const struct store *store)
 {
     struct stat st;
     char *path = path_join(store->path, "data.mdb");
-    bool has = stat(path, &st) != 0 ? errno != ENOENT : st.st_size > 0;
+    bool has = stat(path, &st) == 0 || errno != ENOENT;
     free(path);
     return has;
 }

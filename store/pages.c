@@ -511,7 +511,7 @@ enum store_rc store_check_pages(struct store *store, char *out_text, size_t text
     struct stat st;
     char *path = path_join(store->path, "data.mdb");
     w.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (w.fd >= 0 && fstat(w.fd, &st) == 0 && st.st_size > 0)
+    if (w.fd >= 0 && fstat(w.fd, &st) == 0)
         check_file(&w, (uint64_t)st.st_size);
     if (w.rc != STORE_OK && out_text)
         (void)snprintf(out_text, text_n, "%s %s: page %llu%s%s: %s", path,

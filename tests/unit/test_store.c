@@ -602,6 +602,13 @@ static void a_file_cut_short_is_refused_unless_only_free_pages_are_gone(void **s
         refused++;
     }
     assert_true(refused > 10);
+    static const uint64_t stumps[] = {8191, 4096, 100, 1, 0};
+    for (size_t i = 0; i < sizeof stumps / sizeof stumps[0]; i++) {
+        cut_data(*state, stumps[i]); /* to nothing, too: a store never begins as an empty file */
+        assert_int_equal(open_rc(*state, text, sizeof text), STORE_DAMAGED);
+        assert_non_null(strstr(text, *state));
+        assert_int_equal(data_bytes(*state), stumps[i]);
+    }
 }
 
 static uint8_t *read_data(const char *dir, size_t *out_n)
