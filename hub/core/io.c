@@ -87,19 +87,19 @@ uint64_t io_connection_id(struct io *io)
     return (uint64_t)(io->index + 1) << 48 | (number & ((UINT64_C(1) << 48) - 1));
 }
 
-static bool rules_turn(struct io *io)
+void io_take_rules(struct io *io)
 {
     uint64_t auth = writer_change_count(io->hub->writer, CHANGE_AUTH);
     uint64_t apps = writer_change_count(io->hub->writer, CHANGE_APPS);
     uint64_t signing = atomic_load(&io->hub->signing_changes);
     if (auth == io->auth_changes && apps == io->app_changes && signing == io->signing_changes) {
-        return false;
+        return;
     }
     io->auth_changes = auth;
     io->app_changes = apps;
     io->signing_changes = signing;
     rules_load(io);
-    return true;
+    io->rules_moved = true;
 }
 
 bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us)
@@ -110,7 +110,10 @@ bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us)
     namespaces_take(io);
     tray_pool_collect(&io->pool);
     tray_pool_slim(&io->pool, io->now_ms);
-    return rules_turn(io);
+    io_take_rules(io);
+    bool moved = io->rules_moved;
+    io->rules_moved = false;
+    return moved;
 }
 
 /* ---- trays ---- */

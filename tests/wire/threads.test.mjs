@@ -79,3 +79,22 @@ story('every turn of the loops is in the histogram of turns, and what they did a
   };
   await until(adds, { what: 'work that adds up to the turns' });
 });
+
+story('what one thread has answered about apps and tokens holds at once on all others', async () => {
+  const hub = await startHub({ args: ['--threads', '4'] });
+  const bees = await Promise.all(numbers(12).map(() => hub.connect()));
+  for (const _ of numbers(30)) {
+    const id = fresh('app');
+    assert.equal((await hub.post('/api/v1/apps', { id })).status, 201);
+    const lists = await Promise.all(bees.map((bee) => bee.call('apps.list', { limit: 1000 })));
+    for (const { apps } of lists) assert.ok(apps.some((app) => app.id === id), `${id} is there`);
+
+    const { token, jti } = await hub.mint({ sub: fresh('me'), role: 'viewer' });
+    assert.equal((await hub.get('/agents', { token })).status, 200);
+    assert.ok((await hub.post('/api/v1/auth/tokens/revoke', { jti })).status < 300);
+    const asked = await Promise.all(numbers(12).map(() => hub.get('/agents', { token })));
+    assert.deepEqual(asked.map((answer) => answer.status), Array(12).fill(401));
+  }
+  for (const bee of bees) await bee.close();
+  await hub.stop();
+});
