@@ -445,16 +445,16 @@ static void agents(struct actor *self)
 /* clang-format off */
 const struct load_case load_cases[LOAD_CASES] = {
     { "stalled", "1,000 stalled readers on a busy durable channel",
-      stalled, 6, 60, 256, 40, 10, 0, { NULL } },
+      stalled, 6, 60, 256, 40, 0, { NULL } },
     { "return", "5,000 clients cut and back at once",
-      returning, 8, 60, 256, 40, 10, 0, { NULL } },
+      returning, 8, 60, 256, 40, 0, { NULL } },
     { "descriptors", "no descriptor left",
-      descriptors, 3, 20, 32, 40, 10, DESCRIPTORS, { "--limits-head", "60s", NULL } },
+      descriptors, 3, 20, 32, 40, DESCRIPTORS, { "--limits-head", "60s", NULL } },
     { "silent", "5,000 connections that say nothing or drip",
-      silent, 6, 12, 64, 40, 10, 0, { "--limits-head", "4s", NULL } },
+      silent, 6, 12, 64, 40, 0, { "--limits-head", "4s", NULL } },
     { "firehose", "a publisher at full speed into 1,000",
-      firehose, 8, 60, 320, 40, 10, 0, { NULL } },
+      firehose, 8, 60, 320, 40, 0, { NULL } },
     { "agents", "10,000 agents",
-      agents, 6, 60, 256, 32, 10, 0, { "--agents-reconnect-grace", "1s", NULL } },
+      agents, 6, 60, 256, 32, 0, { "--agents-reconnect-grace", "1s", NULL } },
 };
 /* clang-format on */

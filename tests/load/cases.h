@@ -3,9 +3,7 @@
  * Limits   anon_mib: what the hub's own memory may grow by at most while the case lasts, from the
  *          bounds that its configuration states. kept_mib: what may be left of that: what the hub
  *          keeps whatever was done to it, above all the ring of the newest records (16 MiB,
- *          store/recent.c), which a case fills that causes many events. p99_ms: what the p99 of
- *          the well-behaved, without their waiting for a core, must keep when it is more than
- *          twice its quiet value; the output says "not reached" then.
+ *          store/recent.c), which a case fills that causes many events.
  */
 #ifndef WAGGLE_LOAD_CASES_H
 #define WAGGLE_LOAD_CASES_H
@@ -18,7 +16,7 @@ struct load_case {
     const char *name, *what;
     actor_part *part;
     uint32_t seconds, seconds_long;
-    uint32_t anon_mib, kept_mib, p99_ms;
+    uint32_t anon_mib, kept_mib;
     uint32_t descriptors; /* the hub's; 0: as ours */
     const char *flags[FLAGS_MAX + 1];
 };

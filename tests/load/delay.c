@@ -24,7 +24,7 @@ void delay_done(struct delay *d)
 
 static bool add_one(struct delay *d, const char *dir, const char *name)
 {
-    char path[300];
+    char path[330];
     if (d->count == DELAY_THREADS_MAX)
         return true;
     (void)snprintf(path, sizeof path, "%s/%s/schedstat", dir, name);
@@ -46,38 +46,6 @@ void delay_add(struct delay *d, pid_t pid)
     for (struct dirent *e; (e = readdir(dir)) != NULL;)
         if (e->d_name[0] != '.' && !add_one(d, path, e->d_name))
             meter_fail("%s/%s: %s", path, e->d_name, strerror(errno));
-    (void)closedir(dir);
-}
-
-static bool starts(const char *name, const char *with)
-{
-    return strncmp(name, with, strlen(with)) == 0;
-}
-
-/* Between them these carry what a file system and a disk have to do: kworker/u8:1 is bound to no
- * core, kworker/0:1H is in a hurry. What follows a dash is what one of them does just now. */
-static bool is_for_disks(const char *pid)
-{
-    char path[64], name[64] = "";
-    (void)snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    (void)!fgets(name, sizeof name, f);
-    (void)fclose(f);
-    size_t n = strcspn(name, "-\n");
-    return starts(name, "ksoftirqd/") || starts(name, "jbd2/") || starts(name, "kworker/u") ||
-           (starts(name, "kworker/") && name[n - 1] == 'H');
-}
-
-void delay_add_disk(struct delay *d)
-{
-    DIR *dir = opendir("/proc");
-    if (dir == NULL)
-        meter_fail("/proc: %s", strerror(errno));
-    for (struct dirent *e; (e = readdir(dir)) != NULL;)
-        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_for_disks(e->d_name))
-            (void)add_one(d, "/proc", e->d_name); /* or it has ended meanwhile */
     (void)closedir(dir);
 }
 

@@ -25,9 +25,6 @@ struct delay {
 void delay_init(struct delay *d);
 void delay_done(struct delay *d);
 void delay_add(struct delay *d, pid_t pid); /* all threads that the process has now */
-/* The kernel's own threads that a sync waits for: those that give a disk its work, make good what a
- * file grew by when that is done, and do what an interrupt left to be done. */
-void delay_add_disk(struct delay *d);
 /* All of their waiting so far, in sum: where two wait at a time, more than an answer waited. */
 uint64_t delay_so_far(struct delay *d);
 
