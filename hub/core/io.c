@@ -87,7 +87,7 @@ uint64_t io_connection_id(struct io *io)
     return (uint64_t)(io->index + 1) << 48 | (number & ((UINT64_C(1) << 48) - 1));
 }
 
-void io_take_rules(struct io *io)
+static void rules_take(struct io *io)
 {
     uint64_t auth = writer_change_count(io->hub->writer, CHANGE_AUTH);
     uint64_t apps = writer_change_count(io->hub->writer, CHANGE_APPS);
@@ -102,15 +102,20 @@ void io_take_rules(struct io *io)
     io->rules_moved = true;
 }
 
+void io_take_changes(struct io *io)
+{
+    namespaces_take(io);
+    rules_take(io);
+}
+
 bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us)
 {
     io->now_ms = now_ms > io->now_ms ? now_ms : io->now_ms; /* the clock is led by one thread */
     io->now_us = now_us;
     io->settings = atomic_load_explicit(&io->hub->settings, memory_order_acquire);
-    namespaces_take(io);
     tray_pool_collect(&io->pool);
     tray_pool_slim(&io->pool, io->now_ms);
-    io_take_rules(io);
+    io_take_changes(io);
     bool moved = io->rules_moved;
     io->rules_moved = false;
     return moved;

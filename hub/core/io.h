@@ -105,10 +105,10 @@ uint64_t io_connection_id(struct io *io);
 /* At the start of each turn: the time, and whatever changed since (namespaces, keys, apps,
  * revocations, settings). True when connections should be looked over again (auth changed). */
 bool io_turn(struct io *io, int64_t now_ms, uint64_t now_us);
-/* Before anybody is admitted or asks for apps: a thread may have slept since its turn began, and
- * what another thread has answered meanwhile (an app made, a token revoked) holds for everybody.
- * Not while an app of before is looked at. */
-void io_take_rules(struct io *io);
+/* Before what a connection sent is looked at: a thread may have slept since its turn began, and
+ * what another thread has answered meanwhile (an app or a namespace made, a token revoked) holds
+ * for everybody. Not while an app or a namespace's options of before are in use. */
+void io_take_changes(struct io *io);
 
 /* A command on the tray being filled; NULL when the pool is out (try again when a tray is home). */
 struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,

@@ -158,6 +158,7 @@ void conn_resume(struct conn *c)
 
 static void take(struct conn *c, uint8_t *bytes, size_t n)
 {
+    io_take_changes(&c->thread->io);
     while (n && !c->paused && !c->dead) {
         size_t used = c->wire == CONN_HTTP ? http_input(c, bytes, n) : native_input(c, bytes, n);
         bytes += used;

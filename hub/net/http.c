@@ -287,7 +287,6 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
         return anonymous(t);
     }
     enum admit_rc rc = ADMIT_STORE;
-    io_take_rules(&t->io);
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
         rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
         store_release(t->io.reader);

@@ -173,7 +173,6 @@ static void do_auth(struct conn *c, const struct client_frame *f)
         return;
     }
     enum admit_rc rc = ADMIT_STORE;
-    io_take_rules(&t->io);
     if (store_snapshot(t->io.reader, &view) == STORE_OK) {
         rc = admission_admit(t->io.admission, view, buf_slice(&t->scratch), io_wall_ms(&t->io),
                              &who, &why);
@@ -593,7 +592,6 @@ static void do_call(struct conn *c, const struct client_frame *f)
     struct call call = native_call_begin(c);
     enum hub_rc rc = HUB_INVALID;
     enum api_result result = API_ANSWERED;
-    io_take_rules(&t->io);
     io_count(&t->io.counters.messages_in[WIRE_NATIVE][CLASS_CONTROL], 1);
     if (!json_is_plain(f->field[KEY_METHOD], &method)) {
         rc = call_fail(&call, HUB_INVALID, "method: a name is required");

@@ -80,7 +80,7 @@ story('every turn of the loops is in the histogram of turns, and what they did a
   await until(adds, { what: 'work that adds up to the turns' });
 });
 
-story('what one thread has answered about apps and tokens holds at once on all others', async () => {
+story('what one thread has answered about apps, namespaces and tokens holds at once on all others', async () => {
   const hub = await startHub({ args: ['--threads', '4'] });
   const bees = await Promise.all(numbers(12).map(() => hub.connect()));
   for (const _ of numbers(30)) {
@@ -88,6 +88,11 @@ story('what one thread has answered about apps and tokens holds at once on all o
     assert.equal((await hub.post('/api/v1/apps', { id })).status, 201);
     const lists = await Promise.all(bees.map((bee) => bee.call('apps.list', { limit: 1000 })));
     for (const { apps } of lists) assert.ok(apps.some((app) => app.id === id), `${id} is there`);
+
+    const namespace = fresh('ns');
+    assert.ok((await hub.put(`/api/v1/namespaces/${namespace}`, { delivery: 'live' })).status < 300);
+    const published = await Promise.all(bees.map((bee) => bee.publish(`${namespace}.x`, 'e', 1)));
+    assert.deepEqual(published.filter((answer) => answer.offset !== undefined), [], 'live, on every thread');
 
     const { token, jti } = await hub.mint({ sub: fresh('me'), role: 'viewer' });
     assert.equal((await hub.get('/agents', { token })).status, 200);
