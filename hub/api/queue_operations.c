@@ -226,43 +226,52 @@ static enum hub_rc paused_of(struct call *call, uint8_t *out)
     return rc;
 }
 
-static enum hub_rc queues(struct call *call)
+/* The beginning of both answers about the queues. */
+static enum hub_rc queues_begin(struct call *call, struct tasks_figures *f, struct json_out *o)
 {
-    struct tasks_figures f;
     uint8_t paused;
     enum hub_rc rc = paused_of(call, &paused);
     if (rc != HUB_OK) {
         return rc;
     }
-    figures_of(call, &f);
-    struct json_out o = answer_begin(call);
-    put_queue_sizes(&o, &f);
-    put_paused(&o, paused);
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
+    figures_of(call, f);
+    *o = answer_begin(call);
+    put_queue_sizes(o, f);
+    put_paused(o, paused);
     return HUB_OK;
+}
+
+static void queues_end(struct json_out *o, const struct call *call)
+{
+    put_time(o, "timestamp", call->now_ms);
+    json_end(o, '}');
+}
+
+static enum hub_rc queues(struct call *call)
+{
+    struct tasks_figures f;
+    struct json_out o;
+    enum hub_rc rc = queues_begin(call, &f, &o);
+    if (rc == HUB_OK) {
+        queues_end(&o, call);
+    }
+    return rc;
 }
 
 static enum hub_rc queue_stats(struct call *call)
 {
     struct tasks_figures f;
-    uint8_t paused;
-    enum hub_rc rc = paused_of(call, &paused);
-    if (rc != HUB_OK) {
-        return rc;
+    struct json_out o;
+    enum hub_rc rc = queues_begin(call, &f, &o);
+    if (rc == HUB_OK) {
+        json_key(&o, "distribution_stats");
+        json_begin(&o, '{');
+        put_distribution(&o, &f);
+        put_states(&o, &f);
+        json_end(&o, '}');
+        queues_end(&o, call);
     }
-    figures_of(call, &f);
-    struct json_out o = answer_begin(call);
-    put_queue_sizes(&o, &f);
-    put_paused(&o, paused);
-    json_key(&o, "distribution_stats");
-    json_begin(&o, '{');
-    put_distribution(&o, &f);
-    put_states(&o, &f);
-    json_end(&o, '}');
-    put_time(&o, "timestamp", call->now_ms);
-    json_end(&o, '}');
-    return HUB_OK;
+    return rc;
 }
 
 /* ---- the table ---- */

@@ -196,6 +196,24 @@ void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tra
     }
 }
 
+void io_delivery(struct delivery *d, const struct tray *tray, const struct tray_event *event)
+{
+    const uint8_t *base = tray_base(tray, event->arena);
+    const struct event_frame *f = &event->frame;
+    *d = (struct delivery){.frame = slice_of(base + f->at, f->n),
+                           .channel = slice_of(base + f->channel.at, f->channel.n),
+                           .channel_hash = event->channel_hash,
+                           .app = event->app,
+                           .offset = event->offset,
+                           .seq = event->seq,
+                           .exclude = f->exclude,
+                           .index = DELIVERY_NOT_SHARED};
+    if (f->conflate.n) {
+        d->conflate =
+            hash64(event->channel_hash, slice_of(base + f->conflate.at, f->conflate.n)) | 1;
+    }
+}
+
 void io_let_go(struct io *io, struct tray *tray)
 {
     struct ring *home = tray->origin < io->hub->threads_n ? io->hub->ios[tray->origin]->pool.home

@@ -118,6 +118,8 @@ bool io_starved(const struct io *io); /* the pool is out: read no more for now *
 /* Hands over what was filled; live events to the threads that want them. `local` is called with the
  * live tray for this thread's own subscribers. */
 void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tray), void *ctx);
+/* What topics_deliver() wants of one of a tray's events; borrowed from the tray. */
+void io_delivery(struct delivery *out, const struct tray *tray, const struct tray_event *event);
 /* A tray was dealt with: lets it go, to its home. */
 void io_let_go(struct io *io, struct tray *tray);
 

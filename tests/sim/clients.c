@@ -3,7 +3,6 @@
  * does not take, reads on from the log for those behind. What a peer took is judged in reading.c.
  */
 #include "tests/sim/sim.h"
-#include "store/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -535,29 +534,11 @@ void client_act(struct world *w, struct client *c)
 
 /* ---- a turn ---- */
 
-static void delivery_of(struct delivery *d, const struct tray *tray, const struct tray_event *event)
-{
-    const uint8_t *base = tray_base(tray, event->arena);
-    const struct event_frame *f = &event->frame;
-    *d = (struct delivery){.frame = slice_of(base + f->at, f->n),
-                           .channel = slice_of(base + f->channel.at, f->channel.n),
-                           .channel_hash = event->channel_hash,
-                           .app = event->app,
-                           .offset = event->offset,
-                           .seq = event->seq,
-                           .exclude = f->exclude,
-                           .index = DELIVERY_NOT_SHARED};
-    if (f->conflate.n) {
-        d->conflate =
-            hash64(event->channel_hash, slice_of(base + f->conflate.at, f->conflate.n)) | 1;
-    }
-}
-
 static void deliver_tray(struct sim_thread *t, const struct tray *tray)
 {
     for (uint32_t i = 0; i < tray->events_n; i++) {
         struct delivery d;
-        delivery_of(&d, tray, &tray->events[i]);
+        io_delivery(&d, tray, &tray->events[i]);
         topics_deliver(t->io.topics, &d);
     }
 }
