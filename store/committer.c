@@ -2,7 +2,8 @@
  * thread that begins it, which alone may end it: so whatever is handed over is begun here too.
  *
  * One order at a time. The writer gives it with one semaphore and waits for its end with the other;
- * of a commit it may ask meanwhile whether it is through. */
+ * of a commit it may ask meanwhile whether it is through. A lazy one has no thread: it obeys when
+ * it is waited for, or was asked often enough. */
 #define _GNU_SOURCE
 #include "store/env.h"
 
@@ -25,6 +26,9 @@ struct committer {
     bool waited; /* the writer has seen the end of the order */
     atomic_bool through;
     void (*on_through)(void *ctx);
+    unsigned (*asked_for)(
+        void *ctx); /* lazy: how often until it is through; NULL: a thread does it */
+    unsigned to_ask;
     void *ctx;
 };
 
@@ -59,6 +63,7 @@ static void obey(struct committer *c)
         mdb_txn_abort(view->txn);
     else
         commit(c);
+    atomic_store(&c->through, true);
 }
 
 void store_committer_run(struct store *store)
@@ -70,7 +75,6 @@ void store_committer_run(struct store *store)
             return;
         bool tells = c->order == ORDER_COMMIT;
         obey(c);
-        atomic_store(&c->through, true);
         (void)sem_post(&c->done);
         if (tells)
             c->on_through(c->ctx);
@@ -79,15 +83,24 @@ void store_committer_run(struct store *store)
 
 /* ---- the writer's side ---- */
 
-void store_committer_new(struct store *store, void (*on_through)(void *ctx), void *ctx)
+static struct committer *committer_new(struct store *store, void *ctx)
 {
     struct committer *c = xcalloc(1, sizeof *c);
     (void)sem_init(&c->ordered, 0, 0);
     (void)sem_init(&c->done, 0, 0);
     c->waited = true;
-    c->on_through = on_through;
     c->ctx = ctx;
-    store->committer = c;
+    return store->committer = c;
+}
+
+void store_committer_new(struct store *store, void (*on_through)(void *ctx), void *ctx)
+{
+    committer_new(store, ctx)->on_through = on_through;
+}
+
+void store_committer_lazy(struct store *store, unsigned (*asked_for)(void *ctx), void *ctx)
+{
+    committer_new(store, ctx)->asked_for = asked_for;
 }
 
 void committer_free(struct committer *c)
@@ -105,13 +118,18 @@ static void give(struct committer *c, enum order order, struct store_txn *txn)
     c->txn = txn;
     c->waited = false;
     atomic_store(&c->through, false);
-    (void)sem_post(&c->ordered);
+    if (c->asked_for)
+        c->to_ask = c->asked_for(c->ctx);
+    else
+        (void)sem_post(&c->ordered);
 }
 
 static void await(struct committer *c)
 {
-    if (!c->waited)
+    if (!c->waited && !c->asked_for)
         wait_for(&c->done);
+    else if (!c->waited && !atomic_load(&c->through))
+        obey(c);
     c->waited = true;
 }
 
@@ -133,8 +151,10 @@ void committer_commit(struct committer *c, struct store_txn *txn)
     give(c, ORDER_COMMIT, txn);
 }
 
-bool committer_is_through(const struct committer *c)
+bool committer_is_through(struct committer *c)
 {
+    if (c->asked_for && !atomic_load(&c->through) && c->to_ask-- == 0)
+        obey(c);
     return atomic_load(&c->through);
 }
 

@@ -183,14 +183,13 @@ enum store_rc store_note_error(struct store *store, int code);
 int store_see(MDB_env *env, MDB_txn *txn);
 
 /* committer.c: LMDB lets the thread that began a transaction end it, and no other. */
-struct committer *committer_new(struct store *store);
 void committer_free(struct committer *committer); /* NULL is fine */
 /* Done when they return; LMDB's code. */
 int committer_begin(struct committer *committer, struct store_txn *txn);
 void committer_abort(struct committer *committer, struct store_txn *txn);
 /* Goes on by itself; committer_wait() gives what came of it. */
 void committer_commit(struct committer *committer, struct store_txn *txn);
-bool committer_is_through(const struct committer *committer);
+bool committer_is_through(struct committer *committer);
 enum store_rc committer_wait(struct committer *committer, uint64_t *out_us);
 /* Writes what waits and commits, on whichever thread calls; txn's data stay as they are. */
 enum store_rc store_commit_here(struct store_txn *txn);

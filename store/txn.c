@@ -41,6 +41,11 @@ void store_hand_over(struct store_txn *txn)
     txn->handed = txn->view.store->committer;
 }
 
+bool store_is_handed_over(const struct store_txn *txn)
+{
+    return txn->handed;
+}
+
 struct store_view *store_txn_view(struct store_txn *txn)
 {
     return &txn->view;
@@ -217,7 +222,7 @@ enum store_rc store_commit_start(struct store_txn *txn)
     return STORE_OK;
 }
 
-bool store_commit_is_through(const struct store *store)
+bool store_commit_is_through(struct store *store)
 {
     return store->on_its_way && committer_is_through(store->committer);
 }
