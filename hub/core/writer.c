@@ -273,31 +273,50 @@ static void later_take(struct writer *w)
 
 /* ---- a batch ---- */
 
+/* The next tray that waits, unless the batch is full. */
+static bool take_one(struct writer *w)
+{
+    struct batch *b = w->batch;
+    bool room =
+        b->n < BATCH_TRAYS_MAX && b->commands < WRITER_COMMANDS_MAX && b->bytes < WRITER_BYTES_MAX;
+    struct tray *tray = room ? ring_pop(w->inbox) : NULL;
+    if (tray) {
+        b->trays[b->n++] = tray;
+        b->commands += tray->commands_n;
+        b->bytes += tray->in.n;
+    }
+    return tray;
+}
+
 static void collect(struct writer *w)
 {
-    size_t commands = 0, bytes = 0;
     w->batch->n = 0;
+    w->batch->commands = w->batch->bytes = 0;
     later_take(w);
-    while (w->batch->n < BATCH_TRAYS_MAX && commands < WRITER_COMMANDS_MAX &&
-           bytes < WRITER_BYTES_MAX) {
-        struct tray *tray = ring_pop(w->inbox);
-        if (!tray) {
-            break;
-        }
-        w->batch->trays[w->batch->n++] = tray;
-        commands += tray->commands_n;
-        bytes += tray->in.n;
+    while (take_one(w)) {
+        continue;
     }
+}
+
+/* While the batch before is on its way this one cannot be committed: it may as well grow. */
+static bool grow(struct writer *w)
+{
+    while (w->on_its_way && !store_commit_is_through(w->store)) {
+        if (take_one(w)) {
+            return true;
+        }
+        if (!w->runs || atomic_load(&w->stopping)) {
+            return false;
+        }
+        writer_sleep(w, 1);
+    }
+    return false;
 }
 
 static bool is_large(const struct writer *w)
 {
-    unsigned min = w->options.hand_over_min ? w->options.hand_over_min : HAND_OVER_MIN;
-    size_t commands = 0;
-    for (unsigned t = 0; t < w->batch->n && commands < min; t++) {
-        commands += w->batch->trays[t]->commands_n;
-    }
-    return commands >= min;
+    return w->batch->commands >=
+           (w->options.hand_over_min ? w->options.hand_over_min : HAND_OVER_MIN);
 }
 
 static bool needs_store(const struct writer *w)
@@ -370,15 +389,29 @@ static enum hub_rc run_finish(struct writer *w)
     return rc;
 }
 
+/* The writer's own tray is the last: its events are appended after those of all others. */
+static void put_own(struct batch *batch, struct tray *own, bool in)
+{
+    bool is_in = own && batch->n > 0 && batch->trays[batch->n - 1] == own;
+    if (own && in && !is_in) {
+        batch->trays[batch->n++] = own;
+    } else if (is_in && !in) {
+        batch->n--;
+    }
+}
+
 /* The trays, what is due, and what all that sets off. */
 static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **out_failed)
 {
     enum hub_rc rc = HUB_OK;
-    for (unsigned t = 0; rc == HUB_OK && t < w->batch->n; t++) {
-        if (w->batch->trays[t] != own) {
+    unsigned t = 0;
+    put_own(w->batch, own, false);
+    do {
+        for (; rc == HUB_OK && t < w->batch->n; t++) {
             rc = run_tray(w, w->batch->trays[t], out_failed);
         }
-    }
+    } while (rc == HUB_OK && grow(w));
+    put_own(w->batch, own, true);
     if (rc == HUB_OK && own) {
         rc = run_deadlines(w, own);
     }
@@ -483,7 +516,7 @@ static bool step(struct writer *w, int64_t now_ms)
     w->batch->own = own;
     if (own) {
         own->now_ms = w->now_ms;
-        w->batch->trays[w->batch->n++] = own;
+        put_own(w->batch, own, true);
     }
     if (own || tend || needs_store(w)) {
         w->tend_ms = w->now_ms;

@@ -234,9 +234,8 @@ void writer_push(struct writer *w, struct tray *tray)
     writer_wake(w);
 }
 
-static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
+void writer_sleep(struct writer *w, int64_t ms)
 {
-    int64_t ms = due_ms - now_ms;
     ms = ms < SLEEP_MIN_MS ? SLEEP_MIN_MS : ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
     atomic_store(&w->sleeping, 1);
     atomic_thread_fence(memory_order_seq_cst);
@@ -248,6 +247,7 @@ static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
 
 void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
+    w->runs = true;
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
         int64_t due, now = clock_ms(ctx);
@@ -256,7 +256,7 @@ void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
                 writer_flush(w);
                 return;
             }
-            sleep_until(w, due, now);
+            writer_sleep(w, due - now);
         }
     }
 }

@@ -21,7 +21,8 @@ enum { COMMAND_FAILED = 0x8000 };
 struct batch {
     struct tray *trays[BATCH_TRAYS_MAX + 2]; /* two of the writer's own */
     unsigned n;
-    struct tray *own; /* the one for what is due; NULL: none */
+    size_t commands, bytes;
+    struct tray *own; /* the last of them, for what is due; NULL: none */
 };
 
 struct writer_counters {
@@ -73,6 +74,7 @@ struct writer {
     struct later *later;
     size_t later_n, later_cap;
 
+    bool runs; /* writer_run(): it may sleep */
     _Atomic uint32_t sleeping;
     _Atomic bool stopping;
     _Atomic uint64_t change[CHANGE_COUNT];
@@ -105,6 +107,8 @@ void writer_settle(struct writer *w);
 void writer_unwind(struct batch *batch, struct command *keep);
 void writer_refuse(struct batch *batch, enum hub_rc rc);
 
+/* Until it is woken, by a tray or by a commit that is through, or that long. */
+void writer_sleep(struct writer *w, int64_t ms);
 extern const struct command_kind command_presence_restart; /* a start that found the store full */
 
 /* After the commit: the threads that get the tray, on which the events that somebody wants stay. */
