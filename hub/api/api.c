@@ -442,7 +442,7 @@ static enum api_result run_command(const struct entry *entry, struct call *call,
     command->body_n = (uint32_t)body.n;
     buf_add(arena, body.p, body.n);
     buf_done(&body);
-    call->io->draw(command->seed, sizeof command->seed);
+    io_seed(call->io, command->seed);
     if (key.n && (entry->operation->flags & OPERATION_CREATES)) {
         key_command(call, command, key);
     }

@@ -160,6 +160,15 @@ struct command *io_command(struct io *io, const struct command_kind *kind, uint3
     return command;
 }
 
+void io_seed(struct io *io, uint8_t out[SEED_BYTES])
+{
+    if (io->seeds_n == 0) {
+        io->draw(io->seeds, sizeof io->seeds);
+        io->seeds_n = IO_SEEDS_DRAWN;
+    }
+    memcpy(out, io->seeds[--io->seeds_n], SEED_BYTES);
+}
+
 struct buf *io_arena(struct io *io)
 {
     assert(io->filling);

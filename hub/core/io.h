@@ -11,7 +11,7 @@
 #include "store/hash.h"
 #include "hub/core/hub.h"
 
-enum { IO_POOL_TRAYS = 64 };
+enum { IO_POOL_TRAYS = 64, IO_SEEDS_DRAWN = 64 };
 
 /* Where a message came from or went to. */
 enum io_wire { WIRE_NATIVE, WIRE_REST, WIRE_COUNT };
@@ -84,7 +84,9 @@ struct io {
     int64_t now_ms;
     uint64_t now_us; /* monotonic */
     struct io_counters counters;
-    void (*draw)(void *out, size_t n); /* randomness: auth_random, or a simulation's */
+    void (*draw)(void *out, size_t n);         /* randomness: auth_random, or a simulation's */
+    uint8_t seeds[IO_SEEDS_DRAWN][SEED_BYTES]; /* io_seed()'s */
+    unsigned seeds_n;
 };
 
 /* What others judge by their own clocks, tokens above all, goes by the wall. */
@@ -113,6 +115,8 @@ void io_take_changes(struct io *io);
 /* A command on the tray being filled; NULL when the pool is out (try again when a tray is home). */
 struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,
                            struct return_address from, uint64_t ticket);
+/* A command's seed. The kernel is asked once for many: that costs as much as for one. */
+void io_seed(struct io *io, uint8_t out[SEED_BYTES]);
 struct buf *io_arena(struct io *io);  /* the `in` of the tray being filled */
 bool io_starved(const struct io *io); /* the pool is out: read no more for now */
 /* Hands over what was filled; live events to the threads that want them. `local` is called with the

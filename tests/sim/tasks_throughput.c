@@ -40,7 +40,7 @@ static struct buf *begin(struct bench *b, const struct command_kind *kind, struc
     *out = io_command(b->io, kind, APP, (struct return_address){0}, 0);
     SIM_CHECK(b->w, *out, "no tray");
     struct buf *arena = io_arena(b->io);
-    b->io->draw((*out)->seed, sizeof(*out)->seed);
+    io_seed(b->io, (*out)->seed);
     (*out)->body_at = (uint32_t)arena->n;
     return arena;
 }
