@@ -77,6 +77,7 @@ void io_done(struct io *io)
     store_reader_free(io->reader);
     tray_pool_done(&io->pool);
     ring_free(io->inbox);
+    buf_done(&io->body);
 }
 
 /* 48 bits: a start's milliseconds times 128, and on from there. A run would have to accept 128

@@ -85,6 +85,7 @@ struct io {
     uint64_t now_us; /* monotonic */
     struct io_counters counters;
     void (*draw)(void *out, size_t n);         /* randomness: auth_random, or a simulation's */
+    struct buf body;                           /* of the command that is being made ready */
     uint8_t seeds[IO_SEEDS_DRAWN][SEED_BYTES]; /* io_seed()'s */
     unsigned seeds_n;
 };
