@@ -82,7 +82,8 @@ struct io {
 
     uint64_t connections_made;
     int64_t now_ms;
-    uint64_t now_us; /* monotonic */
+    uint64_t now_us;          /* monotonic */
+    _Atomic int64_t heard_ms; /* what had come by then was read, and is with the writer */
     struct io_counters counters;
     void (*draw)(void *out, size_t n);         /* randomness: auth_random, or a simulation's */
     struct buf body;                           /* of the command that is being made ready */

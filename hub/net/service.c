@@ -74,6 +74,7 @@ static void read_talkers(struct net_thread *t, uint64_t us_max)
             read_talker(t, found[i]);
         }
     } while (n == TALKERS_A_LOOK && net_now_us() - began_us < us_max);
+    t->talkers_left = n == TALKERS_A_LOOK || io_starved(&t->io);
 }
 
 void net_read_talkers(struct net_thread *t)
