@@ -143,12 +143,19 @@ bool io_starved(const struct io *io)
     return io->pool.idle_n <= 2;
 }
 
+static void push_filled(struct io *io)
+{
+    struct tray *tray = io->filling;
+    io->filling = NULL;
+    io->at_writer++;
+    writer_push(io->hub->writer, tray);
+}
+
 struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,
                            struct return_address from, uint64_t ticket)
 {
     if (io->filling && tray_is_full(io->filling)) {
-        writer_push(io->hub->writer, io->filling);
-        io->filling = NULL;
+        push_filled(io);
     }
     if (!begun(io, &io->filling)) {
         return NULL;
@@ -194,12 +201,24 @@ static void live_hand_over(struct io *io, void (*local)(void *ctx, const struct 
     local(ctx, tray);
 }
 
+bool io_may_hand_over(const struct io *io)
+{
+    return io->filling && io->at_writer < IO_AT_WRITER_MAX;
+}
+
+struct tray *io_arrived(struct io *io)
+{
+    struct tray *tray = ring_pop(io->inbox);
+    if (tray && tray->answered && tray->origin == io->index) {
+        io->at_writer--;
+    }
+    return tray;
+}
+
 void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tray), void *ctx)
 {
-    if (io->filling) {
-        struct tray *tray = io->filling;
-        io->filling = NULL;
-        writer_push(io->hub->writer, tray);
+    if (io_may_hand_over(io)) {
+        push_filled(io);
     }
     if (io->live) {
         live_hand_over(io, local, ctx);

@@ -835,7 +835,7 @@ void net_thread_free(struct net_thread *t)
     }
     struct loop *loop = t->loop;
     /* Trays on their way here still go home, so that every pool is whole. */
-    for (struct tray *tray; t->io.inbox && (tray = ring_pop(t->io.inbox));) {
+    for (struct tray *tray; t->io.inbox && (tray = io_arrived(&t->io));) {
         io_let_go(&t->io, tray);
     }
     handles_close(loop);

@@ -98,7 +98,7 @@ static void turn(struct bench *b)
     while (writer_step(b->w->hub.writer, b->w->now_ms, &next)) {
     }
     b->writer += now_s() - began;
-    for (struct tray *tray; (tray = ring_pop(b->io->inbox));) {
+    for (struct tray *tray; (tray = io_arrived(b->io));) {
         for (uint32_t i = 0; i < tray->commands_n; i++) {
             const struct command *c = &tray->commands[i];
             SIM_CHECK(b->w, c->rc == HUB_OK, "%s failed: %s", c->kind->name,
