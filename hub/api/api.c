@@ -420,10 +420,10 @@ static enum api_result run_command(const struct entry *entry, struct call *call,
                                    struct slice id, struct slice key, struct return_address from,
                                    const struct api *api, enum hub_rc *out_rc)
 {
-    struct buf body = {0};
-    *out_rc = entry->operation->prepare(call, &body);
+    struct buf *body = &call->io->body;
+    buf_clear(body);
+    *out_rc = entry->operation->prepare(call, body);
     if (*out_rc != HUB_OK) {
-        buf_done(&body);
         *out_rc = *out_rc == HUB_ANSWERED ? HUB_OK : *out_rc;
         return API_ANSWERED;
     }
@@ -431,7 +431,6 @@ static enum api_result run_command(const struct entry *entry, struct call *call,
     struct command *command =
         io_command(call->io, entry->operation->kind, call->who->app, from, api_ticket_pack(ticket));
     if (!command) {
-        buf_done(&body);
         return API_BUSY;
     }
     struct buf *arena = io_arena(call->io);
@@ -439,10 +438,9 @@ static enum api_result run_command(const struct entry *entry, struct call *call,
     command->id_n = (uint32_t)id.n;
     buf_add_slice(arena, id);
     command->body_at = (uint32_t)arena->n;
-    command->body_n = (uint32_t)body.n;
-    buf_add(arena, body.p, body.n);
-    buf_done(&body);
-    call->io->draw(command->seed, sizeof command->seed);
+    command->body_n = (uint32_t)body->n;
+    buf_add(arena, body->p, body->n);
+    io_seed(call->io, command->seed);
     if (key.n && (entry->operation->flags & OPERATION_CREATES)) {
         key_command(call, command, key);
     }
@@ -494,6 +492,14 @@ enum api_result api_request(const struct api *api, struct call *call,
     return result;
 }
 
+/* What a key stands for is a hash of the tree. */
+static bool reads_fields(const struct operation *op, struct slice params, struct slice key,
+                         struct slice values[FIELDS_MAX])
+{
+    bool keyed = key.n && (op->flags & OPERATION_CREATES);
+    return op->fields && !keyed && fields_read(op->fields, params, values);
+}
+
 enum api_result api_call(const struct api *api, struct call *call, struct slice method,
                          struct slice params, struct slice id, struct slice key,
                          struct return_address from, enum hub_rc *out_rc)
@@ -513,6 +519,13 @@ enum api_result api_call(const struct api *api, struct call *call, struct slice 
     }
     if (call->operation->raw && call->operation->raw(call, params, out_rc)) {
         return API_ANSWERED;
+    }
+    struct slice values[FIELDS_MAX];
+    if (reads_fields(call->operation, params, key, values)) {
+        call->values = values;
+        result = run(api, entry, call, API_ROUTE_CALL, id, key, from, out_rc);
+        call->values = NULL;
+        return result;
     }
     if (params.n) {
         *out_rc = load(call, params, &call->params);

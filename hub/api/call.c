@@ -64,16 +64,40 @@ enum hub_rc call_fail_field(struct call *call, const char *field, const char *ty
     return HUB_INVALID;
 }
 
+/* ---- parameters: of the tree, or as they came ---- */
+
+static struct slice value_of(const struct call *call, const char *name)
+{
+    int i = field_named(call->operation->fields, slice_str(name));
+    return i < 0 ? slice_of(NULL, 0) : call->values[i];
+}
+
 json_t *call_json(const struct call *call, const char *name)
 {
     return call->params ? json_object_get(call->params, name) : NULL;
 }
 
+bool call_has(const struct call *call, const char *name)
+{
+    return call->values ? value_of(call, name).n > 0 : call_json(call, name) != NULL;
+}
+
+bool call_has_number(const struct call *call, const char *name)
+{
+    return call->values ? json_kind_of(value_of(call, name)) == JSON_KIND_NUMBER
+                        : json_is_number(call_json(call, name));
+}
+
 struct slice call_text(const struct call *call, const char *name)
 {
+    struct slice text = slice_of(NULL, 0);
+    if (call->values) {
+        (void)json_is_plain(value_of(call, name), &text);
+        return text;
+    }
     const json_t *value = call_json(call, name);
     return json_is_string(value) ? slice_of(json_string_value(value), json_string_length(value))
-                                 : slice_of(NULL, 0);
+                                 : text;
 }
 
 const char *call_str(const struct call *call, const char *name)
@@ -83,6 +107,10 @@ const char *call_str(const struct call *call, const char *name)
 
 int64_t call_int(const struct call *call, const char *name, int64_t otherwise)
 {
+    if (call->values) {
+        uint64_t whole;
+        return json_to_u64(value_of(call, name), &whole) ? (int64_t)whole : otherwise;
+    }
     const json_t *value = call_json(call, name);
     return json_is_integer(value) ? json_integer_value(value)
            : json_is_real(value)  ? (int64_t)json_real_value(value)
@@ -91,12 +119,20 @@ int64_t call_int(const struct call *call, const char *name, int64_t otherwise)
 
 double call_number(const struct call *call, const char *name, double otherwise)
 {
+    if (call->values) {
+        (void)json_to_double(value_of(call, name), &otherwise);
+        return otherwise;
+    }
     const json_t *value = call_json(call, name);
     return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 
 bool call_bool(const struct call *call, const char *name, bool otherwise)
 {
+    if (call->values) {
+        (void)json_to_bool(value_of(call, name), &otherwise);
+        return otherwise;
+    }
     const json_t *value = call_json(call, name);
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
@@ -110,4 +146,51 @@ static int add_bytes(const char *p, size_t n, void *ctx)
 void json_put_value(struct buf *b, const json_t *value)
 {
     (void)json_dump_callback(value, add_bytes, b, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+struct slice call_document(const struct call *call, const char *name, struct buf *written)
+{
+    if (call->values) {
+        return value_of(call, name);
+    }
+    const json_t *value = call_json(call, name);
+    if (value) {
+        json_put_value(written, value);
+    }
+    return buf_slice(written);
+}
+
+static size_t items_of(struct slice list)
+{
+    struct json_walk walk = json_walk_of(list);
+    struct slice key, item;
+    size_t n = 0;
+    while (json_walk_next(&walk, &key, &item)) {
+        n++;
+    }
+    return n;
+}
+
+struct call_texts call_texts_of(const struct call *call, const char *name)
+{
+    if (call->values) {
+        struct slice list = value_of(call, name);
+        return (struct call_texts){.n = items_of(list), .walk = json_walk_of(list)};
+    }
+    const json_t *list = call_json(call, name);
+    return (struct call_texts){.n = json_array_size(list), .list = list};
+}
+
+bool call_texts_next(struct call_texts *texts, struct slice *out)
+{
+    struct slice key, item;
+    if (!texts->list) {
+        return json_walk_next(&texts->walk, &key, &item) && json_is_plain(item, out);
+    }
+    if (texts->at == texts->n) {
+        return false;
+    }
+    const json_t *value = json_array_get(texts->list, texts->at++);
+    *out = slice_of(json_string_value(value), json_string_length(value));
+    return true;
 }

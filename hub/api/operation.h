@@ -14,6 +14,8 @@
 #define WAGGLE_HUB_API_OPERATION_H
 
 #include "channels/json_out.h"
+#include "channels/json_scan.h"
+#include "hub/api/fields.h"
 #include "hub/core/io.h"
 #include <jansson.h>
 
@@ -75,6 +77,10 @@ struct operation {
     /* Optional fast lane for `call`: params as raw, checked JSON; true when it has answered (or
      * failed) the call; false: go the ordinary way. */
     bool (*raw)(struct call *call, struct slice params, enum hub_rc *out_rc);
+    /* Optional, of a command: what `call` reads without a tree (fields.h). prepare() must then take
+     * its parameters by call_text() and its like alone; what is not listed here it may also take
+     * from the tree. */
+    const struct field *fields;
 };
 
 /* A table of operations of one part of the domain; hub/api/operations.c gathers them. */
@@ -100,7 +106,8 @@ struct call {
     struct io *io;
     const struct operation *operation;
     const struct principal *who; /* never NULL */
-    json_t *params;              /* merged and valid; an object, or NULL in answer() */
+    json_t *params; /* merged and valid; an object, or NULL in answer() and beside values */
+    const struct slice *values; /* of the operation's fields, where they were read without a tree */
     int64_t now_ms;
     uint64_t connection; /* id of the caller's connection; 0: a REST request's */
     void *socket;        /* net's own connection; NULL over REST */
@@ -138,7 +145,22 @@ const char *call_str(const struct call *call, const char *name);   /* NULL when 
 int64_t call_int(const struct call *call, const char *name, int64_t otherwise);
 double call_number(const struct call *call, const char *name, double otherwise);
 bool call_bool(const struct call *call, const char *name, bool otherwise);
-json_t *call_json(const struct call *call, const char *name); /* borrowed; NULL when absent */
+bool call_has(const struct call *call, const char *name); /* null counts */
+bool call_has_number(const struct call *call, const char *name);
+/* Any value as compact text; in `written` where it must be written first. Empty when absent. */
+struct slice call_document(const struct call *call, const char *name, struct buf *written);
+/* A list of strings. */
+struct call_texts {
+    size_t n;
+    /* call_texts_next()'s */
+    const json_t *list;
+    struct json_walk walk;
+    size_t at;
+};
+struct call_texts call_texts_of(const struct call *call, const char *name);
+bool call_texts_next(struct call_texts *texts, struct slice *out);
+/* Of the tree, so NULL for listed fields that were read without one. Borrowed; NULL when absent. */
+json_t *call_json(const struct call *call, const char *name);
 /* A JSON value as compact text, appended. */
 void json_put_value(struct buf *b, const json_t *value);
 

@@ -4,11 +4,12 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/task_fields.h"
 #include "hub/api/task_view.h"
 
 #include <stdlib.h>
 
-enum { LIST_DEFAULT = 100, LOOKED_MAX = 20000, LEASES_MAX = 10000 };
+enum { LIST_DEFAULT = 100, LOOKED_MAX = 20000 };
 
 /* ---- tasks.submit ---- */
 
@@ -110,23 +111,28 @@ static enum hub_rc read_spec(struct call *call, struct submit_scratch *s, struct
     return rc == HUB_OK ? read_keys(call, spec) : rc;
 }
 
+static enum hub_rc read_id(struct call *call, struct submit_scratch *s, struct task_spec *spec)
+{
+    spec->data = call_document(call, "task_data", &s->data);
+    const json_t *id = json_object_get(call_json(call, "task_data"), "task_id");
+    spec->id = call->values         ? task_data_id(spec->data)
+               : json_is_string(id) ? slice_of(json_string_value(id), json_string_length(id))
+                                    : slice_of(NULL, 0);
+    return spec->id.n <= TASK_ID_BYTES_MAX
+               ? HUB_OK
+               : call_fail_field(call, "task_data", "value_error", "task_id has at most %d bytes",
+                                 TASK_ID_BYTES_MAX);
+}
+
 static enum hub_rc submit_prepare(struct call *call, struct buf *body)
 {
     struct task_submit submit = {.asker = asker_of(call->who)};
     struct submit_scratch s = {.data = {0}};
-    const json_t *data = call_json(call, "task_data");
-    const json_t *id = json_object_get(data, "task_id");
     enum hub_rc rc = read_spec(call, &s, &submit);
-    if (rc == HUB_OK && json_is_string(id)) {
-        submit.spec.id = slice_of(json_string_value(id), json_string_length(id));
-        if (submit.spec.id.n > TASK_ID_BYTES_MAX) {
-            rc = call_fail_field(call, "task_data", "value_error", "task_id has at most %d bytes",
-                                 TASK_ID_BYTES_MAX);
-        }
+    if (rc == HUB_OK) {
+        rc = read_id(call, &s, &submit.spec);
     }
     if (rc == HUB_OK) {
-        json_put_value(&s.data, data);
-        submit.spec.data = buf_slice(&s.data);
         task_submit_put(body, &submit);
     }
     scratch_done(&s);
@@ -218,9 +224,8 @@ static enum hub_rc cancel_prepare(struct call *call, struct buf *body)
 static enum hub_rc progress_prepare(struct call *call, struct buf *body)
 {
     struct task_act act = act_of(call);
-    const json_t *percent = call_json(call, "percent");
-    act.has_percent = json_is_number(percent);
-    act.percent = act.has_percent ? (uint8_t)json_number_value(percent) : 0;
+    act.has_percent = call_has_number(call, "percent");
+    act.percent = (uint8_t)call_number(call, "percent", 0);
     act.seq = (uint64_t)call_int(call, "seq", 0);
     enum hub_rc rc = read_text(call, "note", TASK_NOTE_BYTES_MAX, &act.text);
     if (rc == HUB_OK) {
@@ -233,13 +238,10 @@ static enum hub_rc document_prepare(struct call *call, struct buf *body, const c
 {
     struct task_act act = act_of(call);
     struct buf text = {0};
-    const json_t *document = call_json(call, name);
-    if (document) {
-        json_put_value(&text, document);
-    } else {
-        buf_add_str(&text, "null");
+    act.document = call_document(call, name, &text);
+    if (act.document.n == 0) {
+        act.document = slice_str("null");
     }
-    act.document = buf_slice(&text);
     task_act_put(body, &act);
     buf_done(&text);
     return HUB_OK;
@@ -270,7 +272,7 @@ static enum hub_rc fail_prepare(struct call *call, struct buf *body)
     struct task_act act = act_of(call);
     act.text = cut(call_text(call, "error"), TASK_ERROR_BYTES_MAX);
     act.final = call_bool(call, "non_retryable", false);
-    if (json_is_number(call_json(call, "retry_after"))) {
+    if (call_has_number(call, "retry_after")) {
         act.after_ms = span_ms(call, "retry_after");
     }
     task_act_put(body, &act);
@@ -355,25 +357,28 @@ static enum hub_rc accept_answer(struct call *call, const struct command *comman
 
 /* ---- tasks.renew ---- */
 
-static uint32_t read_leases(const struct call *call, struct task_lease *out)
+static void read_lease(struct slice text, struct task_lease *out)
 {
-    const json_t *list = call_json(call, "leases"), *one = call_json(call, "lease_id");
+    if (!task_lease_of(text, out)) {
+        *out = (struct task_lease){.number = 0};
+    }
+}
+
+/* *out is freed by the caller. */
+static uint32_t read_leases(const struct call *call, struct task_lease **out)
+{
+    struct call_texts list = call_texts_of(call, "leases");
+    struct task_lease *leases = xcalloc(list.n + 1, sizeof *leases);
+    struct slice text;
     uint32_t n = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct slice text = slice_of(json_string_value(item), json_string_length(item));
-        if (!task_lease_of(text, &out[n])) {
-            out[n] = (struct task_lease){.number = 0};
-        }
-        n++;
+    while (call_texts_next(&list, &text)) {
+        read_lease(text, &leases[n++]);
     }
-    if (json_is_string(one)) {
-        struct slice text = slice_of(json_string_value(one), json_string_length(one));
-        if (!task_lease_of(text, &out[n])) {
-            out[n] = (struct task_lease){.number = 0};
-        }
-        n++;
+    text = call_text(call, "lease_id");
+    if (text.n) {
+        read_lease(text, &leases[n++]);
     }
+    *out = leases;
     return n;
 }
 
@@ -391,7 +396,7 @@ static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uin
     if (rc == HUB_OK) {
         rc = task_see_call(call, view, id, &task);
     }
-    if (rc == HUB_OK && call_json(call, "lease_id") && leases[n - 1].number != task.number) {
+    if (rc == HUB_OK && call_has(call, "lease_id") && leases[n - 1].number != task.number) {
         leases[n - 1] = (struct task_lease){.number = 0};
     }
     if (view) {
@@ -403,10 +408,10 @@ static enum hub_rc renew_named(struct call *call, struct task_lease *leases, uin
 static enum hub_rc renew_prepare(struct call *call, struct buf *body)
 {
     struct asker asker = asker_of(call->who);
-    struct task_lease *leases = xcalloc(LEASES_MAX + 1, sizeof *leases);
-    uint32_t n = read_leases(call, leases);
+    struct task_lease *leases;
+    uint32_t n = read_leases(call, &leases);
     enum hub_rc rc = renew_named(call, leases, n);
-    task_renew_put(body, &asker, !call_json(call, "leases"), leases, n);
+    task_renew_put(body, &asker, !call_has(call, "leases"), leases, n);
     free(leases);
     return rc;
 }
@@ -685,7 +690,7 @@ static const struct operation rows[] = {
           "task_data":{"type":"object","properties":{"task_id":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"Its id; the hub makes one when there is none. The same id with the same body asks for the same task again."}}},
           SUBMIT_OPTIONS}}),
       .answer_schema = SCHEMA({"type":"object","required":["status","message","task_id","priority","submitted_at"],"properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"task_id":{"type":"string"},"priority":{"type":"string"},"submitted_at":SHAPE_TIME,"state":{"type":"string"},"deduplicated":{"type":"boolean"}}}),
-      .kind = &command_task_submit, .prepare = submit_prepare, .answer = submit_answer },
+      .kind = &command_task_submit, .prepare = submit_prepare, .answer = submit_answer, .fields = task_submit_fields },
     { .name = "tasks.create", .summary = "Submit a task; the body is its data unless it has task_data",
       .needs = ROLE_AGENT, .flags = OPERATION_CREATES | OPERATION_BODY,
       .routes = {{METHOD_POST, "/v1/tasks", 201, STYLE_PROBLEM, false}},
@@ -719,34 +724,34 @@ static const struct operation rows[] = {
       .routes = {{METHOD_POST, "/tasks/{task_id}/accept", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(),
       .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"lease_id":{"type":"string"},"lease_until":SHAPE_TIME_OR_NULL,"task_data":{"type":"object"},"input":{}}}),
-      .kind = &command_task_accept, .prepare = act_prepare, .answer = accept_answer },
+      .kind = &command_task_accept, .prepare = act_prepare, .answer = accept_answer, .fields = task_act_fields },
     { .name = "tasks.reject", .summary = "Do not take a task that was offered",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/reject", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(), .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_reject, .prepare = act_prepare, .answer = acted_answer },
+      .kind = &command_task_reject, .prepare = act_prepare, .answer = acted_answer, .fields = task_act_fields },
     { .name = "tasks.progress", .summary = "Say how far a task is; renews its lease",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/progress", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"percent":{"type":["number","null"],"minimum":0,"maximum":100},"seq":{"type":["integer","null"],"minimum":0,"description":"One that is not newer is dropped."},"note":{"type":["string","null"],"maxLength":512}),
       .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"stored":{"type":"boolean","description":"Four a second are; the others are told live."},"lease_until":SHAPE_TIME_OR_NULL}}),
-      .kind = &command_task_progress, .prepare = progress_prepare, .answer = progress_answer },
+      .kind = &command_task_progress, .prepare = progress_prepare, .answer = progress_answer, .fields = task_progress_fields },
     { .name = "tasks.complete", .summary = "Say that a task is done, with its result",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/complete", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"result":{"description":"Any JSON."}), .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_complete, .prepare = complete_prepare, .answer = acted_answer },
+      .kind = &command_task_complete, .prepare = complete_prepare, .answer = acted_answer, .fields = task_complete_fields },
     { .name = "tasks.fail", .summary = "Say that a task failed; it is tried again while it has attempts",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/fail", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"error":{"type":["string","null"]},"retry_after":SECONDS("Try again after that."),"non_retryable":{"type":["boolean","null"]}),
       .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_fail, .prepare = fail_prepare, .answer = acted_answer },
+      .kind = &command_task_fail, .prepare = fail_prepare, .answer = acted_answer, .fields = task_fail_fields },
     { .name = "tasks.ask", .summary = "Say that a task needs input before it can go on",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/ask", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(,"question":{"type":["string","null"],"maxLength":512}), .answer_schema = ACTED_ANSWER,
-      .kind = &command_task_ask, .prepare = ask_prepare, .answer = acted_answer },
+      .kind = &command_task_ask, .prepare = ask_prepare, .answer = acted_answer, .fields = task_ask_fields },
     { .name = "tasks.input", .summary = "Give a task the input it asked for",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/input", 200, STYLE_COORDINATOR, false}},
@@ -771,7 +776,7 @@ static const struct operation rows[] = {
                  {METHOD_POST, "/tasks/{task_id}/renew", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{"task_id":TASK_ID,"lease_id":LEASE_ID,"leases":{"type":"array","maxItems":10000,"items":LEASE_ID}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"renewed":SHAPE_COUNT,"lost_count":SHAPE_COUNT,"lost":{"type":"array","items":{"type":"string"},"description":"Stop working on these."},"lease_until":SHAPE_TIME_OR_NULL,"renewed_at":SHAPE_TIME}}),
-      .kind = &command_task_renew, .prepare = renew_prepare, .answer = renew_answer },
+      .kind = &command_task_renew, .prepare = renew_prepare, .answer = renew_answer, .fields = task_renew_fields },
 };
 /* clang-format on */
 

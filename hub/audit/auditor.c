@@ -1,6 +1,7 @@
-/* The writer appends, the auditor follows. It keeps up in steps of a millisecond or two; a seal is
- * made when the interval is over or when there is much to seal. The writer takes a seal only on top
- * of the one that it was made for, so a seal that was lost or came twice breaks nothing. */
+/* The writer appends, the auditor follows, in steps so short that nobody on its thread waits for
+ * one. A seal is made when the interval is over or when there is much to seal. The writer takes a
+ * seal only on top of the one that it was made for, so a seal that was lost or came twice breaks
+ * nothing. */
 #include "hub/audit/auditor.h"
 
 #include <stdlib.h>
@@ -224,19 +225,26 @@ static bool is_due(const struct auditor *a, const struct io *io)
     return !a->sent_to && (far || ((a->entries.n || a->missed_to) && (much || late)));
 }
 
-void auditor_turn(struct auditor *a, struct io *io)
+/* A stretch of its own is worth a snapshot; less is, when it is time for a seal. */
+static bool may_read(const struct auditor *a, const struct io *io)
+{
+    bool full = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
+    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
+    uint64_t behind = log_newest_seq(io->hub->log) - a->read_to;
+    return !a->sent_to && !full && (behind >= AUDITOR_RECORDS_A_TURN || (late && behind));
+}
+
+bool auditor_turn(struct auditor *a, struct io *io)
 {
     struct store_view *view;
     struct chain_seal newest = {0};
-    bool full = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
-    uint64_t behind = log_newest_seq(io->hub->log) - a->read_to;
-    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
-    bool reads = !a->sent_to && !full && (behind >= AUDITOR_RECORDS_A_TURN || (late && behind));
+    uint64_t before = a->read_to;
+    bool reads = may_read(a, io);
     if (a->begun && !reads && !a->sent_to && !is_due(a, io)) {
-        return;
+        return false;
     }
     if (store_snapshot(io->reader, &view) != STORE_OK) {
-        return;
+        return false;
     }
     enum store_rc rc = chain_newest(view, &newest);
     if (rc == STORE_OK || rc == STORE_NOT_FOUND) {
@@ -249,4 +257,5 @@ void auditor_turn(struct auditor *a, struct io *io)
         }
     }
     store_release(io->reader);
+    return a->read_to > before && may_read(a, io);
 }

@@ -15,7 +15,7 @@
 #include "hub/audit/chain.h"
 #include "hub/core/io.h"
 
-enum { AUDITOR_RECORDS_A_TURN = 2000, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
+enum { AUDITOR_RECORDS_A_TURN = 128, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
 
 extern const struct module audit_module;
 extern const struct command_kind command_audit_seal; /* body: keep_ms (8), then chain_seal_pack */
@@ -32,7 +32,8 @@ struct auditor {
 };
 
 void auditor_done(struct auditor *auditor);
-/* Once a turn of the thread's loop. */
-void auditor_turn(struct auditor *auditor, struct io *io);
+/* In each turn of the thread's loop; true: another step is worth taking, as soon as whoever waits
+ * for the thread was served. */
+bool auditor_turn(struct auditor *auditor, struct io *io);
 
 #endif

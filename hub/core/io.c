@@ -77,6 +77,7 @@ void io_done(struct io *io)
     store_reader_free(io->reader);
     tray_pool_done(&io->pool);
     ring_free(io->inbox);
+    buf_done(&io->body);
 }
 
 /* 48 bits: a start's milliseconds times 128, and on from there. A run would have to accept 128
@@ -142,12 +143,19 @@ bool io_starved(const struct io *io)
     return io->pool.idle_n <= 2;
 }
 
+static void push_filled(struct io *io)
+{
+    struct tray *tray = io->filling;
+    io->filling = NULL;
+    io->at_writer++;
+    writer_push(io->hub->writer, tray);
+}
+
 struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,
                            struct return_address from, uint64_t ticket)
 {
     if (io->filling && tray_is_full(io->filling)) {
-        writer_push(io->hub->writer, io->filling);
-        io->filling = NULL;
+        push_filled(io);
     }
     if (!begun(io, &io->filling)) {
         return NULL;
@@ -158,6 +166,15 @@ struct command *io_command(struct io *io, const struct command_kind *kind, uint3
     command->from = from;
     command->ticket = ticket;
     return command;
+}
+
+void io_seed(struct io *io, uint8_t out[SEED_BYTES])
+{
+    if (io->seeds_n == 0) {
+        io->draw(io->seeds, sizeof io->seeds);
+        io->seeds_n = IO_SEEDS_DRAWN;
+    }
+    memcpy(out, io->seeds[--io->seeds_n], SEED_BYTES);
 }
 
 struct buf *io_arena(struct io *io)
@@ -184,12 +201,24 @@ static void live_hand_over(struct io *io, void (*local)(void *ctx, const struct 
     local(ctx, tray);
 }
 
+bool io_may_hand_over(const struct io *io)
+{
+    return io->filling && io->at_writer < IO_AT_WRITER_MAX;
+}
+
+struct tray *io_arrived(struct io *io)
+{
+    struct tray *tray = ring_pop(io->inbox);
+    if (tray && tray->answered && tray->origin == io->index) {
+        io->at_writer--;
+    }
+    return tray;
+}
+
 void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tray), void *ctx)
 {
-    if (io->filling) {
-        struct tray *tray = io->filling;
-        io->filling = NULL;
-        writer_push(io->hub->writer, tray);
+    if (io_may_hand_over(io)) {
+        push_filled(io);
     }
     if (io->live) {
         live_hand_over(io, local, ctx);

@@ -11,7 +11,7 @@
 #include "store/hash.h"
 #include "hub/core/hub.h"
 
-enum { IO_POOL_TRAYS = 64 };
+enum { IO_POOL_TRAYS = 64, IO_AT_WRITER_MAX = IO_POOL_TRAYS / 2, IO_SEEDS_DRAWN = 64 };
 
 /* Where a message came from or went to. */
 enum io_wire { WIRE_NATIVE, WIRE_REST, WIRE_COUNT };
@@ -77,14 +77,19 @@ struct io {
 
     struct tray_pool pool;
     struct tray *filling; /* commands for the writer; NULL: none begun */
+    unsigned at_writer;   /* trays that it has, and has not sent back */
     struct tray *live;    /* events for other threads and this one */
     struct ring *inbox;
 
     uint64_t connections_made;
     int64_t now_ms;
-    uint64_t now_us; /* monotonic */
+    uint64_t now_us;          /* monotonic */
+    _Atomic int64_t heard_ms; /* what had come by then was read, and is with the writer */
     struct io_counters counters;
-    void (*draw)(void *out, size_t n); /* randomness: auth_random, or a simulation's */
+    void (*draw)(void *out, size_t n);         /* randomness: auth_random, or a simulation's */
+    struct buf body;                           /* of the command that is being made ready */
+    uint8_t seeds[IO_SEEDS_DRAWN][SEED_BYTES]; /* io_seed()'s */
+    unsigned seeds_n;
 };
 
 /* What others judge by their own clocks, tokens above all, goes by the wall. */
@@ -113,10 +118,18 @@ void io_take_changes(struct io *io);
 /* A command on the tray being filled; NULL when the pool is out (try again when a tray is home). */
 struct command *io_command(struct io *io, const struct command_kind *kind, uint32_t app,
                            struct return_address from, uint64_t ticket);
+/* A command's seed. The kernel is asked once for many: that costs as much as for one. */
+void io_seed(struct io *io, uint8_t out[SEED_BYTES]);
 struct buf *io_arena(struct io *io);  /* the `in` of the tray being filled */
 bool io_starved(const struct io *io); /* the pool is out: read no more for now */
-/* Hands over what was filled; live events to the threads that want them. `local` is called with the
- * live tray for this thread's own subscribers. */
+/* Whether there is something that the writer should have. Not while it has so much already that it
+ * is behind, as when the disk hangs: then the tray goes on being filled, or the pool would be out
+ * within milliseconds. One of those that the writer has comes back, and wakes the thread. */
+bool io_may_hand_over(const struct io *io);
+/* Takes the next tray out of the inbox; NULL: none is there. */
+struct tray *io_arrived(struct io *io);
+/* Hands over what was filled, if it may; live events to the threads that want them. `local` is
+ * called with the live tray for this thread's own subscribers. */
 void io_hand_over(struct io *io, void (*local)(void *ctx, const struct tray *tray), void *ctx);
 /* What topics_deliver() wants of one of a tray's events; borrowed from the tray. */
 void io_delivery(struct delivery *out, const struct tray *tray, const struct tray_event *event);

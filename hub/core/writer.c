@@ -20,7 +20,8 @@ enum {
     TIMERS_A_BATCH = 1000,
     USAGE_EVERY_MS = 1000,
     READERS_EVERY_MS = 60000,
-    UNREADABLE_AGAIN_MS = 5000
+    UNREADABLE_AGAIN_MS = 5000,
+    HEARING_MS = 250, /* an idle thread says so often enough that it has nothing to read */
 };
 
 /* ---- one command ---- */
@@ -211,11 +212,24 @@ static void deadlines_take(struct writer *w, struct tray *tray)
     for (unsigned m = 0; m < w->modules_n; m++) {
         const struct module *module = w->modules[m];
         for (unsigned n = 0; module->expire && n < TIMERS_A_BATCH; n++) {
-            if (!module->expire(w->state[m], w->now_ms, tray)) {
+            if (!module->expire(w->state[m], w->heard_ms, tray)) {
                 break;
             }
         }
     }
+}
+
+/* A hub that stood still, or whose threads are behind with reading, must not find silent whom it
+ * has not listened to: deadlines go by the time up to which all that came is known. */
+static int64_t heard_ms(const struct writer *w)
+{
+    int64_t heard = w->now_ms;
+    for (unsigned i = 0; i < w->options.ports_n; i++) {
+        const _Atomic int64_t *port = w->ports[i].heard_ms;
+        int64_t ms = port ? atomic_load_explicit(port, memory_order_acquire) + HEARING_MS : heard;
+        heard = ms < heard ? ms : heard;
+    }
+    return heard;
 }
 
 /* While the store is full, rows and deadlines stay where they are: late, never lost. */
@@ -228,6 +242,7 @@ static int64_t next_due(const struct writer *w)
     for (unsigned m = 0; m < w->modules_n; m++) {
         if (w->modules[m]->next_due) {
             int64_t d = w->modules[m]->next_due(w->state[m]);
+            d = d > w->heard_ms && d <= w->now_ms ? w->now_ms + 1 : d;
             due = d < due ? d : due;
         }
     }
@@ -503,6 +518,7 @@ static bool step(struct writer *w, int64_t now_ms)
     tray_pool_collect(&w->pool);
     writer_namespaces_adopt(w);
     w->now_ms = now_ms > w->now_ms ? now_ms : w->now_ms;
+    w->heard_ms = heard_ms(w); /* before the inbox: what they have read is in it */
     housekeep(w, w->now_ms);
     collect(w);
     bool due = !w->full && next_due(w) <= w->now_ms;

@@ -32,6 +32,8 @@ struct writer_port {
     struct ring *home;       /* its pool's home ring */
     void (*wake)(void *ctx); /* its loop has something in the inbox or at home */
     void *wake_ctx;
+    /* What had come to the thread by then is in the writer's inbox; NULL: all that ever comes. */
+    const _Atomic int64_t *heard_ms;
 };
 
 struct writer_options {

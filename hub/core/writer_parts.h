@@ -61,6 +61,7 @@ struct writer {
     struct tray_pool pool;
 
     struct store_txn *txn;
+    int64_t heard_ms; /* deadlines go by it */
     int64_t now_ms, timer_due_ms, tend_ms, usage_ms, readers_ms;
     bool full, more_to_tend, namespaces_dirty;
     bool changed[CHANGE_COUNT];

@@ -74,6 +74,7 @@ static void read_talkers(struct net_thread *t, uint64_t us_max)
             read_talker(t, found[i]);
         }
     } while (n == TALKERS_A_LOOK && net_now_us() - began_us < us_max);
+    t->talkers_left = n == TALKERS_A_LOOK || io_starved(&t->io);
 }
 
 void net_read_talkers(struct net_thread *t)
@@ -103,7 +104,7 @@ static void take_inbox(struct net_thread *t)
 {
     uint64_t began_us = net_now_us();
     while (rounds_has_room(&t->rounds) && net_now_us() - began_us < TICK_US_MAX) {
-        struct tray *tray = ring_pop(t->io.inbox);
+        struct tray *tray = io_arrived(&t->io);
         if (!tray) {
             return;
         }
@@ -319,5 +320,6 @@ void net_breathe(struct net_thread *t)
 
 bool net_has_more(const struct net_thread *t)
 {
-    return is_dirty(t) || t->rounds.held_n || t->behind || t->resume || !ring_empty(t->io.inbox);
+    return is_dirty(t) || t->rounds.held_n || t->behind || t->resume || !ring_empty(t->io.inbox) ||
+           io_may_hand_over(&t->io);
 }

@@ -38,6 +38,7 @@ enum {
     DESCRIPTORS_KEPT = 48,   /* of all, for what is no connection */
     CROWDED_MAX = 16,        /* connections past the bound */
     CROWDED_MS = 1000,       /* for them to say what they want */
+    UNHEARD_TURNS_MAX = 1000,
 };
 
 struct loop {
@@ -543,6 +544,15 @@ static void drain_some(struct loop *loop)
 
 static void set_busy(struct loop *loop, bool busy);
 
+/* Thousands of events a second are to be read: a stretch at a time, as for a crowd. */
+static void audit(struct net_thread *t)
+{
+    uint64_t began_us = net_now_us();
+    while (auditor_turn(&t->auditor, &t->io) && !net_is_spent(began_us)) {
+        net_serve(t);
+    }
+}
+
 /* What time brings: deadlines, ends of tokens, what could not be said before. */
 static bool look_at_clock(struct loop *loop, bool auth_changed)
 {
@@ -551,9 +561,22 @@ static bool look_at_clock(struct loop *loop, bool auth_changed)
     look_over(t, auth_changed);
     farewells(t);
     if (t->index == 0) {
-        auditor_turn(&t->auditor, &t->io);
+        audit(t);
     }
     return on_time;
+}
+
+/* Nobody is found silent whom this thread has not heard (writer.h). Who floods the hub so that it
+ * never comes to an end keeps no deadline up for good: in so many turns it has come to everybody.
+ */
+static void tell_heard(struct net_thread *t)
+{
+    bool all = !t->talkers_left && !t->resume && !t->io.filling;
+    if (all || ++t->unheard_turns == UNHEARD_TURNS_MAX) {
+        t->unheard_turns = 0;
+        atomic_store_explicit(&t->io.heard_ms, t->looked_ms, memory_order_release);
+    }
+    t->looked_ms = t->io.now_ms;
 }
 
 static void on_turn(uv_prepare_t *prepare)
@@ -576,6 +599,7 @@ static void on_turn(uv_prepare_t *prepare)
     net_catch_up(t);
     net_send_off(t);
     net_wait_for_tray(t);
+    tell_heard(t);
     if (loop->kills) {
         loop->kills = false;
         lws_cancel_service(loop->context); /* it would not look before some socket has news */
@@ -717,7 +741,8 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
         return false;
     }
     t->io.now_us = net_now_us();
-    t->io.now_ms = t->wheel_ms = clock_now(&t->hub->clock, t->io.now_us);
+    t->io.now_ms = t->wheel_ms = t->looked_ms = clock_now(&t->hub->clock, t->io.now_us);
+    atomic_store(&t->io.heard_ms, t->io.now_ms);
     t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,
                                            .target_bytes_max = t->io.settings->head_bytes_max / 2,
                                            .headers_max = 100,
@@ -729,8 +754,11 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     loop->listeners_n = listeners_n;
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     loop->t->talkers = talkers_new();
-    struct writer_port port = {
-        .inbox = t->io.inbox, .home = t->io.pool.home, .wake = wake_loop, .wake_ctx = loop};
+    struct writer_port port = {.inbox = t->io.inbox,
+                               .home = t->io.pool.home,
+                               .wake = wake_loop,
+                               .wake_ctx = loop,
+                               .heard_ms = &t->io.heard_ms};
     if (!vhosts_make(loop, out_text, text_n)) {
         return false;
     }
@@ -807,7 +835,7 @@ void net_thread_free(struct net_thread *t)
     }
     struct loop *loop = t->loop;
     /* Trays on their way here still go home, so that every pool is whole. */
-    for (struct tray *tray; t->io.inbox && (tray = ring_pop(t->io.inbox));) {
+    for (struct tray *tray; t->io.inbox && (tray = io_arrived(&t->io));) {
         io_let_go(&t->io, tray);
     }
     handles_close(loop);

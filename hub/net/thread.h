@@ -54,7 +54,8 @@ struct net_thread {
     uint8_t input[INPUT_BYTES]; /* of one connection in conversation, at a time */
 
     /* service.c's */
-    int talkers; /* talkers.h */
+    int talkers;       /* talkers.h */
+    bool talkers_left; /* there may be more to read than the last look reached */
     struct rounds rounds;
     uint64_t served_us, breath_us; /* when those in conversation, and the others, last were */
     enum io_work work;             /* what the thread does now, */
@@ -63,6 +64,8 @@ struct net_thread {
     struct conn *wheel[WHEEL_SLOTS];
     int64_t wheel_ms;  /* the wheel has turned up to here */
     int64_t expiry_ms; /* next look at tokens' ends */
+    int64_t looked_ms; /* when the turn before began: all sockets were looked at since */
+    unsigned unheard_turns;
 
     struct auditor auditor; /* of thread 0 */
 

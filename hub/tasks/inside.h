@@ -16,6 +16,7 @@
 
 enum {
     KIND_BUCKETS = 4096,
+    KINDS_REST = 64,
     APPS_FIGURED_MAX = 1024,
     READY_CLASSES = 16, /* the last has all with more capabilities */
     NOT_READY = INT32_MAX
@@ -31,6 +32,7 @@ struct kind {
     struct slice region;
     uint8_t priority; /* so that a paused queue is passed over at one look too */
     uint32_t tasks;   /* that are not over */
+    bool rests;       /* in a place of kinds_rest */
     bool blocked;     /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;   /* a bit an agent's number */
     uint32_t fits_n;  /* words */
@@ -132,7 +134,9 @@ struct tasks {
     uint32_t *kinds_free; /* ids to be used again; room for kinds_cap */
     uint32_t kinds_free_n;
     struct kind *kind_buckets[KIND_BUCKETS];
-    struct tasks_app **apps; /* by number; NULL: none yet */
+    struct kind *kinds_rest[KINDS_REST]; /* those whose last task ended, and perhaps more came */
+    uint32_t kinds_rested;               /* so often one did */
+    struct tasks_app **apps;             /* by number; NULL: none yet */
     uint32_t apps_n;
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;

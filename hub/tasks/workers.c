@@ -121,11 +121,8 @@ static void kind_free(struct kind *kind)
     free(kind);
 }
 
-void kind_unref(struct tasks *t, struct kind *kind)
+static void kind_drop(struct tasks *t, struct kind *kind)
 {
-    if (--kind->tasks > 0) {
-        return;
-    }
     struct kind **at = &t->kind_buckets[kind->hash % KIND_BUCKETS];
     while (*at != kind) {
         at = &(*at)->next;
@@ -136,6 +133,29 @@ void kind_unref(struct tasks *t, struct kind *kind)
     kind_free(kind);
 }
 
+/* Where tasks are done as fast as they come, there is often none of a kind, and the next one comes
+ * at once: to compare ten thousand agents anew each time takes longer than all else that is done
+ * for a task. So a kind without tasks rests, until that many others came to rest after it. */
+void kind_unref(struct tasks *t, struct kind *kind)
+{
+    if (--kind->tasks > 0) {
+        return;
+    }
+    kind->blocked = false; /* nobody waits who would have it looked at again */
+    if (kind->rests) {
+        return;
+    }
+    struct kind **place = &t->kinds_rest[t->kinds_rested++ % KINDS_REST];
+    if (*place) {
+        (*place)->rests = false;
+    }
+    if (*place && (*place)->tasks == 0) {
+        kind_drop(t, *place);
+    }
+    *place = kind;
+    kind->rests = true;
+}
+
 void kinds_forget(struct tasks *t)
 {
     for (uint32_t i = 0; i < t->kinds_n; i++) {
@@ -143,7 +163,8 @@ void kinds_forget(struct tasks *t)
             kind_free(t->kinds[i]);
         }
     }
-    t->kinds_n = t->kinds_free_n = 0;
+    t->kinds_n = t->kinds_free_n = t->kinds_rested = 0;
+    memset(t->kinds_rest, 0, sizeof t->kinds_rest);
     memset(t->kind_buckets, 0, sizeof t->kind_buckets);
 }
 

@@ -622,7 +622,7 @@ static void drain_inbox(struct world *w, struct sim_thread *t)
 {
     unsigned most = w->quiet ? HELD_MAX : 1 + rng_below(&w->rng, 12);
     while (most-- > 0 && t->held_n < HELD_MAX - 4) {
-        struct tray *tray = ring_pop(t->io.inbox);
+        struct tray *tray = io_arrived(&t->io);
         if (!tray) {
             return;
         }

@@ -55,7 +55,7 @@ static void hear(struct scene *s)
 {
     struct tray *trays[TRAYS_MAX];
     unsigned n = 0;
-    while (n < TRAYS_MAX && (trays[n] = ring_pop(s->io->inbox))) {
+    while (n < TRAYS_MAX && (trays[n] = io_arrived(s->io))) {
         n++;
     }
     for (unsigned i = 0; s->heard && i < n; i++) {

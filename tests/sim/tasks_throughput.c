@@ -40,7 +40,7 @@ static struct buf *begin(struct bench *b, const struct command_kind *kind, struc
     *out = io_command(b->io, kind, APP, (struct return_address){0}, 0);
     SIM_CHECK(b->w, *out, "no tray");
     struct buf *arena = io_arena(b->io);
-    b->io->draw((*out)->seed, sizeof(*out)->seed);
+    io_seed(b->io, (*out)->seed);
     (*out)->body_at = (uint32_t)arena->n;
     return arena;
 }
@@ -98,7 +98,7 @@ static void turn(struct bench *b)
     while (writer_step(b->w->hub.writer, b->w->now_ms, &next)) {
     }
     b->writer += now_s() - began;
-    for (struct tray *tray; (tray = ring_pop(b->io->inbox));) {
+    for (struct tray *tray; (tray = io_arrived(b->io));) {
         for (uint32_t i = 0; i < tray->commands_n; i++) {
             const struct command *c = &tray->commands[i];
             SIM_CHECK(b->w, c->rc == HUB_OK, "%s failed: %s", c->kind->name,

@@ -53,7 +53,7 @@ static void fill(struct world *w, struct io *io, uint64_t *n)
 
 static void drain(struct world *w, struct io *io)
 {
-    for (struct tray *tray; (tray = ring_pop(io->inbox));) {
+    for (struct tray *tray; (tray = io_arrived(io));) {
         for (uint32_t i = 0; i < tray->commands_n; i++) {
             SIM_CHECK(w, tray->commands[i].rc == HUB_OK, "a publish failed: %s",
                       hub_error((enum hub_rc)tray->commands[i].rc)->code);

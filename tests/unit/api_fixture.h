@@ -184,7 +184,7 @@ static inline void fixture_turn(struct fixture *f)
     struct tray *tray;
     io_hand_over(&f->io, fixture_local, f);
     (void)writer_step(f->hub.writer, f->now_ms, &next);
-    while ((tray = ring_pop(f->io.inbox))) {
+    while ((tray = io_arrived(&f->io))) {
         for (uint32_t i = 0; tray->answered && tray->origin == 0 && i < tray->commands_n; i++) {
             const struct command *command = &tray->commands[i];
             if (!(command->flags & COMMAND_SILENT)) {

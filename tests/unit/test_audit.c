@@ -43,7 +43,8 @@ static void agents_register(unsigned n)
 static void turns(unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        auditor_turn(&t.auditor, &t.f->io);
+        while (auditor_turn(&t.auditor, &t.f->io)) {
+        }
         fixture_turn(t.f);
     }
 }

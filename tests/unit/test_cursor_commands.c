@@ -39,7 +39,7 @@ static enum hub_rc turn(struct buf *reply)
     enum hub_rc rc = HUB_OK;
     io_hand_over(&f->io, fixture_local, f);
     (void)writer_step(f->hub.writer, f->now_ms, &next);
-    while ((tray = ring_pop(f->io.inbox))) {
+    while ((tray = io_arrived(&f->io))) {
         for (uint32_t i = 0; i < tray->handouts_n && handed_n < HANDED_MAX; i++) {
             handed[handed_n++] = tray->handouts[i];
         }

@@ -210,6 +210,46 @@ static void a_task_is_offered_accepted_and_completed(void **state)
     assert_int_equal(json_integer_value(member(t.f, "stats/tasks_distributed")), 1);
 }
 
+static void cancelled(const char *rest)
+{
+    submit(rest);
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    settle();
+}
+
+/* Who fits a kind of task is known once and kept for a while when no such task is left. */
+static void a_kind_that_rested_knows_who_came_and_went_meanwhile(void **state)
+{
+    static const char needs[] = ",\"requirements\":{\"capabilities\":[\"dance\"]}";
+    (void)state;
+    agent_comes(t.other, "b0", "");
+    cancelled(needs);
+    submit(needs);
+    assert_string_equal(state_of(t.boss, t.task), "queued"); /* nobody can */
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    agent_comes(t.bee, "b1", ",\"capabilities\":[\"dance\"]");
+    submit(needs);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    submit(needs);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    char waits[64];
+    (void)snprintf(waits, sizeof waits, "%s", t.task);
+    for (unsigned i = 0; i < 200; i++) { /* more kinds than are kept, this one in use or not */
+        char other[100];
+        (void)snprintf(other, sizeof other,
+                       ",\"requirements\":{\"capabilities\":[\"c%u\",\"dance\"]}", i % 90);
+        cancelled(other);
+    }
+    agent_comes(t.bee, "b2", ",\"capabilities\":[\"dance\"]");
+    (void)snprintf(t.task, sizeof t.task, "%s", waits);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    submit(needs);
+    accepted();
+}
+
 static void wrong_words_get_their_sentence(void **state)
 {
     (void)state;
@@ -998,6 +1038,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_of_the_table_is_as_semantics_say),
         CLAIM(a_task_is_offered_accepted_and_completed),
+        CLAIM(a_kind_that_rested_knows_who_came_and_went_meanwhile),
         CLAIM(wrong_words_get_their_sentence),
         CLAIM(the_same_id_is_the_same_task_or_a_conflict),
         CLAIM(the_second_form_has_uuids),

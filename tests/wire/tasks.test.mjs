@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before } from 'node:test';
 import { binary, sleep, startHub, until } from './lib/hub.mjs';
@@ -145,6 +146,31 @@ story('the same id or the same key is the same task', async () => {
   assert.equal(second.body.task_id, first.body.task_id);
   assert.equal(second.body.deduplicated, true);
   assert.equal((await hub.http('POST', '/tasks/submit', { ...keyed, body: { task_data: { k: 2 } } })).status, 409);
+});
+
+/** What each thread of a process does: R runs, S sleeps, T is stopped. */
+const threads = (pid) =>
+  readdirSync(`/proc/${pid}/task`).map((thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')[1][0]);
+
+story('whoever answered while the hub stood still is not taken for silent', async () => {
+  const stopped = await startHub({ config: briskConfig });
+  const { bee, id, offer, do: act } = await agent({ slots: 2 }, stopped);
+  const first = await submit(id, {}, stopped);
+  const held = await offer();
+  await act('accept', held);
+  const second = await submit(id, {}, stopped);
+  const offered = await offer();
+  process.kill(stopped.pid, 'SIGSTOP');
+  await until(() => threads(stopped.pid).every((state) => state === 'T'), { what: 'the hub stands still' });
+  const answers = [bee.call('tasks.renew', { leases: [held.lease_id] }), act('accept', offered)];
+  await sleep(Math.max(LEASE_MS, ACCEPT_MS) + 600);
+  process.kill(stopped.pid, 'SIGCONT');
+  const [renewed] = await Promise.all(answers);
+  assert.equal(renewed.lost_count, 0);
+  for (const one of [held, offered]) await act('complete', one);
+  for (const taskId of [first, second]) assert.equal((await task(taskId, stopped)).redeliveries, 0);
+  await bee.close();
+  await stopped.stop();
 });
 
 briskStory('renewals in one frame hold leases past their span; the lost are named', async () => {
