@@ -56,11 +56,11 @@ static const struct column namespace_columns[] = {
 static const struct operand one_namespace[] = { { "NAMESPACE", OPTION_REQUIRED, "its name" }, { 0 } };
 static const struct operand set_operands[] = {
     { "NAMESPACE", OPTION_REQUIRED, "its name" },
-    { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes or rate" },
+    { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes, rate, ack_wait, max_in_flight or max_deliver" },
     { 0 } };
 static const struct field set_fields[] = { { "OPTION=VALUE", "*", FIELD_MEMBERS }, { 0 } };
 static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 const struct command hub_commands[] = {
     { "health", "whether the hub is up and ready",
@@ -94,7 +94,7 @@ const struct verb hub_verbs[] = {
         "waggle namespace set orders delivery=durable history_events=5000" },
       { .method = "PUT", .path = "/api/v1/namespaces/{NAMESPACE}", .fields = set_fields, .id = "namespace" } },
     { { "namespace reset", "back to the options of the configuration", NULL, one_namespace, destroy_options, request_run, NULL },
-      { .method = "DELETE", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace", .how = REQUEST_DESTROYS } },
+      { .method = "DELETE", .path = "/api/v1/namespaces/{NAMESPACE}", .fields = reason_fields, .id = "namespace", .how = REQUEST_DESTROYS } },
     { { 0 }, { 0 } },
 };
 // clang-format on

@@ -17,8 +17,10 @@ const char *const channel_names[CHANNELS] = {
     "presence-room.a", "presence-room.b", "presence-quick.a",
     "live.a", "live.b",
     "switch.a", "switch.b",
+    "channels",
     "agents", "agent.agent-0", "agent.agent-1", "agent.agent-2", "agent.agent-3", "agent.agent-4", "agent.agent-5",
 };
+const char *const space_names[SPACES] = { "switch", "small", "room", "young" };
 const char *const pattern_texts[PATTERNS] = { "plain.*", ">", "presence-room.*", "agent.>", "small.*" };
 
 static const struct { const char *ns, *option, *value; } configured[] = {
