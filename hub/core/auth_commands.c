@@ -262,6 +262,7 @@ bool auth_key_revoked_get(struct slice reply, struct auth_key_revoked *out)
     return unpack_done(&u);
 }
 
+/* Revoked again, a key stays as it was, and there is nothing to tell. */
 static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct api_key key;
@@ -294,7 +295,8 @@ static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, st
         reply_with(a, command, &reply);
         writer_changed(a->writer, CHANGE_AUTH);
     }
-    return rc == STORE_OK ? tell(a, &why, "key_revoked", "id", body) : hub_rc_of_store(rc);
+    return rc == STORE_OK && !key.revoked_ms ? tell(a, &why, "key_revoked", "id", body)
+                                             : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_key_revoke = {.name = "auth.keys.revoke",

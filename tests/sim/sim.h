@@ -223,6 +223,7 @@ struct world {
     uint64_t tokens, lives;
     struct hub_settings settings;
     struct hub hub;
+    struct secret *secret; /* of a run that has apps; else NULL */
     struct sim_thread threads[THREADS_MAX];
     struct io *ios[THREADS_MAX];
     struct client clients[CLIENTS_MAX];
@@ -347,6 +348,9 @@ void starving_run(struct world *w);
 
 /* swarms.c: a run of its own, of swarms and their work */
 void swarms_run(struct world *w);
+
+/* trail.c: a run of its own, of links, cursors, keys and apps */
+void trail_run(struct world *w);
 
 /* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);

@@ -157,6 +157,7 @@ static bool hub_open(struct world *w, char *text, size_t text_n)
     hub->key_seed = be64_get(store_epoch(hub->store) + 8);
     hub->interest = interest_new();
     hub->pulses = pulses_new();
+    hub->secret = w->secret;
     hub->threads_n = w->plan.threads;
     hub->started_ms = w->now_ms;
     hub->ios = w->ios;
