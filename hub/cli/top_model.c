@@ -408,6 +408,8 @@ void top_tree_show(struct top_model *m)
     if (m->page_is_tree) {
         buf_clear(&m->page);
         top_tree_write(&m->tree, m->ascii, &m->page);
+        size_t last = page_lines(m) > m->page_rows ? page_lines(m) - m->page_rows : 0;
+        m->page_first = m->page_first < last ? m->page_first : last;
     }
 }
 

@@ -134,6 +134,19 @@ static bool id_of(const struct top_table *t, struct slice item, struct buf *out)
     return out->n > start;
 }
 
+struct slice top_table_find(const struct top_table *t, struct slice id)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct buf its = {0};
+        bool same = id_of(t, buf_slice(&t->rows[i]), &its) && slice_equal(buf_slice(&its), id);
+        buf_done(&its);
+        if (same) {
+            return buf_slice(&t->rows[i]);
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
 static void select_by_id(struct top_table *t)
 {
     for (size_t i = 0; t->selected_id && i < t->shown; i++) {

@@ -49,6 +49,8 @@ bool top_table_is_marked(const struct top_table *t, size_t shown);
  * caller's, and so is the array; NULL: none. */
 char **top_table_meant(const struct top_table *t, size_t *out_n);
 struct slice top_table_item(const struct top_table *t, size_t shown); /* empty past the end */
+/* By its id, whether it is shown or not; empty: there is none. */
+struct slice top_table_find(const struct top_table *t, struct slice id);
 /* The selected item's id as text, appended; false when nothing is selected. */
 bool top_table_id(const struct top_table *t, struct buf *out);
 

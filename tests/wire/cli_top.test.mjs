@@ -193,6 +193,45 @@ withTop('a network shows as a tree of executions, tasks and agents', 'networks',
   await top.shows(/Networks \(1 of 1\)/);
 }, { first: /nothing to show/ });
 
+/** Takes the task that is offered to the agent, and does it. */
+async function done(hub, task_id) {
+  const { task } = (await hub.get(`/tasks/${task_id}`)).body;
+  for (const what of ['accept', 'complete']) await hub.post(`/tasks/${task_id}/${what}`, { lease_id: task.lease_id });
+}
+
+withTop('an open tree follows what happens', 'tasks', async (top, hub) => {
+  const { task_id } = (await hub.post('/tasks/submit', { task_data: {}, requirements: { capabilities: ['sing'] } })).body;
+  await top.shows(/Tasks \(1 of 1\)/);
+  top.keys('x');
+  await top.shows(new RegExp(`task {2}${task_id} {2}pending`));
+  await top.shows(/nothing hangs on it/);
+  await register(hub, 'bee-9', { capabilities: ['sing'] });
+  await top.shows(/└─ agent {2}bee-9/);
+  await top.shows(new RegExp(`task {2}${task_id} {2}running`));
+  await done(hub, task_id);
+  await top.shows(new RegExp(`task {2}${task_id} {2}completed`));
+  await hub.kill9();
+  await top.shows(/The hub is away/);
+  assert.match(top.screen, new RegExp(`task {2}${task_id} {2}completed`));
+  await hub.restart();
+  await top.shows(/task {2}[^]*completed/);
+  top.keys('Escape');
+  await top.shows(/Tasks \(1 of 1\)/);
+}, { first: /nothing to show/ });
+
+withTop('the tree of a swarm grows with its work', 'swarms', async (top, hub) => {
+  const { swarm_id } = (await hub.post('/swarm/join', { role: 'worker', capability: 'sing', agent_id: 'bee-1' })).body;
+  await top.shows(/Swarms \(1 of 1\)/);
+  top.keys('x');
+  await top.shows(new RegExp(`swarm {2}${swarm_id}`));
+  await hub.post('/swarm/coordinate', { task_id: 'song-1', strategy: 'broadcast', swarm_id });
+  await top.shows(/└─ work {2}song-1 {2}broadcast {2}running/);
+  await hub.post('/swarm/coordinate', { task_id: 'song-2', strategy: 'broadcast', swarm_id });
+  await top.shows(/├─ work {2}song-2[^]*└─ work {2}song-1/);
+  await hub.post('/swarm/tasks/song-2/cancel', {});
+  await top.shows(/song-2 {2}broadcast {2}cancelled/);
+}, { first: /nothing to show/ });
+
 withTop('the mouse selects, describes, sorts and goes to views', 'agents', async (top, hub) => {
   await register(hub, 'ant-1');
   await top.shows(/Agents \(2 of 2\)/);
