@@ -266,6 +266,23 @@ static void put_message_members(struct json_out *o, const struct message *m, str
     put_time(o, "expires_at", message_expires_ms(m));
 }
 
+/* How it stands with that receiver; with none named, with its only one, or with all of them. */
+static enum store_rc put_state(struct json_out *o, struct store_view *view, const struct message *m,
+                               const struct message_tally *t, struct slice receiver)
+{
+    struct message_delivery d = {.state = MESSAGE_NONE};
+    uint64_t delivery = delivery_number(m->number, 1);
+    bool named =
+        receiver.n && delivery_find(view, m->app, m->number, receiver, &delivery) == STORE_OK;
+    bool one = named || t->recipients == 1;
+    enum store_rc rc = one ? delivery_get(view, delivery, &d) : STORE_OK;
+    put_str(o, "state",
+            one                           ? message_state_name(d.state)
+            : message_tally_is_settled(t) ? "settled"
+                                          : "open");
+    return rc;
+}
+
 struct history {
     struct page page;
     enum message_index index;
@@ -291,6 +308,7 @@ static bool history_one(void *ctx, uint64_t number)
     struct history *h = ctx;
     struct page *page = &h->page;
     struct message m;
+    struct message_tally t;
     if (page->n == page->limit || h->looked == HISTORY_LOOKED_MAX) {
         page->next = number;
         return false;
@@ -311,8 +329,12 @@ static bool history_one(void *ctx, uint64_t number)
     page->n++;
     json_begin(&page->o, '{');
     put_message_members(&page->o, &m, m.receiver.n ? m.receiver : h->receiver);
+    h->rc = message_tally_get(page->view, number, &t);
+    if (h->rc == STORE_OK) {
+        h->rc = put_state(&page->o, page->view, &m, &t, h->receiver);
+    }
     json_end(&page->o, '}');
-    return true;
+    return h->rc == STORE_OK;
 }
 
 /* The narrowest index: those of a sender, else of a receiver, else of the caller, else all. */
@@ -436,11 +458,7 @@ static void put_recipients(struct json_out *o, struct store_view *view, const st
 static enum hub_rc message_show(struct call *call, struct store_view *view, const struct message *m)
 {
     struct message_tally t;
-    struct message_delivery d = {.state = MESSAGE_NONE};
     enum store_rc rc = message_tally_get(view, m->number, &t);
-    if (rc == STORE_OK && t.recipients) {
-        rc = delivery_get(view, delivery_number(m->number, 1), &d);
-    }
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }
@@ -448,10 +466,7 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_key(&o, "message");
     json_begin(&o, '{');
     put_message_members(&o, m, m->receiver);
-    put_str(&o, "state",
-            t.recipients == 1              ? message_state_name(d.state)
-            : message_tally_is_settled(&t) ? "settled"
-                                           : "open");
+    rc = put_state(&o, view, m, &t, slice_of(NULL, 0));
     put_recipients(&o, view, m, t.recipients);
     json_key(&o, "progress");
     json_begin(&o, '{');
@@ -464,7 +479,7 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_end(&o, '}');
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
-    return HUB_OK;
+    return hub_rc_of_store(rc);
 }
 
 static enum hub_rc get(struct call *call)

@@ -208,6 +208,10 @@ static int key_of(int key)
         return TOP_KEY_UP;
     case KEY_DOWN:
         return TOP_KEY_DOWN;
+    case KEY_LEFT:
+        return TOP_KEY_LEFT;
+    case KEY_RIGHT:
+        return TOP_KEY_RIGHT;
     case KEY_PPAGE:
         return TOP_KEY_PAGE_UP;
     case KEY_NPAGE:

@@ -317,6 +317,15 @@ void top_table_move(struct top_table *t, long by)
     remember(t);
 }
 
+bool top_table_has_beside(const struct top_table *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; t->columns[i].title; i++) {
+        n += top_table_shows(t, i);
+    }
+    return t->aside + 2 < n;
+}
+
 bool top_table_shows(const struct top_table *t, size_t column)
 {
     return t->wide || !t->columns[column].wide;

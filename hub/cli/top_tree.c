@@ -18,18 +18,21 @@ void top_tree_done(struct top_tree *t)
     *t = (struct top_tree){0};
 }
 
-/* What of the item the paths name, two spaces between. */
+/* What of the item the paths name, two spaces between; the same word is not said twice. */
 static void add_words(struct buf *text, const char *kind, struct slice item,
                       const char *const *paths)
 {
+    struct slice said = slice_of(NULL, 0);
     buf_add_str(text, kind);
     for (; *paths; paths++) {
+        struct slice value = json_at(item, *paths);
         size_t before = text->n;
         buf_add_str(text, "  ");
-        json_add_human(text, json_at(item, *paths));
-        if (text->n == before + 2) {
+        json_add_human(text, value);
+        if (text->n == before + 2 || slice_equal(value, said)) {
             text->n = before;
         }
+        said = value;
     }
 }
 

@@ -124,7 +124,7 @@ withTop('tasks, queues and rounds have views of their own, and a task is cancell
   await hub.post('/api/v1/consensus', { question: 'Ship it?', electorate: ['a', 'b'] });
   top.keys(':', 't', 'a', 'Enter');
   await top.shows(/Tasks \(1 of 1\)/);
-  assert.match(top.screen, new RegExp(`${task_id.slice(0, 8)}.* pending`));
+  assert.match(top.screen, new RegExp(`${task_id.slice(0, 6)}.*${task_id.slice(-6)} +pending`));
   top.keys('3');
   await top.shows(/low +open +1/);
   top.keys('8');
@@ -231,6 +231,27 @@ withTop('the tree of a swarm grows with its work', 'swarms', async (top, hub) =>
   await hub.post('/swarm/tasks/song-2/cancel', {});
   await top.shows(/song-2 {2}broadcast {2}cancelled/);
 }, { first: /nothing to show/ });
+
+withTop('what is wide moves aside under the first column', 'agents', async (top) => {
+  top.keys('w');
+  await top.shows(/AGENT +STATUS +TYPE/);
+  assert.doesNotMatch(top.screen, /REGISTERED/);
+  top.keys('Right', 'Right', 'Right', 'Right', 'Right');
+  await top.shows(/AGENT +SLOTS +BEAT.*REGISTERED/);
+  assert.match(top.screen, /bee-1 +1 /);
+  top.keys('Left', 'Left', 'Left', 'Left', 'Left', 'Left');
+  await top.shows(/AGENT +STATUS +TYPE/);
+});
+
+withTop('a page is as wide as the screen, whatever it says', 'agents', async (top, hub) => {
+  await register(hub, 'bee-2', { metadata: { story: `${'once upon a time '.repeat(9)}the end` } });
+  await top.shows(/bee-2/);
+  top.keys('/', '2', 'Enter', 'd');
+  await top.shows(/once upon a time[^]*the end/);
+  top.keys('Escape', '?');
+  await top.shows(/Order +s: sort by the next column; S: the other way round/);
+  assert.doesNotMatch(top.screen, /…\n.*│In /);
+});
 
 withTop('the mouse selects, describes, sorts and goes to views', 'agents', async (top, hub) => {
   await register(hub, 'ant-1');
