@@ -89,14 +89,16 @@ static const struct field term_fields[] = { { "agent", "agent_id", FIELD_TEXT },
 static const struct option history_options[] = {
     { 0, "from", OPTION_TEXT, 0, "AGENT", "what it sent", NULL },
     { 0, "to", OPTION_TEXT, 0, "AGENT", "what it was sent", NULL },
+    { 0, "since-seq", OPTION_NUMBER, 0, "SEQ", "what came after it, oldest first: the next_since_seq of the answer before", NULL },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (100)", NULL },
+    { 0, "cursor", OPTION_TEXT, 0, "CURSOR", "go on where the last page ended", NULL },
     { 0, "offset", OPTION_NUMBER, 0, "N", "without the first so many", NULL },
     REQUEST_OPTION_WATCH,
     { 0 },
 };
 static const struct field history_fields[] = {
     { "from", "sender_id", FIELD_TEXT }, { "to", "receiver_id", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER },
-    { "offset", "offset", FIELD_NUMBER }, { 0 } };
+    { "offset", "offset", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { "since-seq", "since_seq", FIELD_NUMBER }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option link_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct option unlink_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
@@ -120,7 +122,7 @@ const struct verb message_verbs[] = {
     { { "msg term", "give a message up: it is dead", NULL, one_message, term_options, request_run, "waggle msg term msg_0123456789abcdef --agent bee-2 --reason 'no such file'" },
       { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/term", .fields = term_fields, .id = "state", .how = REQUEST_DESTROYS } },
     { { "msg history", "messages, newest first", NULL, NULL, history_options, request_run, "waggle msg history --to bee-2 --watch" },
-      { .method = "GET", .path = "/api/v1/messages/history", .fields = history_fields, .member = "messages", .columns = columns, .channels = "messages" } },
+      { .method = "GET", .path = "/api/v1/messages/history", .fields = history_fields, .member = "messages", .columns = columns, .how = REQUEST_PAGES, .channels = "messages" } },
     { { "msg show", "one message, and how it stands with its recipients", NULL, one_message, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/messages/{MESSAGE}", .member = "message", .id = "message_id", .channels = "messages" } },
     { { "peer add", "let an agent write to a peer; one direction", NULL, pair, link_options, request_run, "waggle peer add bee-1 bee-2" },

@@ -206,6 +206,10 @@ static enum hub_rc namespace_apply(struct apply *a, struct command *command, str
     }
     enum store_rc rc = row.n ? store_put(a->txn, TABLE_NAMESPACE, slice_of(key, 4 + ns.n), row)
                              : store_del(a->txn, TABLE_NAMESPACE, slice_of(key, 4 + ns.n));
+    if (rc == STORE_NOT_FOUND) {
+        return apply_refuse(a, command, HUB_NOT_FOUND, "namespace ", ns,
+                            " has no options of its own");
+    }
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }

@@ -934,11 +934,12 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
     }
     struct held_cursor *h = held_find(all, a->app, which.channel, which.name);
     if (!h) {
-        return HUB_NOT_FOUND;
+        return apply_refuse(a, command, HUB_NOT_FOUND, "the channel has no cursor ", which.name,
+                            "");
     }
     if (h->consumers_n) {
-        apply_reply(a, command, slice_str("a connection is attached to the cursor"));
-        return HUB_CONFLICT;
+        return apply_refuse(a, command, HUB_CONFLICT, "a connection is attached to the cursor ",
+                            which.name, "");
     }
     be32_put(key, h->number);
     enum store_rc rc = store_del(a->txn, TABLE_CURSOR, slice_of(key, 4));
