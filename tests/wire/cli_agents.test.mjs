@@ -266,6 +266,10 @@ withHub('completion offers the ids that the hub knows', async (hub, cli) => {
   assert.deepEqual(await offered('queue', 'pause', 'ur'), ['urgent\t']);
   assert.deepEqual(await offered('top', 'ta'), ['tasks\t']);
   assert.deepEqual(await offered('backup', 'verify', ''), [':files']);
+  const words = async (...line) => (await offered(...line)).map((one) => one.split('\t')[0]);
+  assert.deepEqual(await words('errors', 'lease'), ['lease_lost']);
+  assert.ok((await words('peer', 'add', 'x', '')).length > 0, 'a peer is an agent');
+  assert.deepEqual(await words('agent', 'status', 'x', ''), [], 'a status is none');
   assert.deepEqual(await new Cli(null).run(['__complete', '--url', 'http://127.0.0.1:1', '--', 'agent', 'show', '']).then(({ lines }) => lines), []);
 });
 
