@@ -126,11 +126,12 @@ static bool role_allows(enum role role, enum right right, enum access access)
     return (role_rights[role][access] & right) != 0;
 }
 
-/* Who was let in and who shut out concerns those who may do so; whoever only looks may not see it.
- */
+/* Who was let in and who shut out, and what is done to channels whoever may read these, concerns
+ * those who may do so; whoever only looks may not see it. */
 static bool is_shut_to(enum role role, struct slice channel, enum access access)
 {
-    return access == ACCESS_SYSTEM && role < ROLE_OPERATOR && slice_is(channel, "auth");
+    return access == ACCESS_SYSTEM && role < ROLE_OPERATOR &&
+           (slice_is(channel, "auth") || slice_is(channel, "channels"));
 }
 
 static bool role_allows_everywhere(enum role role, enum right right)

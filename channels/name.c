@@ -1,4 +1,5 @@
 #include "channels/name.h"
+#include "store/hash.h"
 
 /* native-protocol.md section 4: the alphabet of names, '.' included. */
 static bool is_name_byte(uint8_t c)
@@ -97,4 +98,52 @@ bool channel_pattern_valid(struct slice pattern)
         }
     }
     return true;
+}
+
+/* ---- channels of one thing ---- */
+
+static const uint64_t ID_SEED = UINT64_C(0x6167656e74); /* in names, for good */
+
+static size_t hex_escape(uint8_t *out, uint8_t byte)
+{
+    static const char hex[] = "0123456789abcdef";
+    out[0] = '=';
+    out[1] = (uint8_t)hex[byte >> 4];
+    out[2] = (uint8_t)hex[byte & 15];
+    return 3;
+}
+
+/* Letters, digits, '-' and '_', of which nearly every id is made. */
+static bool is_plain(uint8_t byte)
+{
+    static const uint64_t plain[4] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe)};
+    return plain[byte / 64] >> (byte % 64) & 1;
+}
+
+void channel_of_id(struct buf *out, const char *prefix, struct slice id)
+{
+    size_t begun = out->n, plain_n = 0;
+    buf_add_str(out, prefix);
+    uint8_t *to = buf_reserve(out, 3 * id.n), *at = to;
+    while (plain_n < id.n && is_plain(id.p[plain_n])) {
+        plain_n++;
+    }
+    if (plain_n) {
+        memcpy(at, id.p, plain_n);
+        at += plain_n;
+    }
+    for (size_t i = plain_n; i < id.n; i++) {
+        uint8_t byte = id.p[i];
+        if (byte != '=' && byte != '.' && is_name_byte(byte)) {
+            *at++ = byte;
+        } else {
+            at += hex_escape(at, byte);
+        }
+    }
+    out->n += (size_t)(at - to);
+    if (out->n - begun > CHANNEL_NAME_BYTES_MAX) {
+        struct hash128 h = hash128(ID_SEED, id);
+        out->n = begun + CHANNEL_NAME_BYTES_MAX - 34;
+        buf_printf(out, "==%016llx%016llx", (unsigned long long)h.hi, (unsigned long long)h.lo);
+    }
 }

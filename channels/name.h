@@ -13,6 +13,7 @@
 #define WAGGLE_CHANNELS_NAME_H
 
 #include "store/bytes.h"
+#include "store/mem.h"
 
 enum { CHANNEL_NAME_BYTES_MAX = 164, NAMESPACE_BYTES_MAX = 64, EVENT_NAME_BYTES_MAX = 200 };
 
@@ -32,6 +33,10 @@ bool channel_name_valid(struct slice name);
  * private-encrypted-cache-. Anything else belongs to the base: "presence-encrypted-a" is a presence
  * channel with the namespace "encrypted-a". */
 struct channel_name channel_name_parse(struct slice name);
+
+/* "agent.<id>", "task.<id>": what a channel's name may not hold, and the dot, which would divide
+ * segments, is written as =XX; one that would be too long ends in a hash of the id. Appended. */
+void channel_of_id(struct buf *out, const char *prefix, struct slice id);
 
 /* Patterns: segments between dots; "*" stands for one segment, ">" as the last for one or more.
  * The matching itself is auth/pattern.h, which capabilities share. "*" and ">" are outside the

@@ -303,6 +303,7 @@ static const struct { const char *name; const struct namespace_options *options;
     { "workflow",  &system_durable },
     { "messages",  &system_durable },
     { "auth",      &system_durable },
+    { "channels",  &system_durable },
     { "pulse",     &system_live },
     { "hub",       &system_live },
 };

@@ -365,34 +365,7 @@ enum store_rc agents_each(struct store_view *view, uint32_t app, enum agent_inde
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
-static size_t hex_escape(uint8_t *out, uint8_t byte)
-{
-    static const char hex[] = "0123456789abcdef";
-    out[0] = '=';
-    out[1] = (uint8_t)hex[byte >> 4];
-    out[2] = (uint8_t)hex[byte & 15];
-    return 3;
-}
-
 void agent_channel(struct buf *out, const char *prefix, struct slice id)
 {
-    size_t begun = out->n;
-    buf_add_str(out, prefix);
-    uint8_t *to = buf_reserve(out, 3 * id.n), *at = to;
-    for (size_t i = 0; i < id.n; i++) {
-        uint8_t byte = id.p[i];
-        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
-        /* A dot would divide segments, and the id is one. */
-        if (plain || (byte != '=' && byte != '.' && channel_name_valid(slice_of(&byte, 1)))) {
-            *at++ = byte;
-        } else {
-            at += hex_escape(at, byte);
-        }
-    }
-    out->n += (size_t)(at - to);
-    if (out->n - begun > CHANNEL_NAME_BYTES_MAX) {
-        struct hash128 h = hash128(INDEX_SEED, id);
-        out->n = begun + CHANNEL_NAME_BYTES_MAX - 34;
-        buf_printf(out, "==%016llx%016llx", (unsigned long long)h.hi, (unsigned long long)h.lo);
-    }
+    channel_of_id(out, prefix, id);
 }

@@ -132,3 +132,9 @@ enum hub_rc call_reason(struct call *call, struct slice *out)
                ? HUB_OK
                : call_fail_field(call, "reason", "too_long", "at most %d bytes", REASON_BYTES_MAX);
 }
+
+enum hub_rc call_why(struct call *call, struct why *out)
+{
+    out->by = call->who->subject;
+    return call_reason(call, &out->reason);
+}

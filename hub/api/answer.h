@@ -9,6 +9,7 @@
 #include "hub/agents/agent.h"
 #include "hub/api/operation.h"
 #include "hub/core/asker.h"
+#include "hub/core/why.h"
 
 /* Admins see all objects of their app; all others their own, whatever they may do with them. A
  * viewer looks at what is its subject's. */
@@ -43,5 +44,7 @@ enum hub_rc call_words(struct call *call, const char *field, const json_t *list,
 /* Why somebody asks for it, as the event of the change will say; empty: not said. */
 enum { REASON_BYTES_MAX = 256 };
 enum hub_rc call_reason(struct call *call, struct slice *out);
+/* The caller's subject and its reason. */
+enum hub_rc call_why(struct call *call, struct why *out);
 
 #endif

@@ -249,14 +249,14 @@ static enum hub_rc mint_answer(struct call *call, const struct command *command,
     return good ? HUB_OK : HUB_INTERNAL;
 }
 
-/* ---- why somebody is shut out ---- */
+/* ---- who changes it, and why ---- */
 
 static enum hub_rc put_why(struct call *call, struct buf *body)
 {
-    struct auth_why why = {.by = call->who->subject};
-    enum hub_rc rc = call_reason(call, &why.reason);
+    struct why why;
+    enum hub_rc rc = call_why(call, &why);
     if (rc == HUB_OK) {
-        auth_why_put(body, &why);
+        why_put(body, &why);
     }
     return rc;
 }
@@ -470,6 +470,9 @@ static enum hub_rc key_create_prepare(struct call *call, struct buf *body)
     struct auth_key_made made = {0};
     enum hub_rc rc = key_read(call, &caps, &made.key);
     if (rc == HUB_OK) {
+        rc = put_why(call, body);
+    }
+    if (rc == HUB_OK) {
         key_make(call, call->who->app_id, &made, &sealed);
         auth_key_put(body, &made);
     }
@@ -661,6 +664,9 @@ static enum hub_rc app_create_prepare(struct call *call, struct buf *body)
     struct auth_app_made made = {.app = {.enabled = true, .limits = limits_of(call)},
                                  .admin = {.key = {.role = ROLE_ADMIN}}};
     enum hub_rc rc = app_read(call);
+    if (rc == HUB_OK) {
+        rc = put_why(call, body);
+    }
     if (rc != HUB_OK) {
         return rc;
     }

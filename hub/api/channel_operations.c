@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* memmem */
 #include "hub/api/channel_access.h"
 #include "hub/api/pages.h"
+#include "hub/api/schema_text.h"
 #include "hub/api/tables.h"
 #include "auth/digest.h"
 #include "channels/json_scan.h"
@@ -651,11 +652,15 @@ static enum hub_rc namespace_prepare(struct call *call, struct buf *body)
         return call_fail(call, HUB_INVALID_NAME,
                          "namespace: 1 to 64 characters of a channel name, no dot");
     }
+    struct why why;
+    enum hub_rc rc = call_why(call, &why);
+    if (rc != HUB_OK) {
+        return rc;
+    }
     struct namespaces *set = namespaces_copy(call->io->namespaces);
-    enum hub_rc rc = HUB_OK;
     const char *name;
     json_t *value;
-    char text[256], why[256];
+    char text[256], fault[256];
     json_object_foreach(call->params, name, value)
     {
         if (strcmp(name, "namespace") == 0) {
@@ -668,13 +673,13 @@ static enum hub_rc namespace_prepare(struct call *call, struct buf *body)
         } else {
             snprintf(text, sizeof text, "%.0f", json_number_value(value));
         }
-        if (!namespace_set(set, call->who->app, ns, name, text, why, sizeof why)) {
-            rc = call_fail_field(call, name, "value_error", "%s", why);
+        if (!namespace_set(set, call->who->app, ns, name, text, fault, sizeof fault)) {
+            rc = call_fail_field(call, name, "value_error", "%s", fault);
             break;
         }
     }
     if (rc == HUB_OK) {
-        namespace_body_put(body, ns, namespace_of(set, call->who->app, ns));
+        namespace_body_put(body, &why, ns, namespace_of(set, call->who->app, ns));
     }
     namespaces_free(set);
     return rc;
@@ -701,8 +706,12 @@ static enum hub_rc namespace_drop_prepare(struct call *call, struct buf *body)
     if (ns.n == 0 || ns.n > NAMESPACE_BYTES_MAX) {
         return call_fail(call, HUB_INVALID_NAME, "namespace: 1 to 64 characters");
     }
-    namespace_body_put(body, ns, NULL);
-    return HUB_OK;
+    struct why why;
+    enum hub_rc rc = call_why(call, &why);
+    if (rc == HUB_OK) {
+        namespace_body_put(body, &why, ns, NULL);
+    }
+    return rc;
 }
 
 /* ---- the table ---- */
@@ -722,6 +731,7 @@ static enum hub_rc namespace_drop_prepare(struct call *call, struct buf *body)
 #define NEXT_CURSOR "\"next_cursor\":{\"type\":[\"string\",\"null\"]}"
 #define LIMIT "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}"
 #define NAMESPACE "\"namespace\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}"
+#define REASON "\"reason\":" SCHEMA(SHAPE_REASON)
 #define OPTION "{\"type\":[\"string\",\"number\",\"boolean\"]}"
 #define PUBLISHED "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"offset\":{\"type\":\"integer\"},\"epoch\":{\"type\":\"string\"},\"duplicate\":{\"type\":\"boolean\"}},\"required\":[\"channel\"]}"
 #define CHANNEL_VIEW "{\"type\":\"object\",\"properties\":{" CHANNEL ",\"namespace\":{\"type\":\"string\"},\"delivery\":{\"enum\":[\"live\",\"durable\"]},\"epoch\":{\"type\":\"string\"},\"first\":{\"type\":\"integer\"},\"offset\":{\"type\":\"integer\"},\"members_count\":{\"type\":\"integer\"},\"created_at\":{\"type\":\"string\"}}}"
@@ -788,7 +798,7 @@ static const struct operation rows[] = {
     { .name = "namespaces.reset", .summary = "Back to the configuration's options",
       .needs = ROLE_OPERATOR,
       .routes = { { METHOD_DELETE, "/api/v1/namespaces/{namespace}", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{" NAMESPACE "},\"required\":[\"namespace\"]}",
+      .params = "{\"type\":\"object\",\"properties\":{" NAMESPACE "," REASON "},\"required\":[\"namespace\"]}",
       .kind = &command_namespace, .prepare = namespace_drop_prepare, .answer = namespace_answer },
 };
 /* clang-format on */

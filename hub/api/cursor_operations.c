@@ -97,6 +97,9 @@ static enum hub_rc delete_prepare(struct call *call, struct buf *body)
     }
     enum hub_rc rc = may_look(call);
     if (rc == HUB_OK) {
+        rc = call_why(call, &which.why);
+    }
+    if (rc == HUB_OK) {
         cursor_attach_put(body, &which);
     }
     return rc;
@@ -131,7 +134,7 @@ static const struct operation rows[] = {
     { .name = "channels.cursor_delete", .summary = "Remove a named cursor that nobody is attached to",
       .needs = ROLE_OPERATOR,
       .routes = {{METHOD_DELETE, "/api/v1/channels/{channel}/cursors/{cursor}", 200, STYLE_PROBLEM, false}},
-      .params = SCHEMA({"type":"object","required":["channel","cursor"],"properties":{"channel":CHANNEL,"cursor":{"type":"string","minLength":1,"maxLength":64}}}),
+      .params = SCHEMA({"type":"object","required":["channel","cursor"],"properties":{"channel":CHANNEL,"cursor":{"type":"string","minLength":1,"maxLength":64},"reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"deleted_at":SHAPE_TIME}}),
       .kind = &command_cursor_delete, .prepare = delete_prepare, .answer = delete_answer },
 };

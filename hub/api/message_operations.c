@@ -6,7 +6,14 @@
 #include "hub/api/tables.h"
 #include "hub/messages/module.h"
 
-enum { HISTORY_DEFAULT = 100, RECIPIENTS_SHOWN_MAX = 1000 };
+/* A page of history ends, maybe short, after so many messages that were looked at, and counts the
+ * caller's among so many. */
+enum {
+    HISTORY_DEFAULT = 100,
+    HISTORY_LOOKED_MAX = 20000,
+    HISTORY_COUNTED_MAX = 10000,
+    RECIPIENTS_SHOWN_MAX = 1000
+};
 
 /* ---- parameters ---- */
 
@@ -259,79 +266,149 @@ static void put_message_members(struct json_out *o, const struct message *m, str
     put_time(o, "expires_at", message_expires_ms(m));
 }
 
+/* How it stands with that receiver; with none named, with its only one, or with all of them. */
+static enum store_rc put_state(struct json_out *o, struct store_view *view, const struct message *m,
+                               const struct message_tally *t, struct slice receiver)
+{
+    struct message_delivery d = {.state = MESSAGE_NONE};
+    uint64_t delivery = delivery_number(m->number, 1);
+    bool named =
+        receiver.n && delivery_find(view, m->app, m->number, receiver, &delivery) == STORE_OK;
+    bool one = named || t->recipients == 1;
+    enum store_rc rc = one ? delivery_get(view, delivery, &d) : STORE_OK;
+    put_str(o, "state",
+            one                           ? message_state_name(d.state)
+            : message_tally_is_settled(t) ? "settled"
+                                          : "open");
+    return rc;
+}
+
 struct history {
     struct page page;
+    enum message_index index;
+    struct slice word;
     struct slice receiver; /* that was asked for */
-    uint64_t offset, total, last;
-    bool since; /* from a sequence on, oldest first: a page ends it */
+    bool whole;            /* whatever stands under the word is the caller's to see */
+    bool since;            /* from a sequence on, oldest first */
+    uint64_t offset, last, looked;
     enum store_rc rc;
 };
+
+/* Whether it is there and the caller's to see. */
+static bool history_has(struct history *h, uint64_t number, struct message *out)
+{
+    h->rc = message_get(h->page.view, number, out);
+    bool has = h->rc == STORE_OK && (h->whole || visible(h->page.call, h->page.view, out));
+    h->rc = h->rc == STORE_NOT_FOUND ? STORE_OK : h->rc;
+    return has;
+}
 
 static bool history_one(void *ctx, uint64_t number)
 {
     struct history *h = ctx;
     struct page *page = &h->page;
     struct message m;
-    h->rc = message_get(page->view, number, &m);
-    if (h->rc == STORE_NOT_FOUND) {
-        h->rc = STORE_OK;
-        return true;
-    }
-    if (h->rc != STORE_OK) {
+    struct message_tally t;
+    if (page->n == page->limit || h->looked == HISTORY_LOOKED_MAX) {
+        page->next = number;
         return false;
     }
-    if (!visible(page->call, page->view, &m)) {
+    if (h->whole && h->offset) { /* counted, not looked at */
+        h->offset--;
         return true;
     }
-    if (h->since && page->n == page->limit) {
-        return false;
+    h->looked++;
+    h->last = number;
+    if (!history_has(h, number, &m)) {
+        return h->rc == STORE_OK;
     }
-    h->total++;
-    /* One that came since the first page, or past this one, is counted and no more. */
-    if (number <= page->from && h->total > h->offset && page_takes(page, number)) {
-        json_begin(&page->o, '{');
-        put_message_members(&page->o, &m, m.receiver.n ? m.receiver : h->receiver);
-        json_end(&page->o, '}');
-        h->last = number;
+    if (h->offset) {
+        h->offset--;
+        return true;
     }
-    return true;
+    page->n++;
+    json_begin(&page->o, '{');
+    put_message_members(&page->o, &m, m.receiver.n ? m.receiver : h->receiver);
+    h->rc = message_tally_get(page->view, number, &t);
+    if (h->rc == STORE_OK) {
+        h->rc = put_state(&page->o, page->view, &m, &t, h->receiver);
+    }
+    json_end(&page->o, '}');
+    return h->rc == STORE_OK;
 }
 
 /* The narrowest index: those of a sender, else of a receiver, else of the caller, else all. */
-static enum message_index index_of(struct call *call, struct slice *out_word)
+static void history_choose(struct history *h, struct call *call)
 {
     struct asker asker = asker_of(call->who);
     struct slice sender = call_text(call, "sender_id"), receiver = call_text(call, "receiver_id");
-    *out_word = sender.n     ? sender
-                : receiver.n ? receiver
-                : asker.all  ? slice_of(NULL, 0)
-                             : asker.subject;
-    return sender.n     ? MESSAGES_SENDER
-           : receiver.n ? MESSAGES_RECIPIENT
-           : asker.all  ? MESSAGES_ALL
-                        : MESSAGES_OWNER;
+    h->word = sender.n     ? sender
+              : receiver.n ? receiver
+              : asker.all  ? slice_of(NULL, 0)
+                           : asker.subject;
+    h->index = sender.n     ? MESSAGES_SENDER
+               : receiver.n ? MESSAGES_RECIPIENT
+               : asker.all  ? MESSAGES_ALL
+                            : MESSAGES_OWNER;
+    h->receiver = h->index == MESSAGES_RECIPIENT ? h->word : slice_of(NULL, 0);
+    h->whole = asker.all || h->index == MESSAGES_OWNER ||
+               (h->index == MESSAGES_RECIPIENT && slice_equal(h->word, asker.subject));
+}
+
+struct counting {
+    struct history *h;
+    uint64_t looked, n;
+};
+
+static bool count_visible(void *ctx, uint64_t number)
+{
+    struct counting *c = ctx;
+    struct message m;
+    c->n += history_has(c->h, number, &m);
+    return c->h->rc == STORE_OK && ++c->looked < HISTORY_COUNTED_MAX;
+}
+
+/* Of a word whose messages are in part another's, the newest are looked at and the caller's
+ * counted. */
+static enum store_rc put_total(struct history *h)
+{
+    struct page *page = &h->page;
+    struct counting c = {.h = h, .n = page->n};
+    uint64_t under = 0;
+    enum store_rc rc =
+        message_index_count(page->view, h->index, page->call->who->app, h->word, &under);
+    bool counts = rc == STORE_OK && !h->whole && !h->since;
+    if (counts) {
+        c.n = 0;
+        rc = messages_each(page->view, h->index, page->call->who->app, h->word, 0, true,
+                           count_visible, &c);
+    }
+    put_count(&page->o, "total", h->whole ? under : c.n);
+    put_bool(&page->o, "total_exact", h->whole || (counts && c.looked >= under));
+    return rc;
 }
 
 static enum hub_rc put_history(struct history *h)
 {
     struct page *page = &h->page;
     struct call *call = page->call;
-    struct slice word;
-    enum message_index index = index_of(call, &word);
+    uint64_t offset = h->offset;
     enum hub_rc rc = page_from(page, UINT64_MAX);
     if (rc != HUB_OK) {
         return rc;
     }
-    h->receiver = index == MESSAGES_RECIPIENT ? word : slice_of(NULL, 0);
+    history_choose(h, call);
     page->o = answer_begin(call);
     page_list(page, "messages");
-    enum store_rc src =
-        messages_each(page->view, index, call->who->app, word, h->last, !h->since, history_one, h);
+    enum store_rc src = messages_each(page->view, h->index, call->who->app, h->word,
+                                      h->since ? h->last : page->from, !h->since, history_one, h);
     json_end(&page->o, ']');
     put_count(&page->o, "count", page->n);
-    put_count(&page->o, "total", h->total);
+    if (src == STORE_OK && h->rc == STORE_OK) {
+        src = put_total(h);
+    }
     put_count(&page->o, "limit", page->limit);
-    put_count(&page->o, "offset", h->offset);
+    put_count(&page->o, "offset", offset);
     if (h->since) {
         put_count(&page->o, "next_since_seq", h->last);
     } else {
@@ -381,11 +458,7 @@ static void put_recipients(struct json_out *o, struct store_view *view, const st
 static enum hub_rc message_show(struct call *call, struct store_view *view, const struct message *m)
 {
     struct message_tally t;
-    struct message_delivery d = {.state = MESSAGE_NONE};
     enum store_rc rc = message_tally_get(view, m->number, &t);
-    if (rc == STORE_OK && t.recipients) {
-        rc = delivery_get(view, delivery_number(m->number, 1), &d);
-    }
     if (rc != STORE_OK) {
         return hub_rc_of_store(rc);
     }
@@ -393,10 +466,7 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_key(&o, "message");
     json_begin(&o, '{');
     put_message_members(&o, m, m->receiver);
-    put_str(&o, "state",
-            t.recipients == 1              ? message_state_name(d.state)
-            : message_tally_is_settled(&t) ? "settled"
-                                           : "open");
+    rc = put_state(&o, view, m, &t, slice_of(NULL, 0));
     put_recipients(&o, view, m, t.recipients);
     json_key(&o, "progress");
     json_begin(&o, '{');
@@ -409,7 +479,7 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_end(&o, '}');
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
-    return HUB_OK;
+    return hub_rc_of_store(rc);
 }
 
 static enum hub_rc get(struct call *call)
@@ -481,7 +551,7 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":"string","minLength":1,"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":"string","minLength":1,"maxLength":128,"description":"Broadcasts to it included."},
           "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0,"description":"Callers of old count; a cursor stays where it is while messages come."},"cursor":SHAPE_CURSOR,
           "since_seq":{"type":"integer","minimum":0,"description":"Only what came after it, oldest first: the next_since_seq of the page before."}}}),
-      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"total_exact":{"type":"boolean","description":"false: there are so many at least."},"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),
       .query = history },
     { .name = "messages.get", .summary = "One message, and how it stands with its recipients",
       .needs = ROLE_VIEWER,

@@ -18,8 +18,11 @@ static enum hub_rc prepare(struct call *call, struct buf *body, enum link_kind k
                                  .kind = kind,
                                  .from = call_text(call, peer ? "agent_id" : "master_id"),
                                  .to = call_text(call, peer ? "peer_id" : "sub_id")};
-    link_change_put(body, &change);
-    return HUB_OK;
+    enum hub_rc rc = call_why(call, &change.why);
+    if (rc == HUB_OK) {
+        link_change_put(body, &change);
+    }
+    return rc;
 }
 
 static enum hub_rc peer_add(struct call *call, struct buf *body)
@@ -326,6 +329,8 @@ static enum hub_rc peers_list(struct call *call)
 #define NAME {"type":"string","minLength":1,"maxLength":128}
 #define PEER_PARAMS SCHEMA({"type":"object","required":["agent_id","peer_id"],"properties":{"agent_id":NAME,"peer_id":NAME}})
 #define SUB_PARAMS SCHEMA({"type":"object","required":["master_id","sub_id"],"properties":{"master_id":NAME,"sub_id":NAME}})
+#define PEER_END SCHEMA({"type":"object","required":["agent_id","peer_id"],"properties":{"agent_id":NAME,"peer_id":NAME,"reason":SHAPE_REASON}})
+#define SUB_END SCHEMA({"type":"object","required":["master_id","sub_id"],"properties":{"master_id":NAME,"sub_id":NAME,"reason":SHAPE_REASON}})
 #define ONE SCHEMA({"type":"object","required":["agent_id"],"properties":{"agent_id":NAME,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}})
 #define CHANGED(from, to, at) SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},from:{"type":"string"},to:{"type":"string"},at:SHAPE_TIME}})
 #define NAMES {"type":"array","items":{"type":"string"}}
@@ -339,7 +344,7 @@ static const struct operation rows[] = {
     { .name = "peers.remove", .summary = "End it",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/peers/remove", 200, STYLE_COORDINATOR, false}},
-      .params = PEER_PARAMS, .answer_schema = CHANGED("agent_id", "peer_id", "removed_at"),
+      .params = PEER_END, .answer_schema = CHANGED("agent_id", "peer_id", "removed_at"),
       .kind = &command_link, .prepare = peer_remove, .answer = peer_removed },
     { .name = "peers.list", .summary = "All peers, by agent",
       .needs = ROLE_VIEWER,
@@ -361,7 +366,7 @@ static const struct operation rows[] = {
     { .name = "hierarchy.remove", .summary = "Take it away from that master",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_POST, "/hierarchy/remove", 200, STYLE_COORDINATOR, false}},
-      .params = SUB_PARAMS, .answer_schema = CHANGED("master_id", "sub_id", "removed_at"),
+      .params = SUB_END, .answer_schema = CHANGED("master_id", "sub_id", "removed_at"),
       .kind = &command_link, .prepare = sub_remove, .answer = sub_removed },
     { .name = "hierarchy.get", .summary = "Masters and subordinates of one agent",
       .needs = ROLE_VIEWER,

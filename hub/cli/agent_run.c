@@ -23,6 +23,7 @@
 #include "hub/cli/work.h"
 
 enum {
+    AGENT_ID_BYTES_MAX = 128,
     INTERVAL_MS = 10000,
     INTERVAL_LEAST_MS = 100,
     GRACE_MS = 10000,
@@ -615,14 +616,12 @@ static bool read_arguments(struct agent *agent)
     struct buf channel = {0};
     uint64_t slots = args_number(a, "slots", 1);
     agent->id = args_text(a, "id");
-    buf_printf(&channel, "agent.%s", agent->id);
-    bool fits = channel_name_valid(buf_slice(&channel));
+    if (strlen(agent->id) > AGENT_ID_BYTES_MAX) {
+        return args_refuse(a, "\"%s\" is no id: %d bytes at most", agent->id, AGENT_ID_BYTES_MAX);
+    }
+    channel_of_id(&channel, "agent.", slice_str(agent->id));
     agent->channel = xstrndup(channel.p, channel.n);
     buf_done(&channel);
-    if (!fits) {
-        return args_refuse(
-            a, "\"%s\" is no id: letters, digits and _ - = @ , . ; up to 158 of them", agent->id);
-    }
     if (slots < 1 || slots > WORK_SLOTS_MAX) {
         return args_refuse(a, "--slots wants 1 to %d", WORK_SLOTS_MAX);
     }

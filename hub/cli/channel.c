@@ -116,13 +116,13 @@ static const struct column cursor_columns[] = {
 };
 static const struct operand channel_and_cursor[] = {
     { "CHANNEL", OPTION_REQUIRED, "its name" }, { "CURSOR", OPTION_REQUIRED, "the cursor's" }, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 const struct verb channel_verbs[] = {
     { { "channel cursors", "the named cursors of a channel, and how far they are", NULL, one_channel, members_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/channels/{CHANNEL}/cursors", .fields = page_fields, .member = "cursors", .columns = cursor_columns, .how = REQUEST_PAGES } },
     { { "channel forget", "remove a cursor that nobody is attached to", NULL, channel_and_cursor, destroy_options, request_run, NULL },
-      { .method = "DELETE", .path = "/api/v1/channels/{CHANNEL}/cursors/{CURSOR}", .id = "deleted_at", .how = REQUEST_DESTROYS } },
+      { .method = "DELETE", .path = "/api/v1/channels/{CHANNEL}/cursors/{CURSOR}", .fields = reason_fields, .id = "deleted_at", .how = REQUEST_DESTROYS } },
     { { 0 }, { 0 } },
 };
 // clang-format on

@@ -156,6 +156,7 @@ static const struct source { const char *command, *path, *member, *id, *help; } 
     { "msg ",      "/api/v1/messages/history?limit=200", "messages", "message_id", "receiver_id" },
     { "peer ",     "/api/v1/agents?limit=200",        "agents",     "agent_id",  "status" },
     { "trace",     "/api/v1/tasks?limit=200",         "tasks",      "task_id",   "status" },
+    { "errors",    "/api/v1/errors",                  "errors",     "code",      "title" },
     /* Without a path the words themselves, or files. */
     { "queue ",    NULL, "urgent critical high normal low all", NULL, NULL },
     { "lb strategy", NULL, "least_connections round_robin weighted_round_robin resource_based geographic random least_response_time capability_based predictive consistent_hash", NULL, NULL },
@@ -238,10 +239,11 @@ static void offer_value(const struct completing *c, const struct option *o)
 }
 
 /* The words that name a command, skipping options and their values; *out_value is the option whose
- * value the cursor stands on, or NULL. */
-static void read_words(const struct args *a, size_t n, struct buf *words,
-                       const struct option **out_value)
+ * value the cursor stands on, or NULL. Returns how many operands stand before the cursor. */
+static size_t read_words(const struct args *a, size_t n, struct buf *words,
+                         const struct option **out_value)
 {
+    size_t operands = 0;
     *out_value = NULL;
     for (size_t i = 0; i < n; i++) {
         const char *word = args_operand(a, i);
@@ -253,8 +255,18 @@ static void read_words(const struct args *a, size_t n, struct buf *words,
         } else if (word[0] != '-' && !command) {
             buf_add_str(words, words->n ? " " : "");
             buf_add_str(words, word);
+        } else {
+            operands += word[0] != '-';
         }
     }
+    return operands;
+}
+
+/* A source is of what the first operand names; of peers both are agents. */
+static bool is_named_by(const struct command *command, size_t operands)
+{
+    return operands == 0 || (command->operands[0].how & OPTION_MANY) ||
+           (strncmp(command->name, "peer ", 5) == 0 && operands == 1 && command->operands[1].name);
 }
 
 enum cli_exit complete_run(struct cli *cli)
@@ -264,7 +276,7 @@ enum cli_exit complete_run(struct cli *cli)
     struct completing c = {cli->out.to, begun ? begun : ""};
     struct buf words = {0};
     const struct option *value;
-    read_words(&cli->args, n, &words, &value);
+    size_t operands = read_words(&cli->args, n, &words, &value);
     const struct command *command = command_find(buf_text(&words));
     if (value) {
         offer_value(&c, value);
@@ -275,7 +287,7 @@ enum cli_exit complete_run(struct cli *cli)
         offer_commands(&c, buf_text(&words));
     } else if (strncmp(command->name, "context ", 8) == 0) {
         offer_contexts(&c);
-    } else if (source_of(command)) {
+    } else if (source_of(command) && is_named_by(command, operands)) {
         const struct source *source = source_of(command);
         source->path ? offer_ids(&c, cli, source) : offer_words(&c, source->member);
     }

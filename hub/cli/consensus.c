@@ -107,7 +107,7 @@ static const struct option watch_options[] = { FOLLOW_OPTION_WITHIN, { 0 } };
 static const struct option cancel_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 static const struct follow follow_round = {
-    .id = "round_id", .channel = "consensus.%s", .method = "consensus.get", .param = "round_id", .show_id = "winner" };
+    .id = "round_id", .channel = "consensus.", .method = "consensus.get", .param = "round_id", .show_id = "winner" };
 
 const struct verb consensus_verbs[] = {
     { { "consensus open", "open a round of voting", "Prints the round's id. With --follow it stays until the round has closed: 0 when it is decided.",

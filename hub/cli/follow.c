@@ -3,10 +3,10 @@
  * transaction, so a position asked for after a final status covers the last event. */
 #include "hub/cli/follow.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "channels/json_out.h"
+#include "channels/name.h"
 #include "hub/cli/http.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/text.h"
@@ -281,11 +281,7 @@ enum cli_exit follow_run(struct cli *cli, const struct follow *follow, const cha
     struct socket_events events = {.ctx = &f, .open = on_open, .frame = on_frame, .lost = on_lost};
     int64_t within = args_ms(&cli->args, "within", 0);
     f.give_up_ms = within ? clock_steady_ms() + within : INT64_MAX;
-    const char *hole = strstr(follow->channel, "%s");
-    assert(hole);
-    buf_add(&f.channel, follow->channel, (size_t)(hole - follow->channel));
-    buf_add_str(&f.channel, owner ? owner : id);
-    buf_add_str(&f.channel, hole + 2);
+    channel_of_id(&f.channel, follow->channel, slice_str(owner ? owner : id));
     f.socket = socket_new(cli, &events, false);
     enum cli_exit rc = stay(&f);
     if (rc == CLI_OK && f.thing.n) {

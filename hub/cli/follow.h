@@ -14,7 +14,7 @@
 
 struct follow {
     const char *id;      /* where the answer to the request has the thing's id; NULL: an operand */
-    const char *channel; /* "task.%s" */
+    const char *channel; /* "task.": the id follows */
     const char *method;  /* of `call`, for the thing itself */
     const char *param;   /* its parameter that takes the id */
     const char *member;  /* of its result: the thing; NULL: all of it */

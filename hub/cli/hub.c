@@ -56,11 +56,12 @@ static const struct column namespace_columns[] = {
 static const struct operand one_namespace[] = { { "NAMESPACE", OPTION_REQUIRED, "its name" }, { 0 } };
 static const struct operand set_operands[] = {
     { "NAMESPACE", OPTION_REQUIRED, "its name" },
-    { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes or rate" },
+    { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes, rate, ack_wait, max_in_flight or max_deliver" },
     { 0 } };
 static const struct field set_fields[] = { { "OPTION=VALUE", "*", FIELD_MEMBERS }, { 0 } };
+static const struct option page_options[] = { PAGE_OPTIONS, { 0 } };
 static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option destroy_options[] = { REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
 const struct command hub_commands[] = {
     { "health", "whether the hub is up and ready",
@@ -84,17 +85,17 @@ const struct verb hub_verbs[] = {
     { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
         backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
       { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
-    { { "backup ls", "the backups made since the hub started", NULL, NULL, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/admin/backups", .member = "backups", .columns = backup_columns } },
-    { { "namespace ls", "namespaces with options of their own", NULL, NULL, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/namespaces", .member = "namespaces", .columns = namespace_columns } },
+    { { "backup ls", "the backups made since the hub started", NULL, NULL, page_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/admin/backups", .fields = page_fields, .member = "backups", .columns = backup_columns, .how = REQUEST_PAGES } },
+    { { "namespace ls", "namespaces with options of their own", NULL, NULL, page_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/namespaces", .fields = page_fields, .member = "namespaces", .columns = namespace_columns, .how = REQUEST_PAGES } },
     { { "namespace show", "the options in force for a namespace", NULL, one_namespace, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace" } },
     { { "namespace set", "set options of a namespace while the hub runs", NULL, set_operands, send_options, request_run,
         "waggle namespace set orders delivery=durable history_events=5000" },
       { .method = "PUT", .path = "/api/v1/namespaces/{NAMESPACE}", .fields = set_fields, .id = "namespace" } },
     { { "namespace reset", "back to the options of the configuration", NULL, one_namespace, destroy_options, request_run, NULL },
-      { .method = "DELETE", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace", .how = REQUEST_DESTROYS } },
+      { .method = "DELETE", .path = "/api/v1/namespaces/{NAMESPACE}", .fields = reason_fields, .id = "namespace", .how = REQUEST_DESTROYS } },
     { { 0 }, { 0 } },
 };
 // clang-format on

@@ -89,16 +89,23 @@ static const struct field term_fields[] = { { "agent", "agent_id", FIELD_TEXT },
 static const struct option history_options[] = {
     { 0, "from", OPTION_TEXT, 0, "AGENT", "what it sent", NULL },
     { 0, "to", OPTION_TEXT, 0, "AGENT", "what it was sent", NULL },
+    { 0, "since-seq", OPTION_NUMBER, 0, "SEQ", "what came after it, oldest first: the next_since_seq of the answer before", NULL },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (100)", NULL },
+    { 0, "cursor", OPTION_TEXT, 0, "CURSOR", "go on where the last page ended", NULL },
     { 0, "offset", OPTION_NUMBER, 0, "N", "without the first so many", NULL },
     REQUEST_OPTION_WATCH,
     { 0 },
 };
 static const struct field history_fields[] = {
     { "from", "sender_id", FIELD_TEXT }, { "to", "receiver_id", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER },
-    { "offset", "offset", FIELD_NUMBER }, { 0 } };
+    { "offset", "offset", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { "since-seq", "since_seq", FIELD_NUMBER }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option link_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option unlink_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct field unlink_fields[] = {
+    { "AGENT", "agent_id", FIELD_TEXT }, { "PEER", "peer_id", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
+static const struct field unsub_fields[] = {
+    { "MASTER", "master_id", FIELD_TEXT }, { "AGENT", "sub_id", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct field link_fields[] = { { "AGENT", "agent_id", FIELD_TEXT }, { "PEER", "peer_id", FIELD_TEXT }, { 0 } };
 
 const struct verb message_verbs[] = {
@@ -115,19 +122,19 @@ const struct verb message_verbs[] = {
     { { "msg term", "give a message up: it is dead", NULL, one_message, term_options, request_run, "waggle msg term msg_0123456789abcdef --agent bee-2 --reason 'no such file'" },
       { .method = "POST", .path = "/api/v1/messages/{MESSAGE}/term", .fields = term_fields, .id = "state", .how = REQUEST_DESTROYS } },
     { { "msg history", "messages, newest first", NULL, NULL, history_options, request_run, "waggle msg history --to bee-2 --watch" },
-      { .method = "GET", .path = "/api/v1/messages/history", .fields = history_fields, .member = "messages", .columns = columns, .channels = "messages" } },
+      { .method = "GET", .path = "/api/v1/messages/history", .fields = history_fields, .member = "messages", .columns = columns, .how = REQUEST_PAGES, .channels = "messages" } },
     { { "msg show", "one message, and how it stands with its recipients", NULL, one_message, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/messages/{MESSAGE}", .member = "message", .id = "message_id", .channels = "messages" } },
     { { "peer add", "let an agent write to a peer; one direction", NULL, pair, link_options, request_run, "waggle peer add bee-1 bee-2" },
       { .method = "POST", .path = "/api/v1/peers/add", .fields = link_fields, .id = "peer_id", .how = REQUEST_QUERY } },
-    { { "peer rm", "end that", NULL, pair, link_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/peers/remove", .fields = link_fields, .id = "peer_id", .how = REQUEST_QUERY } },
+    { { "peer rm", "end that", NULL, pair, unlink_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/peers/remove", .fields = unlink_fields, .id = "peer_id", .how = REQUEST_QUERY } },
     { { "peer ls", "who may write to whom", NULL, some_agent, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/peers/{AGENT?}", .id = "agent_id" } },
     { { "peer master", "put an agent under a master: either may write to the other", NULL, master_and_sub, link_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/hierarchy/add", .fields = sub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
-    { { "peer unmaster", "take it away from that master", NULL, master_and_sub, link_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/hierarchy/remove", .fields = sub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
+    { { "peer unmaster", "take it away from that master", NULL, master_and_sub, unlink_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/hierarchy/remove", .fields = unsub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
     { { "peer tree", "masters and subordinates of an agent", NULL, one_agent, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/hierarchy/{AGENT}", .id = "agent_id" } },
     { { 0 }, { 0 } },

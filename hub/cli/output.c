@@ -344,13 +344,15 @@ static void print_found(void *ctx, struct slice found)
     }
 }
 
-bool output_query(const struct output *out, struct slice answer)
+bool output_query(const struct output *out, struct slice answer, struct slice part)
 {
     if (!out->query) {
         return false;
     }
     struct output copy = *out;
-    (void)query_each(answer, out->query, print_found, &copy); /* nothing found: nothing printed */
+    if (query_each(answer, out->query, print_found, &copy) == 0 && part.p != answer.p) {
+        (void)query_each(part, out->query, print_found, &copy); /* nothing found: nothing printed */
+    }
     return true;
 }
 
@@ -359,7 +361,7 @@ void output_list(const struct output *out, struct slice answer, const char *memb
 {
     struct slice key, item;
     struct slice list = json_kind_of(answer) == JSON_KIND_ARRAY ? answer : json_at(answer, member);
-    if (output_query(out, answer)) {
+    if (output_query(out, answer, list)) {
         return;
     }
     switch (out->format) {
@@ -469,7 +471,7 @@ void output_object(const struct output *out, struct slice answer, const char *me
                    const char *id)
 {
     struct slice object = member ? json_at(answer, member) : answer;
-    if (output_query(out, answer)) {
+    if (output_query(out, answer, object)) {
         return;
     }
     switch (out->format) {

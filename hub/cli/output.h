@@ -50,8 +50,9 @@ void output_json_line(const struct output *out,
 struct slice json_at(struct slice value, const char *path);
 /* A cell of a table, without padding: "-" for nothing. */
 void output_cell(struct buf *b, const struct column *column, struct slice item, int64_t now_ms);
-/* Only what out->query names, in the form asked for; false when there is no query. */
-bool output_query(const struct output *out, struct slice answer);
+/* Only what out->query names, in the form asked for; false when there is no query. A path that
+ * leads nowhere from the answer may be meant from `part`, what is shown of it without a query. */
+bool output_query(const struct output *out, struct slice answer, struct slice part);
 /* The sequence that colours a status on a terminal, or NULL. */
 const char *status_colour(struct slice status);
 /* A value as a person reads it: a string without quotes, a list joined by commas; cleaned. */

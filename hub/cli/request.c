@@ -493,12 +493,24 @@ void request_show(const struct cli *cli, const struct request *request, struct s
     }
 }
 
+/* One thing that was asked for as a list of it: none is not found. */
+static bool is_nothing(const struct request *request, struct slice answer)
+{
+    struct slice list = request->member ? json_at(answer, request->member) : slice_of(NULL, 0);
+    struct slice key, item;
+    struct json_walk w = json_walk_of(list);
+    return !request->columns && !request->list && json_kind_of(list) == JSON_KIND_ARRAY &&
+           !json_walk_next(&w, &key, &item);
+}
+
 static enum cli_exit show_once(void *ctx)
 {
     struct cli *cli = ctx;
     struct reply reply;
     enum cli_exit rc = request_send(cli, request_of(cli), &reply);
-    if (rc == CLI_OK && !is_dry(cli)) {
+    if (rc == CLI_OK && !is_dry(cli) && is_nothing(request_of(cli), buf_slice(&reply.body))) {
+        rc = cli_fail(CLI_NOT_FOUND, "%s not found", args_operand(&cli->args, 0));
+    } else if (rc == CLI_OK && !is_dry(cli)) {
         request_show(cli, request_of(cli), buf_slice(&reply.body));
     }
     reply_done(&reply);

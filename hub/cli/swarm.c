@@ -78,9 +78,9 @@ static const struct option status_options[] = {
 static const struct field status_fields[] = { { "metrics", "metrics", FIELD_LIST }, { 0 } };
 
 static const struct follow follow_work = {
-    .id = "task_id", .channel = "swarm.%s", .method = "swarm.task", .param = "task_id", .show_id = "task_id", .owner = "swarm_id" };
+    .id = "task_id", .channel = "swarm.", .method = "swarm.task", .param = "task_id", .show_id = "task_id", .owner = "swarm_id" };
 static const struct follow follow_execution = {
-    .id = "execution_id", .channel = "network.%s", .method = "networks.execution", .param = "execution_id", .show_id = "execution_id", .owner = "network_id" };
+    .id = "execution_id", .channel = "network.", .method = "networks.execution", .param = "execution_id", .show_id = "execution_id", .owner = "network_id" };
 
 #define NETWORK_VERBS(noun) \
     { { noun " create", "make a network of agents", NULL, NULL, create_options, request_run, \
@@ -131,11 +131,13 @@ static const struct option swarm_list_options[] = {
     { 0, "swarm-id", OPTION_TEXT, 0, "ID", "only this one", NULL },
     { 0, "status", OPTION_TEXT, 0, "STATUS", "only those in this state", NULL },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (20)", NULL },
+    { 0, "cursor", OPTION_TEXT, 0, "CURSOR", "go on where the last page ended", NULL },
     REQUEST_OPTION_WATCH,
     { 0 },
 };
 static const struct field swarm_list_fields[] = {
-    { "swarm-id", "swarm_id", FIELD_TEXT }, { "status", "status", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { 0 } };
+    { "swarm-id", "swarm_id", FIELD_TEXT }, { "status", "status", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER },
+    { "cursor", "cursor", FIELD_TEXT }, { 0 } };
 static const struct option swarm_status_options[] = {
     { 0, "swarm-id", OPTION_TEXT, 0, "ID", "only this one", NULL }, REQUEST_OPTION_WATCH, { 0 } };
 static const struct field swarm_status_fields[] = { { "swarm-id", "swarm_id", FIELD_TEXT }, { 0 } };
@@ -179,9 +181,9 @@ const struct verb swarm_verbs[] = {
     { { "swarm leave", "leave a swarm", NULL, NULL, leave_options, request_run, "waggle swarm leave --swarm-id swarm_0123456789abcdef" },
       { .method = "POST", .path = "/api/v1/swarm/leave", .fields = leave_fields, .id = "member_id", .how = REQUEST_DESTROYS } },
     { { "swarm list", "the swarms", NULL, NULL, swarm_list_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .channels = "swarm.>" } },
+      { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
     { { "swarm ls", "the same as list", NULL, NULL, swarm_list_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .channels = "swarm.>" } },
+      { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
     { { "swarm show", "one swarm and its members", NULL, one_swarm, NULL, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/list", .fields = show_fields, .member = "swarms", .id = "swarm_id" } },
     { { "swarm status", "how the swarms do", NULL, NULL, swarm_status_options, request_run, NULL },

@@ -205,7 +205,7 @@ static void print_human(const struct tail *t, const struct hub_frame *frame)
 static void print_event(const struct tail *t, const struct hub_frame *frame)
 {
     struct buf text = {0};
-    if (output_query(&t->cli->out, frame->text)) {
+    if (output_query(&t->cli->out, frame->text, frame->text)) {
         return;
     }
     switch (t->cli->out.format) {
@@ -484,7 +484,7 @@ const struct command tail_commands[] = {
       "waggle tail orders --since 0 -o json | jq .data" },
     { "monitor", "print what happens in the hub, on every channel",
       "The same as tail with the pattern '>': for who may subscribe to all.", monitor_operands, options, tail_run,
-      "waggle monitor --filter data.new_status=stale --sample 10" },
+      "waggle monitor --filter data.status=stale --sample 10" },
     { "msg tail", "print what happens to messages", NULL, NULL, options, tail_run,
       "waggle msg tail --filter data.receiver_id=bee-2" },
     { "channel sub", "the same as tail", TAIL_ABOUT, operands, options, tail_run, NULL },

@@ -121,7 +121,7 @@ static const struct option strategy_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct field strategy_fields[] = { { "STRATEGY", "strategy", FIELD_TEXT }, { 0 } };
 
 static const struct follow follow_task = {
-    .id = "task_id", .channel = "task.%s", .method = "tasks.get", .param = "task_id", .member = "task", .show_id = "task_id" };
+    .id = "task_id", .channel = "task.", .method = "tasks.get", .param = "task_id", .member = "task", .show_id = "task_id" };
 
 const struct verb task_verbs[] = {
     { { "task submit", "give the hub something to do", "Prints the task's id. With --follow it prints what becomes of it, and ends when it has ended: 0 when it is completed.",

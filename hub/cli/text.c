@@ -51,6 +51,18 @@ size_t text_columns(struct slice clean)
     return columns;
 }
 
+size_t text_fits(struct slice clean, size_t columns)
+{
+    size_t i = 0;
+    for (size_t n, used = 0; i < clean.n; i += n) {
+        used += char_columns(next_char(clean.p + i, clean.p + clean.n, &n));
+        if (used > columns) {
+            break;
+        }
+    }
+    return i;
+}
+
 static void add_spaces(struct buf *b, size_t n)
 {
     for (; n; n--) {
@@ -67,17 +79,23 @@ void text_add_fitted(struct buf *b, struct slice clean, size_t columns, bool rig
         add_spaces(b, right ? 0 : columns - used);
         return;
     }
-    used = 0;
-    for (size_t i = 0, n; i < clean.n && columns; i += n) {
-        size_t w = char_columns(next_char(clean.p + i, clean.p + clean.n, &n));
-        if (used + w > columns - 1) {
-            break;
-        }
-        buf_add(b, clean.p + i, n);
-        used += w;
-    }
     if (columns) {
+        struct slice head = slice_of(clean.p, text_fits(clean, columns - 1));
+        buf_add_slice(b, head);
         buf_add_str(b, "…");
-        add_spaces(b, columns - 1 - used);
+        add_spaces(b, columns - 1 - text_columns(head));
     }
+}
+
+void text_add_id(struct buf *b, struct slice clean, size_t columns)
+{
+    size_t tail_columns = columns ? (columns - 1) / 2 : 0, all = text_columns(clean);
+    if (all <= columns || tail_columns == 0) {
+        text_add_fitted(b, clean, columns, false);
+        return;
+    }
+    size_t from = text_fits(clean, all - tail_columns);
+    struct slice tail = slice_of(clean.p + from, clean.n - from);
+    text_add_fitted(b, clean, columns - text_columns(tail), false);
+    buf_add_slice(b, tail);
 }

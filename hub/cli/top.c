@@ -28,7 +28,8 @@ enum {
     TREE_ID = 1000, /* and which tree: answers to an older one are nothing to the newer */
     WHEEL_LINES = 3,
     RELOAD_LEAST_MS = 500,
-    RELOAD_MS = 3000, /* ages, loads and what no event tells of */
+    RELOAD_MS = 3000,     /* ages, loads and what no event tells of */
+    TREE_LEAST_MS = 1000, /* a tree takes up to TREE_WORKS_MAX questions */
     TICK_MS = 1000,
     PAINT_LEAST_MS = 50, /* however many events come */
     ESCAPE_MS = 25,      /* a key's sequence comes in one piece */
@@ -40,7 +41,11 @@ struct top {
     struct top_model model;
     struct top_screen screen;
     struct top_bulk bulk;
-    uint64_t trees;                                  /* begun */
+    struct top_tree tree; /* that is being asked for: shown when it is whole */
+    struct buf tree_id;   /* whose it is; its row is in the table while it is there */
+    uint64_t trees;       /* begun */
+    bool growing;
+    int64_t tree_loaded_ms, tree_due_ms;
     int64_t loaded_ms[TOP_VIEWS], due_ms[TOP_VIEWS]; /* steady clock */
     bool loading[TOP_VIEWS];
     bool started, quit; /* the terminal is ours */
@@ -203,6 +208,10 @@ static int key_of(int key)
         return TOP_KEY_UP;
     case KEY_DOWN:
         return TOP_KEY_DOWN;
+    case KEY_LEFT:
+        return TOP_KEY_LEFT;
+    case KEY_RIGHT:
+        return TOP_KEY_RIGHT;
     case KEY_PPAGE:
         return TOP_KEY_PAGE_UP;
     case KEY_NPAGE:
@@ -300,19 +309,52 @@ static void ask_for_tree(void *ctx, const char *method, struct slice params)
     call(t, TREE_ID + t->trees, method, params);
 }
 
+static bool shows_tree(const struct top *t)
+{
+    return t->model.mode == TOP_PAGE && t->model.page_is_tree;
+}
+
+/* Grown beside the one that is shown, so that a page does not flicker. */
+static void grow_tree(struct top *t)
+{
+    struct top_model *m = &t->model;
+    struct tree_asker asker = {.ask = ask_for_tree, .ctx = t};
+    struct slice id = buf_slice(&t->tree_id);
+    t->trees++;
+    t->growing = true;
+    top_tree_begin(&t->tree, top_tree_of(m->view), id, top_table_find(&m->tables[m->view], id),
+                   &asker);
+}
+
 static void begin_tree(struct top *t)
 {
     struct top_model *m = &t->model;
-    struct top_table *table = &m->tables[m->view];
-    struct tree_asker asker = {.ask = ask_for_tree, .ctx = t};
-    struct buf id = {0};
-    if (top_table_id(table, &id)) {
-        t->trees++;
-        top_tree_begin(&m->tree, top_tree_of(m->view), buf_slice(&id),
-                       top_table_item(table, table->selected), &asker);
+    buf_clear(&t->tree_id);
+    top_tree_done(&m->tree);
+    if (top_table_id(&m->tables[m->view], &t->tree_id)) {
+        m->tree.waiting = 1;
+        grow_tree(t);
         top_tree_show(m);
     }
-    buf_done(&id);
+}
+
+/* One whose row has gone keeps the line that it had. */
+static void show_grown_tree(struct top *t)
+{
+    struct top_model *m = &t->model;
+    if (t->tree.waiting) {
+        return;
+    }
+    t->growing = false;
+    t->tree_loaded_ms = clock_steady_ms();
+    t->tree_due_ms = t->tree_loaded_ms + RELOAD_MS;
+    if (m->tree.n && !top_table_find(&m->tables[m->view], buf_slice(&t->tree_id)).n) {
+        top_tree_keep_root(&t->tree, &m->tree);
+    }
+    top_tree_done(&m->tree);
+    m->tree = t->tree;
+    t->tree = (struct top_tree){0};
+    top_tree_show(m);
 }
 
 /* A channel that is not allowed is an error of its own; the others are subscribed all the same. */
@@ -335,6 +377,8 @@ static void on_open(void *ctx)
     t->model.connected = true;
     t->model.lost_ms = 0;
     memset(t->loading, 0, sizeof t->loading);
+    t->growing = false;
+    t->tree_due_ms = 0;
     subscribe(t);
     call(t, WHO_ID, "auth.whoami", slice_str("{}"));
     call(t, HEALTH_ID, "hub.health", slice_str("{}"));
@@ -394,6 +438,9 @@ static void on_event(struct top *t, const struct hub_frame *frame)
         return;
     }
     top_table_push(&t->model.tables[TOP_LOG], frame->text);
+    if (t->tree_loaded_ms + TREE_LEAST_MS < t->tree_due_ms) {
+        t->tree_due_ms = t->tree_loaded_ms + TREE_LEAST_MS;
+    }
     for (size_t i = 0; i < TOP_VIEWS; i++) {
         int64_t soon = t->loaded_ms[i] + RELOAD_LEAST_MS;
         if (belongs(buf_slice(&channel), top_views[i].channels) && soon < t->due_ms[i]) {
@@ -442,8 +489,8 @@ static void on_result(struct top *t, uint64_t id, struct slice result)
         on_acted(t, (struct slice){0});
     } else if (id == TREE_ID + t->trees) {
         struct tree_asker asker = {.ask = ask_for_tree, .ctx = t};
-        top_tree_answer(&m->tree, result, &asker);
-        top_tree_show(m);
+        top_tree_answer(&t->tree, result, &asker);
+        show_grown_tree(t);
     } else if (id >= VIEW_ID && id < VIEW_ID + TOP_VIEWS) {
         on_loaded(t, (size_t)(id - VIEW_ID), result);
     }
@@ -462,8 +509,8 @@ static void on_error(struct top *t, uint64_t id, const struct hub_frame *frame)
     } else if (id == ACT_ID) {
         on_acted(t, text.n ? buf_slice(&text) : slice_str("refused"));
     } else if (id == TREE_ID + t->trees) {
-        top_tree_refused(&t->model.tree, frame->field[HUB_MESSAGE]);
-        top_tree_show(&t->model);
+        top_tree_refused(&t->tree, frame->field[HUB_MESSAGE]);
+        show_grown_tree(t);
     }
     buf_done(&text);
 }
@@ -546,6 +593,17 @@ static void load_what_is_due(struct top *t)
             load(t, i);
         }
     }
+    if (shows_tree(t) && !t->growing && socket_is_open(t->socket) && now >= t->tree_due_ms) {
+        grow_tree(t);
+    }
+}
+
+/* The next time that there is something to be loaded. */
+static int64_t next_due(const struct top *t)
+{
+    size_t view = t->model.view;
+    int64_t due = t->loading[view] ? INT64_MAX : t->due_ms[view];
+    return shows_tree(t) && !t->growing && t->tree_due_ms < due ? t->tree_due_ms : due;
 }
 
 static enum cli_exit run(struct top *t)
@@ -554,7 +612,7 @@ static enum cli_exit run(struct top *t)
     while (rc == CLI_OK && !t->quit && !stop_signal) {
         struct pollfd keyboard = {.fd = STDIN_FILENO, .events = POLLIN};
         load_what_is_due(t);
-        int64_t now = clock_steady_ms(), due = t->due_ms[t->model.view];
+        int64_t now = clock_steady_ms(), due = next_due(t);
         bool painting = t->keyed || now - t->painted_ms >= PAINT_LEAST_MS;
         if (painting) {
             paint(t);
@@ -564,8 +622,7 @@ static enum cli_exit run(struct top *t)
         int64_t next = now + (!painting            ? PAINT_LEAST_MS
                               : t->model.connected ? TICK_MS
                                                    : TICK_MS / 4);
-        rc = socket_wait(t->socket, due < next && !t->loading[t->model.view] ? due : next,
-                         &keyboard, 1);
+        rc = socket_wait(t->socket, due < next ? due : next, &keyboard, 1);
         if (keyboard.revents & (POLLHUP | POLLERR | POLLNVAL)) {
             stop_signal = SIGHUP; /* the terminal is gone; the kernel's own signal may come yet */
         }
@@ -645,6 +702,8 @@ static enum cli_exit top_run(struct cli *cli)
     end_screen(&t);
     top_screen_done(&t.screen);
     top_bulk_done(&t.bulk);
+    top_tree_done(&t.tree);
+    buf_done(&t.tree_id);
     top_model_done(&t.model);
     end_by_signal();
     return rc;

@@ -53,9 +53,12 @@ static void make_ascii(struct buf *b)
     *b = plain;
 }
 
+/* How a text that is too long is cut, and where one that is too short stands. */
+enum put_how { PUT_LEFT, PUT_RIGHT, PUT_ID };
+
 /* Text in exactly `width` columns, or in what is left of the line. */
-static void put(const struct top_model *m, struct top_line *line, size_t columns,
-                enum top_look look, struct slice clean, size_t width, bool right)
+static void put_so(const struct top_model *m, struct top_line *line, size_t columns,
+                   enum top_look look, struct slice clean, size_t width, enum put_how how)
 {
     size_t left = columns - line->columns;
     width = width < left ? width : left;
@@ -65,11 +68,21 @@ static void put(const struct top_model *m, struct top_line *line, size_t columns
     line->segments = xrealloc(line->segments, (line->n + 1) * sizeof *line->segments);
     struct top_segment *s = &line->segments[line->n++];
     *s = (struct top_segment){.look = look};
-    text_add_fitted(&s->text, clean, width, right);
+    if (how == PUT_ID) {
+        text_add_id(&s->text, clean, width);
+    } else {
+        text_add_fitted(&s->text, clean, width, how == PUT_RIGHT);
+    }
     if (m->ascii) {
         make_ascii(&s->text);
     }
     line->columns += width;
+}
+
+static void put(const struct top_model *m, struct top_line *line, size_t columns,
+                enum top_look look, struct slice clean, size_t width, bool right)
+{
+    put_so(m, line, columns, look, clean, width, right ? PUT_RIGHT : PUT_LEFT);
 }
 
 static void put_rest(const struct top_model *m, struct top_line *line, size_t columns,
@@ -220,7 +233,7 @@ static void draw_footer(struct top_screen *s, const struct top_model *m, struct 
             break;
         }
         put_rest(m, line, s->columns, LOOK_BAR,
-                 " ? help  : command  / filter  enter in  esc out  s sort  space mark  x tree  q");
+                 " ? help  : command  / filter  enter in  esc out  space mark  x tree  q quit");
         break;
     }
 }
@@ -270,14 +283,16 @@ static bool give_way(struct layout *l)
     return true;
 }
 
-/* As wide as what stands on the screen; where that is too much, columns give way. */
+/* As wide as what stands on the screen; where that is too much, columns give way or, when all of
+ * them are asked for, stand beside the screen: the first stays, others are moved along. */
 static void lay_out(struct layout *l, const struct top_model *m, const struct top_table *t,
                     size_t first, size_t rows, size_t columns)
 {
-    size_t all = 0;
+    size_t all = 0, aside = t->wide ? t->aside : 0;
     *l = (struct layout){0};
     for (size_t c = 0; t->columns[c].title && l->n < TOP_CELLS_MAX; c++) {
-        if (!top_table_shows(t, c)) {
+        bool last = !t->columns[c + 1].title;
+        if (!top_table_shows(t, c) || (c && aside && !last && aside--)) {
             continue;
         }
         size_t width = title_width(t, c);
@@ -293,7 +308,7 @@ static void lay_out(struct layout *l, const struct top_model *m, const struct to
         l->numbers[l->n] = c;
         l->widths[l->n++] = width;
     }
-    while (all > columns && l->n && give_way(l)) {
+    while (all > columns && l->n && !t->wide && give_way(l)) {
         all--;
     }
 }
@@ -315,7 +330,10 @@ static void draw_cells(struct top_screen *s, const struct top_model *m, struct t
                                                         : LOOK_PLAIN;
         bool right = c->kind == COLUMN_NUMBER || c->kind == COLUMN_AGE;
         put(m, line, s->columns, look, slice_str("  "), i ? CELL_GAP : 0, false);
-        put(m, line, s->columns, look, buf_slice(&cell), l->widths[i], right);
+        put_so(m, line, s->columns, look, buf_slice(&cell), l->widths[i],
+               right    ? PUT_RIGHT
+               : i == 0 ? PUT_ID
+                        : PUT_LEFT);
         buf_done(&cell);
     }
     put(m, line, s->columns, selected ? LOOK_SELECTED : LOOK_PLAIN, slice_str(""), s->columns,
@@ -399,15 +417,11 @@ static void draw_table_row(struct top_screen *s, const struct top_model *m, stru
 static void draw_page_row(struct top_screen *s, const struct top_model *m, struct top_line *line,
                           size_t row)
 {
-    const uint8_t *p = m->page.p, *end = p ? p + m->page.n : NULL;
-    for (size_t i = m->page_first + row; p && p < end && i; i--) {
-        const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
-        p = newline ? newline + 1 : end;
+    struct slice rest = buf_slice(&m->page), text = slice_of(NULL, 0);
+    for (size_t i = m->page_first + row + 1; i; i--) {
+        text = rest.n ? top_page_row(m, &rest) : slice_of(NULL, 0);
     }
-    size_t n = p && p < end ? (size_t)(end - p) : 0;
-    const uint8_t *newline = n ? memchr(p, '\n', n) : NULL;
-    put(m, line, s->columns, LOOK_PLAIN, slice_of(p, newline ? (size_t)(newline - p) : n),
-        s->columns, false);
+    put(m, line, s->columns, LOOK_PLAIN, text, s->columns, false);
 }
 
 /* As wide as there is room for. */
@@ -465,6 +479,7 @@ void top_draw(struct top_screen *s, struct top_model *m, size_t rows, size_t col
         top_table_arrange(t, m->now_ms);
     }
     m->page_rows = main_rows;
+    m->page_columns = width;
     m->page_step = list_rows;
     draw_header(s, m);
     if (rows > TOP_HEADER_ROWS) {

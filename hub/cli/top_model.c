@@ -126,15 +126,20 @@ static void show_item(struct top_model *m, bool json)
 
 static void show_help(struct top_model *m)
 {
-    static const char keys[] =
-        "Moving     arrows or j k, PgUp PgDn, g G (Home End); 1 to 9, 0 or Tab: another view\n"
-        "In, out    enter or d: describe; y: as JSON; l: its events; x: tree; esc: back\n"
-        "Order      s: sort by the next column; S: the other way round; w: more columns\n"
-        "Choosing   / text, /!text without, /-f text fuzzy; z: only what is at fault\n"
-        "Marking    space: mark, or no longer; what is done is then done to all marked\n"
-        "Mouse      click on a row, a title, a view; the wheel scrolls\n"
-        "Commands   : then a view, sort COLUMN, filter TEXT … (Tab completes), q to leave\n"
-        "Screen     ctrl-L: draw again; ?: this page; q: leave\n\nHere:\n";
+    static const char keys[] = "Moving     up down or j k, PgUp PgDn, g G (Home End)\n"
+                               "Views      1 to 9, 0 or Tab: another view; esc: back\n"
+                               "In         enter or d: describe; y: as JSON; l: its events\n"
+                               "           x: what hangs on it, as a tree\n"
+                               "Order      s: sort by the next column; S: the other way round\n"
+                               "Columns    w: all of them; left right: those beside\n"
+                               "Choosing   / text, /!text without, /-f text fuzzy\n"
+                               "           z: only what is at fault\n"
+                               "Marking    space: mark, or no longer\n"
+                               "           what is done is then done to all marked\n"
+                               "Mouse      click on a row, a title, a view; the wheel scrolls\n"
+                               "Commands   : then a view, sort COLUMN, filter TEXT …\n"
+                               "           Tab completes\n"
+                               "Screen     ctrl-L: draw again; ?: this page; q: leave\n\nHere:\n";
     open_page(m, "Help");
     buf_add_str(&m->page, keys);
     const struct top_action *a = top_views[m->view].actions;
@@ -243,13 +248,32 @@ static enum top_effect key_in_filter(struct top_model *m, int key)
     return TOP_NOTHING;
 }
 
+/* Between two words if there are any; a tree's lines are cut, or it would be none. */
+struct slice top_page_row(const struct top_model *m, struct slice *rest)
+{
+    const uint8_t *newline = memchr(rest->p, '\n', rest->n);
+    size_t line = newline ? (size_t)(newline - rest->p) : rest->n, n = line;
+    size_t fits = m->page_columns && !m->page_is_tree
+                      ? text_fits(slice_of(rest->p, line), m->page_columns)
+                      : line;
+    if (fits && fits < line) {
+        for (n = fits; n > fits / 2 && rest->p[n] != ' '; n--) {
+        }
+        n = n > fits / 2 ? n : fits;
+    }
+    struct slice row = slice_of(rest->p, n);
+    size_t skip = n == line ? n + (newline != NULL) : n + (rest->p[n] == ' ');
+    *rest = slice_of(rest->p + skip, rest->n - skip);
+    return row;
+}
+
 static size_t page_lines(const struct top_model *m)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < m->page.n; i++) {
-        n += m->page.p[i] == '\n' && i + 1 < m->page.n;
+    size_t n = 0;
+    for (struct slice rest = buf_slice(&m->page); rest.n; n++) {
+        (void)top_page_row(m, &rest);
     }
-    return n;
+    return n ? n : 1;
 }
 
 static enum top_effect key_in_page(struct top_model *m, int key)
@@ -408,6 +432,8 @@ void top_tree_show(struct top_model *m)
     if (m->page_is_tree) {
         buf_clear(&m->page);
         top_tree_write(&m->tree, m->ascii, &m->page);
+        size_t last = page_lines(m) > m->page_rows ? page_lines(m) - m->page_rows : 0;
+        m->page_first = m->page_first < last ? m->page_first : last;
     }
 }
 
@@ -497,6 +523,13 @@ static enum top_effect key_in_table(struct top_model *m, int key)
         return TOP_NOTHING;
     case 'w':
         t->wide = !t->wide;
+        t->aside = 0;
+        return TOP_NOTHING;
+    case TOP_KEY_LEFT:
+        t->aside -= t->aside > 0;
+        return TOP_NOTHING;
+    case TOP_KEY_RIGHT:
+        t->aside += t->wide && top_table_has_beside(t);
         return TOP_NOTHING;
     case ' ':
         mark(m);

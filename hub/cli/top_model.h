@@ -53,6 +53,8 @@ enum top_effect { TOP_NOTHING, TOP_LOAD, TOP_ACT, TOP_TREE, TOP_QUIT };
 enum top_key {
     TOP_KEY_UP = 0x110000,
     TOP_KEY_DOWN,
+    TOP_KEY_LEFT,
+    TOP_KEY_RIGHT,
     TOP_KEY_PAGE_UP,
     TOP_KEY_PAGE_DOWN,
     TOP_KEY_HOME,
@@ -87,7 +89,7 @@ struct top_model {
     char input[TOP_INPUT_BYTES_MAX];
     struct buf page; /* text of TOP_PAGE */
     char page_title[80];
-    size_t page_first, page_rows; /* page_rows: as drawn last */
+    size_t page_first, page_rows, page_columns; /* rows, columns: as drawn last */
     bool page_is_tree;
     struct top_tree tree;
     struct top_pulse pulse;
@@ -111,6 +113,8 @@ enum top_effect top_key(struct top_model *m, int key);
  * selected, and described when it was already. */
 enum top_effect top_click(struct top_model *m, size_t row, size_t column);
 void top_wheel(struct top_model *m, long lines);
+/* Takes the next row of the page's text: a line or, where one is too long, a part of it. */
+struct slice top_page_row(const struct top_model *m, struct slice *rest);
 enum tree_root top_tree_of(size_t view);
 void top_tree_show(struct top_model *m); /* once more, after an answer */
 void top_say(struct top_model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -134,6 +134,19 @@ static bool id_of(const struct top_table *t, struct slice item, struct buf *out)
     return out->n > start;
 }
 
+struct slice top_table_find(const struct top_table *t, struct slice id)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct buf its = {0};
+        bool same = id_of(t, buf_slice(&t->rows[i]), &its) && slice_equal(buf_slice(&its), id);
+        buf_done(&its);
+        if (same) {
+            return buf_slice(&t->rows[i]);
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
 static void select_by_id(struct top_table *t)
 {
     for (size_t i = 0; t->selected_id && i < t->shown; i++) {
@@ -302,6 +315,15 @@ void top_table_move(struct top_table *t, long by)
     long to = (long)t->selected + by;
     t->selected = (size_t)(to < 0 ? 0 : to > last ? last : to);
     remember(t);
+}
+
+bool top_table_has_beside(const struct top_table *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; t->columns[i].title; i++) {
+        n += top_table_shows(t, i);
+    }
+    return t->aside + 2 < n;
 }
 
 bool top_table_shows(const struct top_table *t, size_t column)

@@ -25,6 +25,7 @@ struct top_table {
     size_t marks_n;
     int sort; /* a column; -1: as they came */
     bool descending, faults, wide;
+    size_t aside;                      /* columns behind the first that stand left of the screen */
     bool pushed;                       /* rows have come since it was arranged */
     char filter[TOP_FILTER_BYTES_MAX]; /* "!x": without; "-f x": the letters in that order */
 };
@@ -42,6 +43,8 @@ void top_table_sort_next(struct top_table *t);     /* the next column; after the
 bool top_table_sort_by(struct top_table *t, const char *title);
 /* Columns that are for wide screens stand there only when asked for. */
 bool top_table_shows(const struct top_table *t, size_t column);
+/* Whether there are columns to be moved left of the screen: the first and the last stay. */
+bool top_table_has_beside(const struct top_table *t);
 void top_table_mark(struct top_table *t); /* what is selected, or no longer */
 void top_table_unmark(struct top_table *t);
 bool top_table_is_marked(const struct top_table *t, size_t shown);
@@ -49,6 +52,8 @@ bool top_table_is_marked(const struct top_table *t, size_t shown);
  * caller's, and so is the array; NULL: none. */
 char **top_table_meant(const struct top_table *t, size_t *out_n);
 struct slice top_table_item(const struct top_table *t, size_t shown); /* empty past the end */
+/* By its id, whether it is shown or not; empty: there is none. */
+struct slice top_table_find(const struct top_table *t, struct slice id);
 /* The selected item's id as text, appended; false when nothing is selected. */
 bool top_table_id(const struct top_table *t, struct buf *out);
 

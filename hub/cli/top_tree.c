@@ -18,7 +18,24 @@ void top_tree_done(struct top_tree *t)
     *t = (struct top_tree){0};
 }
 
-/* What of the item the paths name, two spaces between. */
+/* What of the item the paths name, two spaces between; the same word is not said twice. */
+static void add_words(struct buf *text, const char *kind, struct slice item,
+                      const char *const *paths)
+{
+    struct slice said = slice_of(NULL, 0);
+    buf_add_str(text, kind);
+    for (; *paths; paths++) {
+        struct slice value = json_at(item, *paths);
+        size_t before = text->n;
+        buf_add_str(text, "  ");
+        json_add_human(text, value);
+        if (text->n == before + 2 || slice_equal(value, said)) {
+            text->n = before;
+        }
+        said = value;
+    }
+}
+
 static void add_node(struct top_tree *t, unsigned depth, const char *kind, struct slice item,
                      const char *const *paths)
 {
@@ -28,15 +45,7 @@ static void add_node(struct top_tree *t, unsigned depth, const char *kind, struc
     t->nodes = xrealloc(t->nodes, (t->n + 1) * sizeof *t->nodes);
     struct tree_node *node = &t->nodes[t->n++];
     *node = (struct tree_node){.depth = depth};
-    buf_add_str(&node->text, kind);
-    for (; *paths; paths++) {
-        size_t before = node->text.n;
-        buf_add_str(&node->text, "  ");
-        json_add_human(&node->text, json_at(item, *paths));
-        if (node->text.n == before + 2) {
-            node->text.n = before;
-        }
-    }
+    add_words(&node->text, kind, item, paths);
 }
 
 /* --- asking ------------------------------------------------------------------------------------
@@ -118,6 +127,18 @@ static void add_tasks(struct top_tree *t, struct slice list)
     }
 }
 
+/* The root's own answer: newer than the row that its line was made of. */
+static void add_task(struct top_tree *t, struct slice task)
+{
+    static const char *const of_holder[] = {"agent_id", NULL};
+    struct tree_node *root = &t->nodes[0];
+    buf_clear(&root->text);
+    add_words(&root->text, roots[TREE_TASK].kind, task, roots[TREE_TASK].paths);
+    if (json_kind_of(json_at(task, "agent_id")) == JSON_KIND_STRING) {
+        add_node(t, 1, "agent", task, of_holder);
+    }
+}
+
 static bool is_known(const struct buf *ids, size_t n, struct slice id)
 {
     for (size_t i = 0; i < n; i++) {
@@ -153,7 +174,6 @@ static void ask_for_works(struct top_tree *t, struct slice events, const struct 
 void top_tree_answer(struct top_tree *t, struct slice result, const struct tree_asker *asker)
 {
     static const char *const of_work[] = {"task_id", "coordination_strategy", "status", NULL};
-    static const char *const of_holder[] = {"agent_id", NULL};
     struct slice executions = json_at(result, "executions"), events = json_at(result, "events");
     struct slice tasks = json_at(result, "tasks"), task = json_at(result, "task");
     t->waiting -= t->waiting > 0;
@@ -163,8 +183,8 @@ void top_tree_answer(struct top_tree *t, struct slice result, const struct tree_
         add_executions(t, executions);
     } else if (tasks.n) {
         add_tasks(t, tasks);
-    } else if (json_kind_of(json_at(task, "agent_id")) == JSON_KIND_STRING) {
-        add_node(t, 1, "agent", task, of_holder);
+    } else if (task.n) {
+        add_task(t, task);
     } else if (json_at(result, "coordination_strategy").n) {
         add_node(t, 1, "work", result, of_work);
         add_parts(t, 2, json_at(result, "shards"));
@@ -176,6 +196,13 @@ void top_tree_refused(struct top_tree *t, struct slice message)
     static const char *const itself[] = {"", NULL};
     t->waiting -= t->waiting > 0;
     add_node(t, 1, "refused:", message, itself);
+}
+
+void top_tree_keep_root(struct top_tree *t, struct top_tree *from)
+{
+    struct buf kept = from->nodes[0].text;
+    from->nodes[0].text = t->nodes[0].text;
+    t->nodes[0].text = kept;
 }
 
 /* --- lines -------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ void top_tree_begin(struct top_tree *t, enum tree_root root, struct slice id, st
                     const struct tree_asker *asker);
 void top_tree_answer(struct top_tree *t, struct slice result, const struct tree_asker *asker);
 void top_tree_refused(struct top_tree *t, struct slice message);
+/* The first line as it was in an earlier one. */
+void top_tree_keep_root(struct top_tree *t, struct top_tree *from);
 void top_tree_write(const struct top_tree *t, bool ascii, struct buf *out);
 
 #endif

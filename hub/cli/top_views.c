@@ -28,11 +28,11 @@ static const struct column agents[] = {
 static const struct column tasks[] = {
     { "TASK",     "task_id",            COLUMN_TEXT,   false },
     { "STATUS",   "status",             COLUMN_STATUS, false },
-    { "STATE",    "state",              COLUMN_TEXT,   false },
     { "PRIORITY", "priority",           COLUMN_TEXT,   false },
     { "AGENT",    "agent_id",           COLUMN_TEXT,   false },
     { "TRIES",    "attempts",           COLUMN_NUMBER, false },
     { "AGE",      "submitted_at",       COLUMN_AGE,    false },
+    { "STATE",    "state",              COLUMN_TEXT,   true },
     { "WAITING",  "why_waiting.reason", COLUMN_TEXT,   false },
     { "LOST",     "redeliveries",       COLUMN_NUMBER, true },
     { "ENDED",    "stop_reason",        COLUMN_TEXT,   true },
@@ -138,6 +138,6 @@ const struct top_view top_views[TOP_VIEWS] = {
     [TOP_SWARMS]    = { "swarms",    "Swarms",    "swarm.list",         MANY, "swarms",   NULL,        swarms,   "coordination_status", "swarm.>", no_actions },
     [TOP_CONSENSUS] = { "consensus", "Consensus", "consensus.list",     MANY, "rounds",   NULL,        rounds,   "status", "consensus.>", round_actions },
     [TOP_MESSAGES]  = { "messages",  "Messages",  "messages.history",   MANY, "messages", NULL,        messages, "state",  "messages",    no_actions },
-    [TOP_LOG]       = { "log",       "Log",       NULL,                 NULL, NULL,       NULL,        events,   NULL,     "task.> agent.>", no_actions },
+    [TOP_LOG]       = { "log",       "Log",       NULL,                 NULL, NULL,       NULL,        events,   NULL,     "task.> agent.> auth channels", no_actions },
 };
 // clang-format on

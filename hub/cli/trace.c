@@ -5,6 +5,7 @@
 
 #include "channels/json_out.h"
 #include "channels/json_scan.h"
+#include "channels/name.h"
 
 enum { PAGES_MAX = 100 };
 
@@ -83,11 +84,17 @@ static enum cli_exit read_channel(struct cli *cli, struct tracing *t, const char
     uint64_t since = 0;
     enum cli_exit rc = CLI_OK;
     bool more = true;
+    struct buf channel = {0};
+    if (key) {
+        buf_add_str(&channel, prefix);
+    } else {
+        channel_of_id(&channel, prefix, slice_str(id));
+    }
     for (int page = 0; rc == CLI_OK && more && page < PAGES_MAX; page++) {
         struct buf path = {0};
         struct reply reply;
-        buf_printf(&path, "/api/v1/channels/%s", prefix);
-        url_add(&path, key ? "" : id);
+        buf_add_str(&path, "/api/v1/channels/");
+        url_add(&path, buf_text(&channel));
         buf_printf(&path, "/history?limit=1000&since=%llu", (unsigned long long)since);
         rc = http_send(cli, "GET", buf_text(&path), (struct slice){0}, &reply);
         size_t at;
@@ -100,6 +107,7 @@ static enum cli_exit read_channel(struct cli *cli, struct tracing *t, const char
         reply_done(&reply);
         buf_done(&path);
     }
+    buf_done(&channel);
     return rc;
 }
 

@@ -114,42 +114,59 @@ static void reply_with(struct apply *a, struct command *command, struct buf *b)
 
 /* ---- what the channel is told ---- */
 
-void auth_why_put(struct buf *b, const struct auth_why *why)
+/* An event's object is begun and ended here; what stands between, the caller puts. */
+struct telling {
+    struct buf data;
+    struct json_out o;
+};
+
+static void tell_begin(struct telling *t)
 {
-    pack_slice(b, why->by);
-    pack_slice(b, why->reason);
+    t->data = (struct buf){0};
+    t->o = json_out_to(&t->data);
+    json_begin(&t->o, '{');
 }
 
-/* The body that follows. */
-static bool take_why(struct slice *body, struct auth_why *out)
+static void tell_text(struct telling *t, const char *key, struct slice text)
 {
-    struct unpack u = unpack_of(*body);
-    out->by = unpack_slice(&u);
-    out->reason = unpack_slice(&u);
-    *body = u.bad ? slice_of(NULL, 0) : slice_of(u.p, (size_t)(u.end - u.p));
-    return !u.bad;
+    json_key(&t->o, key);
+    json_text(&t->o, text);
 }
 
-static enum hub_rc tell(struct apply *a, const struct auth_why *why, const char *event,
-                        const char *key, struct slice text)
+static enum hub_rc tell_end(struct telling *t, struct apply *a, uint32_t app, const char *event,
+                            const struct why *why)
 {
-    struct buf data = {0};
-    struct json_out o = json_out_to(&data);
-    json_begin(&o, '{');
-    json_key(&o, key);
-    json_text(&o, text);
-    json_key(&o, "by");
-    json_text(&o, why->by);
-    if (why->reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, why->reason);
-    }
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
-    json_end(&o, '}');
-    enum hub_rc rc = apply_tell(a, a->app, slice_str("auth"), event, buf_slice(&data));
-    buf_done(&data);
+    why_json(&t->o, why, a->now_ms);
+    json_end(&t->o, '}');
+    enum hub_rc rc = apply_tell(a, app, slice_str("auth"), event, buf_slice(&t->data));
+    buf_done(&t->data);
     return rc;
+}
+
+static enum hub_rc tell(struct apply *a, const struct why *why, const char *event, const char *key,
+                        struct slice text)
+{
+    struct telling t;
+    tell_begin(&t);
+    tell_text(&t, key, text);
+    return tell_end(&t, a, a->app, event, why);
+}
+
+static enum hub_rc tell_key_created(struct apply *a, const struct why *why,
+                                    const struct api_key *key)
+{
+    struct telling t;
+    char id[API_KEY_ID_CHARS + 1];
+    api_key_id(key->hash, id);
+    tell_begin(&t);
+    tell_text(&t, "id", slice_str(id));
+    tell_text(&t, "name", key->name);
+    tell_text(&t, "role", slice_str(role_name(key->role)));
+    if (key->expires_ms) {
+        json_key(&t.o, "expires_at");
+        json_time(&t.o, key->expires_ms);
+    }
+    return tell_end(&t, a, key->app, "key_created", why);
 }
 
 /* ---- API keys ---- */
@@ -203,7 +220,8 @@ bool auth_key_get(struct slice bytes, struct auth_key_made *out)
 static enum hub_rc key_create_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct auth_key_made made;
-    if (!auth_key_get(body, &made)) {
+    struct why why;
+    if (!why_take(&body, &why) || !auth_key_get(body, &made)) {
         return HUB_BAD_REQUEST;
     }
     made.key.app = a->app;
@@ -217,7 +235,7 @@ static enum hub_rc key_create_apply(struct apply *a, struct command *command, st
         pack_key(&reply, &made);
         reply_with(a, command, &reply);
     }
-    return hub_rc_of_store(rc);
+    return rc == STORE_OK ? tell_key_created(a, &why, &made.key) : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_key_create = {
@@ -244,11 +262,12 @@ bool auth_key_revoked_get(struct slice reply, struct auth_key_revoked *out)
     return unpack_done(&u);
 }
 
+/* Revoked again, a key stays as it was, and there is nothing to tell. */
 static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct api_key key;
-    struct auth_why why;
-    if (!take_why(&body, &why)) {
+    struct why why;
+    if (!why_take(&body, &why)) {
         return HUB_BAD_REQUEST;
     }
     enum store_rc rc = api_key_by_id(a->view, body, &key);
@@ -276,7 +295,8 @@ static enum hub_rc key_revoke_apply(struct apply *a, struct command *command, st
         reply_with(a, command, &reply);
         writer_changed(a->writer, CHANGE_AUTH);
     }
-    return rc == STORE_OK ? tell(a, &why, "key_revoked", "id", body) : hub_rc_of_store(rc);
+    return rc == STORE_OK && !key.revoked_ms ? tell(a, &why, "key_revoked", "id", body)
+                                             : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_key_revoke = {.name = "auth.keys.revoke",
@@ -304,8 +324,7 @@ bool auth_revocation_get(struct slice bytes, struct revocation *out)
     return unpack_done(&u);
 }
 
-static enum hub_rc tell_revoked(struct apply *a, const struct auth_why *why,
-                                const struct revocation *r)
+static enum hub_rc tell_revoked(struct apply *a, const struct why *why, const struct revocation *r)
 {
     uint8_t before[JSON_TIME_BYTES];
     if (r->kind == REVOKE_ISSUED_BEFORE) {
@@ -318,8 +337,8 @@ static enum hub_rc tell_revoked(struct apply *a, const struct auth_why *why,
 static enum hub_rc revoke_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct revocation revocation;
-    struct auth_why why;
-    if (!take_why(&body, &why) || !auth_revocation_get(body, &revocation)) {
+    struct why why;
+    if (!why_take(&body, &why) || !auth_revocation_get(body, &revocation)) {
         return HUB_BAD_REQUEST;
     }
     if (!revocations_fit(a)) {
@@ -413,10 +432,19 @@ static struct app_row row_of(const struct app *app, struct slice sealed_secret)
                             .created_ms = app->created_ms};
 }
 
+/* Its maker's app is told of the app, and the app itself of whose key opens it. */
+static enum hub_rc tell_app_created(struct apply *a, const struct why *why,
+                                    const struct auth_app_made *made)
+{
+    enum hub_rc rc = tell(a, why, "app_created", "app", made->app.id);
+    return rc == HUB_OK ? tell_key_created(a, why, &made->admin.key) : rc;
+}
+
 static enum hub_rc app_create_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct auth_app_made made;
-    if (!auth_app_made_get(body, &made)) {
+    struct why why;
+    if (!why_take(&body, &why) || !auth_app_made_get(body, &made)) {
         return HUB_BAD_REQUEST;
     }
     made.app.created_ms = made.admin.key.created_ms = a->now_ms;
@@ -435,7 +463,7 @@ static enum hub_rc app_create_apply(struct apply *a, struct command *command, st
         reply_with(a, command, &reply);
         writer_changed(a->writer, CHANGE_APPS);
     }
-    return hub_rc_of_store(rc);
+    return rc == STORE_OK ? tell_app_created(a, &why, &made) : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_app_create = {
@@ -484,9 +512,9 @@ static void change_row(struct app_row *row, const struct auth_app_change *change
 static enum hub_rc app_update_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct auth_app_change change;
-    struct auth_why why;
+    struct why why;
     struct app_row row;
-    if (!take_why(&body, &why) || !change_get(body, &change)) {
+    if (!why_take(&body, &why) || !change_get(body, &change)) {
         return HUB_BAD_REQUEST;
     }
     enum store_rc rc = app_find(a->view, change.id, &row);
@@ -574,8 +602,8 @@ static enum hub_rc rotate_apply(struct apply *a, struct command *command, struct
 {
     struct auth *auth = a->state;
     int64_t overlap_ms = atomic_load(auth->options.settings)->key_overlap_ms;
-    struct auth_why why;
-    if (!take_why(&body, &why)) {
+    struct why why;
+    if (!why_take(&body, &why)) {
         return HUB_BAD_REQUEST;
     }
     bool again = auth->rings_n && memcmp(auth->rotated_by, a->seed, SEED_BYTES) == 0;

@@ -17,6 +17,7 @@
 #define WAGGLE_HUB_CORE_AUTH_COMMANDS_H
 
 #include "hub/core/hub.h"
+#include "hub/core/why.h"
 
 enum { MODULE_AUTH = 1 }; /* its place among the writer's modules */
 
@@ -30,12 +31,8 @@ struct auth_options {
     const struct clock *clock;         /* whose wall ends credentials; NULL: the writer's time */
 };
 
-/* Stands before the body of what shuts somebody out: an event on the channel `auth` of the caller's
- * app tells of it. */
-struct auth_why {
-    struct slice by, reason; /* the caller's subject; reason empty: not said */
-};
-void auth_why_put(struct buf *b, const struct auth_why *why);
+/* Every body begins with a why: an event on the channel `auth` of the caller's app tells of the
+ * change. It names keys and apps by their ids and holds nothing that is secret. */
 
 /* ---- API keys ---- */
 
@@ -48,7 +45,7 @@ void auth_key_put(struct buf *b, const struct auth_key_made *made);
 bool auth_key_get(struct slice bytes, struct auth_key_made *out);
 extern const struct command_kind command_key_create;
 
-/* Body: why, then the key's id. Reply: auth_key_revoked. */
+/* Body: the key's id. Reply: auth_key_revoked. */
 struct auth_key_revoked {
     int64_t at_ms;
     struct slice id;
@@ -58,14 +55,15 @@ extern const struct command_kind command_key_revoke;
 
 /* ---- revocations ---- */
 
-/* As a body, behind why, and as the reply; app and made_ms are the writer's to say. */
+/* As a body and as the reply; app and made_ms are the writer's to say. */
 void auth_revocation_put(struct buf *b, const struct revocation *revocation);
 bool auth_revocation_get(struct slice bytes, struct revocation *out);
 extern const struct command_kind command_revoke;
 
 /* ---- apps ---- */
 
-/* Made with an admin key of its own: nobody of another app could make one. */
+/* Made with an admin key of its own: nobody of another app could make one. The new app's channel
+ * `auth` begins with that key. */
 struct auth_app_made {
     struct app app; /* without its secret; the number is the writer's to say */
     struct slice sealed_secret;
@@ -82,7 +80,7 @@ struct auth_app_change {
     struct slice name;
     struct app_limits limits;
 };
-void auth_app_change_put(struct buf *b, const struct auth_app_change *change); /* behind why */
+void auth_app_change_put(struct buf *b, const struct auth_app_change *change);
 /* The reply: the app as it is now, without its secret. */
 bool auth_app_get(struct slice reply, struct app *out);
 extern const struct command_kind command_app_update;
@@ -95,6 +93,6 @@ struct auth_rotated {
     struct slice kid, kid_before;
 };
 bool auth_rotated_get(struct slice reply, struct auth_rotated *out);
-extern const struct command_kind command_signing_rotate; /* body: why */
+extern const struct command_kind command_signing_rotate;
 
 #endif

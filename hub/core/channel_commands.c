@@ -1,6 +1,5 @@
 /* The commands of channels: publish, presence, options of a namespace. */
 #include "hub/core/writer_parts.h"
-#include "store/pack.h"
 
 /* ---- publish: the event lies framed in the tray; what is missing is its offset ---- */
 
@@ -158,18 +157,43 @@ const struct command_kind command_presence_expire = {.name = "presence.expire",
 
 /* ---- namespaces ---- */
 
-void namespace_body_put(struct buf *b, struct slice ns, const struct namespace_options *options)
+void namespace_body_put(struct buf *b, const struct why *why, struct slice ns,
+                        const struct namespace_options *options)
 {
+    why_put(b, why);
     pack_slice(b, ns);
     if (options) {
         namespace_pack(options, b);
     }
 }
 
+/* options NULL: they are the configuration's again. */
+static enum hub_rc namespace_tell(struct apply *a, const struct why *why, struct slice ns,
+                                  const struct namespace_options *options)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, "namespace");
+    json_text(&o, ns);
+    if (options) {
+        json_key(&o, "options");
+        namespace_options_json(options, &o);
+    }
+    why_json(&o, why, a->now_ms);
+    json_end(&o, '}');
+    enum hub_rc rc = apply_tell(a, a->app, slice_str("channels"),
+                                options ? "namespace_set" : "namespace_reset", buf_slice(&data));
+    buf_done(&data);
+    return rc;
+}
+
 static enum hub_rc namespace_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct unpack u = unpack_of(body);
+    struct why why = why_get(&u);
     struct slice ns = unpack_slice(&u);
+    struct namespace_options options;
     if (u.bad || ns.n == 0 || ns.n > NAMESPACE_BYTES_MAX) {
         return HUB_BAD_REQUEST;
     }
@@ -177,12 +201,20 @@ static enum hub_rc namespace_apply(struct apply *a, struct command *command, str
     be32_put(key, command->app);
     memcpy(key + 4, ns.p, ns.n);
     struct slice row = slice_of(u.p, (size_t)(u.end - u.p));
+    if (row.n && !namespace_unpack(row, &options)) {
+        return HUB_BAD_REQUEST;
+    }
     enum store_rc rc = row.n ? store_put(a->txn, TABLE_NAMESPACE, slice_of(key, 4 + ns.n), row)
                              : store_del(a->txn, TABLE_NAMESPACE, slice_of(key, 4 + ns.n));
-    if (rc == STORE_OK) {
-        writer_namespaces_dirty(a->writer);
+    if (rc == STORE_NOT_FOUND) {
+        return apply_refuse(a, command, HUB_NOT_FOUND, "namespace ", ns,
+                            " has no options of its own");
     }
-    return hub_rc_of_store(rc);
+    if (rc != STORE_OK) {
+        return hub_rc_of_store(rc);
+    }
+    writer_namespaces_dirty(a->writer);
+    return namespace_tell(a, &why, ns, row.n ? &options : NULL);
 }
 
 const struct command_kind command_namespace = {.name = "namespace", .apply = namespace_apply};

@@ -63,6 +63,7 @@ void cursor_attach_put(struct buf *b, const struct cursor_attach *a)
 {
     pack_slice(b, a->channel);
     pack_slice(b, a->name);
+    why_put(b, &a->why);
     pack_u64(b, a->connection);
     pack_u8(b, a->has_since);
     pack_u64(b, a->since);
@@ -74,6 +75,7 @@ static bool attach_get(struct slice body, struct cursor_attach *out)
     struct unpack u = unpack_of(body);
     out->channel = unpack_slice(&u);
     out->name = unpack_slice(&u);
+    out->why = why_get(&u);
     out->connection = unpack_u64(&u);
     out->has_since = unpack_u8(&u) != 0;
     out->since = unpack_u64(&u);
@@ -740,6 +742,24 @@ static bool cursors_expire(void *state, int64_t now_ms, struct tray *tray)
     return true;
 }
 
+/* ---- what the channel is told ---- */
+
+static enum hub_rc tell(struct apply *a, const struct cursor_attach *of, const char *event)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, "channel");
+    json_text(&o, of->channel);
+    json_key(&o, "cursor");
+    json_text(&o, of->name);
+    why_json(&o, &of->why, a->now_ms);
+    json_end(&o, '}');
+    enum hub_rc rc = apply_tell(a, a->app, slice_str("channels"), event, buf_slice(&data));
+    buf_done(&data);
+    return rc;
+}
+
 /* ---- attach, detach ---- */
 
 static void reply_attached(struct apply *a, struct command *command, const struct held_cursor *h,
@@ -803,7 +823,7 @@ static enum hub_rc attach_apply(struct apply *a, struct command *command, struct
     }
     touch(all, h);
     reply_attached(a, command, h, &head, created);
-    return HUB_OK;
+    return created ? tell(a, &attach, "cursor_created") : HUB_OK;
 }
 
 static enum hub_rc detach_apply(struct apply *a, struct command *command, struct slice body)
@@ -914,11 +934,12 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
     }
     struct held_cursor *h = held_find(all, a->app, which.channel, which.name);
     if (!h) {
-        return HUB_NOT_FOUND;
+        return apply_refuse(a, command, HUB_NOT_FOUND, "the channel has no cursor ", which.name,
+                            "");
     }
     if (h->consumers_n) {
-        apply_reply(a, command, slice_str("a connection is attached to the cursor"));
-        return HUB_CONFLICT;
+        return apply_refuse(a, command, HUB_CONFLICT, "a connection is attached to the cursor ",
+                            which.name, "");
     }
     be32_put(key, h->number);
     enum store_rc rc = store_del(a->txn, TABLE_CURSOR, slice_of(key, 4));
@@ -926,7 +947,7 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
         held_drop(all, h);
         rc = STORE_OK;
     }
-    return hub_rc_of_store(rc);
+    return rc == STORE_OK ? tell(a, &which, "cursor_deleted") : hub_rc_of_store(rc);
 }
 
 const struct command_kind command_cursor_attach = {

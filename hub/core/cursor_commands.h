@@ -38,6 +38,7 @@ struct cursors_options {
 
 struct cursor_attach {
     struct slice channel, name;
+    struct why why; /* whose it is when it is made; who removes it, and why */
     uint64_t connection;
     bool has_since; /* where a new cursor begins; one that is known goes on where it stands */
     uint64_t since, rewind;
@@ -72,7 +73,8 @@ struct cursor_answer {
 };
 void cursor_answer_put(struct buf *b, const struct cursor_answer *answer);
 
-/* channel and name as in cursor_attach_put; refused while a connection is attached. */
+/* command_cursor_delete: channel, name and why as in cursor_attach_put; refused while a connection
+ * is attached. That a cursor was made or removed is told on the channel `channels`. */
 extern const struct command_kind command_cursor_attach, command_cursor_detach,
     command_cursor_answer, command_cursor_delete;
 

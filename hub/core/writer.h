@@ -15,6 +15,7 @@
 #include "channels/interest.h"
 #include "channels/presence.h"
 #include "hub/core/apply.h"
+#include "hub/core/why.h"
 #include "store/replies.h"
 
 enum {
@@ -118,14 +119,15 @@ extern const struct command_kind command_publish;  /* frames from I/O threads; n
 extern const struct command_kind command_presence; /* body: presence_body */
 /* Replies with its body: for what is decided elsewhere, and remembered here under its key. */
 extern const struct command_kind command_remember;
-extern const struct command_kind command_namespace;       /* body: namespace_body */
+extern const struct command_kind command_namespace; /* body: namespace_body; told on `channels` */
 extern const struct command_kind command_presence_expire; /* of a timer; body: presence_expire() */
 
 enum presence_change { PRESENCE_JOIN, PRESENCE_UPDATE, PRESENCE_LEAVE };
 /* Bodies are written where the command enters and read by its apply function. */
 void presence_body_put(struct buf *b, enum presence_change change,
                        const struct presence_member *member);
-/* options empty: back to what the configuration says. */
-void namespace_body_put(struct buf *b, struct slice ns, const struct namespace_options *options);
+/* options NULL: back to what the configuration says. */
+void namespace_body_put(struct buf *b, const struct why *why, struct slice ns,
+                        const struct namespace_options *options);
 
 #endif

@@ -381,23 +381,6 @@ static size_t index_key(uint8_t key[INDEX_BYTES_MAX], enum message_index index, 
     return n + 8;
 }
 
-enum store_rc message_index_put(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number, uint32_t ordinal)
-{
-    uint8_t key[INDEX_BYTES_MAX], value[4];
-    be32_put(value, ordinal);
-    return store_put(txn, TABLE_MAIL_INDEX, slice_of(key, index_key(key, index, app, word, number)),
-                     slice_of(value, 4));
-}
-
-enum store_rc message_index_del(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number)
-{
-    uint8_t key[INDEX_BYTES_MAX];
-    return gone_is_fine(
-        store_del(txn, TABLE_MAIL_INDEX, slice_of(key, index_key(key, index, app, word, number))));
-}
-
 bool message_index_has(struct store_view *view, enum message_index index, uint32_t app,
                        struct slice word, uint64_t number)
 {
@@ -439,8 +422,11 @@ static enum store_rc each_from(struct store_cursor *cursor, struct slice from, s
     }
     for (; rc == STORE_OK; rc = reverse ? store_cursor_prev(cursor, &key, NULL)
                                         : store_cursor_next(cursor, &key, NULL)) {
-        if (key.n != prefix + 8 || memcmp(key.p, from.p, prefix) != 0 ||
-            !visit(ctx, be64_get(key.p + prefix))) {
+        if (key.n != prefix + 8 || memcmp(key.p, from.p, prefix) != 0) {
+            break;
+        }
+        uint64_t number = be64_get(key.p + prefix);
+        if (number == 0 || !visit(ctx, number)) { /* 0: how many there are */
             break;
         }
     }
@@ -448,16 +434,95 @@ static enum store_rc each_from(struct store_cursor *cursor, struct slice from, s
 }
 
 enum store_rc messages_each(struct store_view *view, enum message_index index, uint32_t app,
-                            struct slice word, uint64_t after, bool reverse, message_visit *visit,
+                            struct slice word, uint64_t from, bool reverse, message_visit *visit,
                             void *ctx)
 {
-    uint8_t from[INDEX_BYTES_MAX];
+    uint8_t key[INDEX_BYTES_MAX];
     struct store_cursor *cursor;
-    size_t n = index_key(from, index, app, word, reverse ? UINT64_MAX : after + 1);
+    bool newest = reverse && (from == 0 || from == UINT64_MAX);
+    size_t n = index_key(key, index, app, word, newest ? UINT64_MAX : from + 1);
     enum store_rc rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
     if (rc == STORE_OK) {
-        rc = each_from(cursor, slice_of(from, n), n - 8, reverse, visit, ctx);
+        rc = each_from(cursor, slice_of(key, n), n - 8, reverse, visit, ctx);
         store_cursor_close(cursor);
     }
     return rc;
+}
+
+/* ---- how many stand under a word ---- */
+
+static bool count_one(void *ctx, uint64_t number)
+{
+    (void)number;
+    ++*(uint64_t *)ctx;
+    return true;
+}
+
+/* A word without a count has no numbers, or has them from a time before they were counted. */
+enum store_rc message_index_count(struct store_view *view, enum message_index index, uint32_t app,
+                                  struct slice word, uint64_t *out)
+{
+    uint8_t key[INDEX_BYTES_MAX];
+    struct slice value;
+    enum store_rc rc = store_get(view, TABLE_MAIL_INDEX,
+                                 slice_of(key, index_key(key, index, app, word, 0)), &value);
+    if (rc == STORE_NOT_FOUND) {
+        *out = 0;
+        return messages_each(view, index, app, word, 0, false, count_one, out);
+    }
+    if (rc == STORE_OK && value.n != 8) {
+        return STORE_DAMAGED;
+    }
+    *out = rc == STORE_OK ? be64_get(value.p) : 0;
+    return rc;
+}
+
+static enum store_rc count_put(struct store_txn *txn, enum message_index index, uint32_t app,
+                               struct slice word, uint64_t n)
+{
+    uint8_t key[INDEX_BYTES_MAX], value[8];
+    struct slice place = slice_of(key, index_key(key, index, app, word, 0));
+    return n ? store_put(txn, TABLE_MAIL_INDEX, place, number_key(value, n))
+             : gone_is_fine(store_del(txn, TABLE_MAIL_INDEX, place));
+}
+
+/* ---- putting and taking away ---- */
+
+/* Put again it stays what it was, and counts once. */
+enum store_rc message_index_put(struct store_txn *txn, enum message_index index, uint32_t app,
+                                struct slice word, uint64_t number, uint32_t ordinal)
+{
+    uint8_t key[INDEX_BYTES_MAX], value[4];
+    uint64_t n = 0;
+    enum store_rc rc = index == MESSAGES_OPEN
+                           ? STORE_OK
+                           : message_index_count(store_txn_view(txn), index, app, word, &n);
+    be32_put(value, ordinal);
+    if (rc == STORE_OK) {
+        rc = store_insert(txn, TABLE_MAIL_INDEX,
+                          slice_of(key, index_key(key, index, app, word, number)),
+                          slice_of(value, 4));
+    }
+    if (rc == STORE_OK && index != MESSAGES_OPEN) {
+        rc = count_put(txn, index, app, word, n + 1);
+    }
+    return rc == STORE_EXISTS ? STORE_OK : rc;
+}
+
+enum store_rc message_index_del(struct store_txn *txn, enum message_index index, uint32_t app,
+                                struct slice word, uint64_t number)
+{
+    uint8_t key[INDEX_BYTES_MAX];
+    uint64_t n = 0;
+    enum store_rc rc = index == MESSAGES_OPEN
+                           ? STORE_OK
+                           : message_index_count(store_txn_view(txn), index, app, word, &n);
+    if (rc == STORE_OK) {
+        rc = store_del(txn, TABLE_MAIL_INDEX,
+                       slice_of(key, index_key(key, index, app, word, number)));
+    }
+    if (rc == STORE_OK && index != MESSAGES_OPEN) {
+        rc = count_put(txn, index, app, word, n - 1);
+    }
+    return gone_is_fine(rc);
 }

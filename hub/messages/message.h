@@ -8,7 +8,7 @@
  *          TABLE_DELIVERY: number and ordinal (8, delivery_key) -> ordinal 0: the tally; from 1: a
  *          recipient.
  *          TABLE_MAIL_INDEX: kind (1), app (4), hash (8, 16 or none), number (8, not for the id)
- *          -> number, ordinal or nothing.
+ *          -> number, ordinal or nothing. Number 0, before the first of a word: how many there are.
  * Owns     nothing: what is read borrows from its row.
  * Threads  writes: the writer. Reads: any view.     Units  milliseconds since 1970.
  */
@@ -192,10 +192,15 @@ bool message_index_has(struct store_view *view, enum message_index index, uint32
 enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number);
 enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id);
 
-/* Numbers under one word, newest first (reverse) or from `after` on, until visit returns false. */
+/* How many numbers there are under one word, without looking at them; not of MESSAGES_OPEN. */
+enum store_rc message_index_count(struct store_view *view, enum message_index index, uint32_t app,
+                                  struct slice word, uint64_t *out);
+
+/* Numbers under one word, until visit returns false: the oldest after `from` first or, in reverse,
+ * `from` and what is older (0: from the newest on). */
 typedef bool message_visit(void *ctx, uint64_t number);
 enum store_rc messages_each(struct store_view *view, enum message_index index, uint32_t app,
-                            struct slice word, uint64_t after, bool reverse, message_visit *visit,
+                            struct slice word, uint64_t from, bool reverse, message_visit *visit,
                             void *ctx);
 
 #endif

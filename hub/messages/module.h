@@ -65,6 +65,7 @@ bool message_answered_get(struct slice reply, struct message_answered *out);
 
 struct link_change {
     struct asker asker;
+    struct why why;
     bool add, may_any;
     enum link_kind kind; /* LINK_PEER or LINK_SUB */
     struct slice from, to;

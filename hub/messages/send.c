@@ -541,6 +541,7 @@ const struct command_kind command_message_send = {
 void link_change_put(struct buf *b, const struct link_change *c)
 {
     asker_put(b, &c->asker);
+    why_put(b, &c->why);
     pack_u8(b, c->add);
     pack_u8(b, c->may_any);
     pack_u8(b, (uint8_t)c->kind);
@@ -573,8 +574,7 @@ static enum hub_rc link_tell(struct apply *a, const struct link_change *c)
     json_text(&o, c->from);
     json_key(&o, peer ? "peer_id" : "sub_id");
     json_text(&o, c->to);
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    why_json(&o, &c->why, a->now_ms);
     json_end(&o, '}');
     const char *event = peer     ? c->add ? "peer_added" : "peer_removed"
                         : c->add ? "sub_added"
@@ -600,6 +600,7 @@ static enum hub_rc link_apply(struct apply *a, struct command *command, struct s
 {
     struct unpack u = unpack_of(body);
     struct link_change c = {.asker = asker_get(&u)};
+    c.why = why_get(&u);
     c.add = unpack_u8(&u) != 0;
     c.may_any = unpack_u8(&u) != 0;
     c.kind = (enum link_kind)unpack_u8(&u);

@@ -196,6 +196,7 @@ static enum hub_rc attach_cursor(struct conn *c, struct item *item,
 {
     struct cursor_attach attach = {.channel = buf_slice(&item->name),
                                    .name = buf_slice(&item->cursor),
+                                   .why.by = c->who->subject,
                                    .connection = c->id,
                                    .has_since = item->has_since,
                                    .since = item->other_epoch ? 0 : item->since,

@@ -316,21 +316,29 @@ static unsigned parts_shared(struct slice a, struct slice b)
     return parts;
 }
 
-static double geographic(const struct pick *p, const struct balance_candidate *c)
+static double distance(struct slice neighbours, struct slice from, struct slice to)
 {
-    struct slice from = p->ask->region;
-    if (from.n == 0) {
-        return 0;
-    }
-    if (c->region.n == 0) {
+    if (to.n == 0) {
         return DISTANCE_UNKNOWN;
     }
-    if (slice_equal(from, c->region)) {
+    if (slice_equal(from, to)) {
         return 0;
     }
-    unsigned rank = neighbour_rank(p->app->neighbours, from, c->region);
-    unsigned parts = parts_shared(from, c->region);
+    unsigned rank = neighbour_rank(neighbours, from, to);
+    unsigned parts = parts_shared(from, to);
     return rank ? rank : DISTANCE_UNKNOWN - 1 - DISTANCE_ELSEWHERE * (parts < 100 ? parts : 100);
+}
+
+static double geographic(const struct pick *p, const struct balance_candidate *c)
+{
+    return p->ask->region.n ? distance(p->app->neighbours, p->ask->region, c->region) : 0;
+}
+
+double balance_distance(const struct balance *balance, uint32_t app, struct slice from,
+                        struct slice to)
+{
+    return distance(app < balance->apps_n ? balance->apps[app].neighbours : slice_of(NULL, 0), from,
+                    to);
 }
 
 static double hash_score(uint64_t seed, uint32_t number)
@@ -539,7 +547,7 @@ enum balance_reach balance_reach(const struct balance *balance, const struct bal
     case BALANCE_CONSISTENT_HASH:
         return ask->key.n ? BALANCE_AMONG_KEYED : BALANCE_AMONG_SAMPLE;
     case BALANCE_GEOGRAPHIC:
-        return ask->region.n ? BALANCE_AMONG_ALL : BALANCE_AMONG_SAMPLE;
+        return ask->region.n ? BALANCE_AMONG_NEAREST : BALANCE_AMONG_SAMPLE;
     case BALANCE_CAPABILITY_BASED:
         return BALANCE_AMONG_SPECIALISTS;
     case BALANCE_LEAST_CONNECTIONS:

@@ -69,18 +69,20 @@ struct balance_ask {
     const struct words *capabilities; /* that it wants; may be NULL */
 };
 
-/* Whom the list must have. Nearest is found among all or not at all; for other questions fewer tell
- * the same, and of ten thousand agents a pick should not look at each. */
+/* Whom the list must have: of ten thousand agents a pick should not look at each. */
 enum balance_reach {
     BALANCE_AMONG_SAMPLE,      /* a fair sample of those with a free slot will do */
     BALANCE_AMONG_NEXT,        /* the first with a free slot behind balance_last(), going round */
     BALANCE_AMONG_KEYED,       /* by balance_key_place() the highest that has not too much */
     BALANCE_AMONG_SPECIALISTS, /* of a sample those who can do the least */
-    BALANCE_AMONG_ALL,
+    BALANCE_AMONG_NEAREST,     /* of those who are the nearest by balance_distance() a sample */
 };
 enum balance_reach balance_reach(const struct balance *balance, const struct balance_ask *ask);
 /* The number of the agent picked last; 0: none. */
 uint32_t balance_last(const struct balance *balance, uint32_t app);
+/* geographic: how far a region is from that of a task; 0: it is the same. */
+double balance_distance(const struct balance *balance, uint32_t app, struct slice from,
+                        struct slice to);
 /* consistent_hash: whose the key is, the highest first; the tasks of which an agent with so many
  * slots has too much, when all together have so many. */
 double balance_key_place(struct slice key, uint32_t number);

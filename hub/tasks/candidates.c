@@ -31,6 +31,7 @@ void candidates_free(struct candidates *c)
 {
     free(c->list);
     free(c->keyed);
+    free(c->near);
     free(c);
 }
 
@@ -289,14 +290,84 @@ static void gather_keyed(struct tasks *t, struct tasks_app *app, const struct wa
     }
 }
 
+/* ---- the nearest ---- */
+
+struct nearness {
+    double distance;
+    const struct region *region;
+};
+
+/* Regions of equal distance in an order that is the same for the same history. */
+static int by_distance(const void *a, const void *b)
+{
+    const struct nearness *x = a, *y = b;
+    if (x->distance != y->distance) {
+        return x->distance < y->distance ? -1 : 1;
+    }
+    return x->region->hash < y->region->hash ? -1 : x->region->hash > y->region->hash;
+}
+
+static void nearness_all(struct tasks *t, const struct tasks_app *app, struct slice from)
+{
+    struct candidates *c = t->candidates;
+    c->near_n = 0;
+    for (unsigned i = 0; i < REGION_BUCKETS; i++) {
+        for (const struct region *r = app->regions[i]; r; r = r->next) {
+            if (c->near_n == c->near_cap) {
+                c->near_cap = c->near_cap ? c->near_cap * 2 : 32;
+                c->near = xrealloc(c->near, c->near_cap * sizeof *c->near);
+            }
+            c->near[c->near_n++] = (struct nearness){
+                .distance = balance_distance(t->balance, app->app, from, r->name), .region = r};
+        }
+    }
+    if (c->near_n > 1) {
+        qsort(c->near, c->near_n, sizeof *c->near, by_distance);
+    }
+}
+
+static void consider_region(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                            const struct region *region)
+{
+    for (uint32_t i = 0; i < region->n && t->candidates->n < SAMPLE_MAX; i++) {
+        uint32_t number = region->list[(app->ready_from + i) % region->n]->number;
+        if (kind_fits(want->kind, number)) {
+            consider(t, app, want, number);
+        }
+    }
+}
+
+/* A sample of those in the region itself; if nobody there will do, of all who are the next far
+ * away, and so on. */
+static void gather_nearest(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    struct candidates *c = t->candidates;
+    const struct region *own = region_find(app, want->ask->region);
+    if (own) {
+        consider_region(t, app, want, own);
+    }
+    if (c->n == 0) {
+        nearness_all(t, app, want->ask->region);
+    } else {
+        c->near_n = 0;
+    }
+    for (uint32_t i = 0; i < c->near_n; i++) {
+        if (c->n && c->near[i].distance > c->near[i - 1].distance) {
+            break;
+        }
+        consider_region(t, app, want, c->near[i].region);
+    }
+    app->ready_from += c->n == SAMPLE_MAX ? SAMPLE_MAX : 0;
+}
+
 /* ---- the strategy's own way ---- */
 
 static bool gather(struct tasks *t, struct tasks_app *app, const struct wanted *want)
 {
     static void (*const ways[])(struct tasks *, struct tasks_app *, const struct wanted *) = {
-        [BALANCE_AMONG_SAMPLE] = sample,      [BALANCE_AMONG_NEXT] = gather_next,
-        [BALANCE_AMONG_KEYED] = gather_keyed, [BALANCE_AMONG_SPECIALISTS] = sample_specialists,
-        [BALANCE_AMONG_ALL] = gather_all,
+        [BALANCE_AMONG_SAMPLE] = sample,          [BALANCE_AMONG_NEXT] = gather_next,
+        [BALANCE_AMONG_KEYED] = gather_keyed,     [BALANCE_AMONG_SPECIALISTS] = sample_specialists,
+        [BALANCE_AMONG_NEAREST] = gather_nearest,
     };
     t->candidates->n = t->candidates->free_n = 0;
     ways[balance_reach(t->balance, want->ask)](t, app, want);

@@ -77,9 +77,11 @@ struct worker {
     struct words capabilities, services;
     uint32_t held_n, picked_n;
     struct live *held;
-    uint32_t ready_at; /* place among its app's ready ones of its class; NOT_READY */
-    int64_t seen_ms;   /* by its row: for one that has no pulse */
-    int64_t looked_ms; /* when these were read of its pulse: */
+    uint32_t ready_at;        /* place among its app's ready ones of its class; NOT_READY */
+    struct region *region_of; /* among whose ready ones it is, while it is ready, */
+    uint32_t region_at;       /* and its place there */
+    int64_t seen_ms;          /* by its row: for one that has no pulse */
+    int64_t looked_ms;        /* when these were read of its pulse: */
     double health, load;
     struct load_parts use;
     int64_t reported_ms;
@@ -104,12 +106,23 @@ struct ready {
     uint32_t n, cap;
 };
 
+/* Those of one region: regions.c */
+struct region {
+    struct slice name; /* empty: nobody knows where they are */
+    uint64_t hash;
+    struct worker **list;
+    uint32_t n, cap;
+    struct region *next; /* of its bucket */
+};
+enum { REGION_BUCKETS = 64 };
+
 /* An app's share. */
 struct tasks_app {
     uint32_t app;
     struct queue *queue;
     struct ready ready[READY_CLASSES]; /* by how many capabilities they have */
     uint32_t ready_n;                  /* in all */
+    struct region *regions[REGION_BUCKETS];
     uint32_t ready_from; /* candidates are looked for from here: all get their chance */
     bool wanted;         /* there may be somebody for somebody */
     uint8_t paused;      /* priorities, a bit each */
@@ -247,6 +260,12 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
 /* recall.c */
 void tasks_recall(const void *state, bool lasting, struct buf *out);
 
+/* regions.c */
+struct region *region_find(const struct tasks_app *app, struct slice name); /* NULL: nobody's */
+void region_ready(struct tasks_app *app, struct worker *worker);
+void region_unready(struct tasks_app *app, struct worker *worker);
+void regions_free(struct tasks_app *app);
+
 /* candidates.c */
 struct candidates {
     struct balance_candidate *list;
@@ -254,6 +273,8 @@ struct candidates {
     uint32_t free_n;     /* of these with a free slot */
     struct keyed *keyed; /* whom keys belong to */
     uint32_t keyed_turn;
+    struct nearness *near; /* of the regions that there are */
+    uint32_t near_n, near_cap;
 };
 struct candidates *candidates_new(void);
 void candidates_free(struct candidates *candidates);

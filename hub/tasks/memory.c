@@ -381,6 +381,7 @@ static void forget(struct tasks *t)
             for (unsigned c = 0; c < READY_CLASSES; c++) {
                 free(t->apps[i]->ready[c].list);
             }
+            regions_free(t->apps[i]);
             free(t->apps[i]);
             t->apps[i] = NULL;
         }

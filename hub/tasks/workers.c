@@ -220,6 +220,7 @@ static void ready_add(struct tasks *t, struct worker *w)
     w->ready_at = ready->n;
     ready->list[ready->n++] = w->number;
     app->ready_n++;
+    region_ready(app, w);
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
@@ -231,6 +232,7 @@ static void ready_drop(struct tasks *t, struct worker *w)
     worker_of(t, last)->ready_at = w->ready_at;
     w->ready_at = NOT_READY;
     app->ready_n--;
+    region_unready(app, w);
 }
 
 /* semantics.md section 1: active, and its stream open if it came by one. Health is looked at when

@@ -410,10 +410,9 @@ static void registered(struct world *w, struct client *c, const struct tray *tra
 
 static void do_namespace(struct world *w, struct client *c)
 {
-    static const char *const spaces[] = {"switch", "small", "room", "young"};
     struct rng *r = &w->rng;
-    unsigned i = rng_below(r, 4);
-    struct slice ns = slice_str(spaces[i]);
+    unsigned i = rng_below(r, SPACES);
+    struct slice ns = slice_str(space_names[i]);
     struct namespace_options options = *namespace_of(thread_of(w, c)->io.namespaces, APP, ns);
     if (i == 0) {
         options.delivery = rng_percent(r, 50) ? NS_LIVE : NS_DURABLE;
@@ -423,7 +422,7 @@ static void do_namespace(struct world *w, struct client *c)
     options.history.events_max = 5 + rng_below(r, 60);
     struct buf body = {0};
     bool drop = rng_percent(r, 20);
-    namespace_body_put(&body, ns, drop ? NULL : &options);
+    namespace_body_put(&body, &(struct why){.by = slice_str("boss")}, ns, drop ? NULL : &options);
     (void)ask(w, c, &command_namespace, ticket_of(TICKET_OTHER, (struct wish){0}), &body);
 }
 
@@ -496,7 +495,7 @@ void client_act(struct world *w, struct client *c)
     struct rng *r = &w->rng;
     struct sim_thread *t = thread_of(w, c);
     unsigned what = rng_below(r, 100);
-    unsigned channel = rng_below(r, AT_AGENTS);
+    unsigned channel = rng_below(r, AT_TOLD);
     if (io_starved(&t->io) || c->pending >= w->settings.pending_max || !c->up) {
         return;
     }

@@ -374,6 +374,30 @@ static bool count_open(void *ctx, uint64_t number)
     return true;
 }
 
+static void check_count(struct deliveries *d, struct store_view *view, enum message_index index,
+                        struct slice word)
+{
+    uint64_t listed = 0, counted = 0;
+    SIM_CHECK(d->w,
+              messages_each(view, index, APP, word, 0, false, count_open, &listed) == STORE_OK &&
+                  message_index_count(view, index, APP, word, &counted) == STORE_OK,
+              "an index cannot be read");
+    SIM_CHECK(d->w, counted == listed, "%c %.*s lists %llu messages and counts %llu", index,
+              (int)word.n, (const char *)word.p, (unsigned long long)listed,
+              (unsigned long long)counted);
+}
+
+static void check_counts(struct deliveries *d, struct store_view *view)
+{
+    check_count(d, view, MESSAGES_ALL, slice_of(NULL, 0));
+    check_count(d, view, MESSAGES_OWNER, slice_str("boss"));
+    check_count(d, view, MESSAGES_SENDER, slice_str("boss"));
+    for (unsigned bee = 0; bee < BEES; bee++) {
+        char name[16];
+        check_count(d, view, MESSAGES_RECIPIENT, bee_name(bee, name));
+    }
+}
+
 /* Memory says what the store says. */
 static void check_open(void *ctx)
 {
@@ -389,6 +413,7 @@ static void check_open(void *ctx)
               messages_each(view, MESSAGES_OPEN, APP, slice_of(NULL, 0), 0, false, count_open,
                             &open) == STORE_OK,
               "the index cannot be read");
+    check_counts(d, view);
     store_release(d->w->reader);
     messages_counts(writer_module(d->w->hub.writer, MODULE_MESSAGES), &counts);
     SIM_CHECK(d->w, counts.waiting + counts.in_flight == open,

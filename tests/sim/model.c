@@ -1,5 +1,6 @@
 /* What every batch must do, said before it is done, by code that knows neither logs nor
- * transactions: a list of events a channel, a list of keys, a set of connections a member. Agents
+ * transactions: a list of events a channel, a list of keys, a set of connections a member, which
+ * namespaces have options of their own. Agents
  * tell of themselves (agents.c). */
 #include "tests/sim/sim.h"
 #include "store/hash.h"
@@ -256,6 +257,61 @@ static void expect_timers(struct world *w)
     }
 }
 
+/* ---- options of namespaces ---- */
+
+static unsigned space_of(struct slice ns)
+{
+    unsigned i = 0;
+    while (!slice_is(ns, space_names[i])) {
+        i++;
+    }
+    return i;
+}
+
+static void namespace_event(struct world *w, struct slice ns,
+                            const struct namespace_options *options)
+{
+    struct buf data = {0};
+    struct json_out o = json_out_to(&data);
+    json_begin(&o, '{');
+    json_key(&o, "namespace");
+    json_text(&o, ns);
+    if (options) {
+        json_key(&o, "options");
+        namespace_options_json(options, &o);
+    }
+    json_key(&o, "by");
+    json_str(&o, "boss");
+    json_key(&o, "at");
+    json_time(&o, w->model.state.now_ms);
+    json_end(&o, '}');
+    struct event event = {.kind = EVENT_MESSAGE,
+                          .channel = channel_name(AT_TOLD),
+                          .name = slice_str(options ? "namespace_set" : "namespace_reset"),
+                          .data = buf_slice(&data),
+                          .time_ms = w->model.state.now_ms};
+    model_event_add(w, AT_TOLD, &event);
+    buf_done(&data);
+}
+
+static void expect_namespace(struct world *w, const struct tray *tray,
+                             const struct command *command, struct expected *out)
+{
+    struct unpack u = unpack_of(tray_slice(tray, TRAY_IN, command->body_at, command->body_n));
+    (void)why_get(&u);
+    struct slice ns = unpack_slice(&u), row = slice_of(u.p, (size_t)(u.end - u.p));
+    bool *set = &w->model.state.space_set[space_of(ns)];
+    struct namespace_options options;
+    out->judged = true;
+    if (!row.n && !*set) {
+        out->rc = HUB_NOT_FOUND;
+        return;
+    }
+    SIM_CHECK(w, !row.n || namespace_unpack(row, &options), "options cannot be read");
+    *set = row.n > 0;
+    namespace_event(w, ns, row.n ? &options : NULL);
+}
+
 /* ---- a batch ---- */
 
 void model_pushed(struct world *w, struct tray *tray)
@@ -369,6 +425,8 @@ void model_expect(struct world *w, bool full)
                 expect_publish(w, tray, command, e->asked, e);
             } else if (command->kind == &command_presence) {
                 expect_presence(w, tray, command, e);
+            } else if (command->kind == &command_namespace) {
+                expect_namespace(w, tray, command, e);
             }
         }
     }

@@ -135,6 +135,7 @@ static void run_seed(const struct options *o, struct totals *t, uint64_t seed)
         run_kind(o, t, seed, starving_run);
     }
     run_kind(o, t, seed, deliveries_run);
+    run_kind(o, t, seed, trail_run);
 }
 
 static void run_list(const struct options *o, struct totals *t)

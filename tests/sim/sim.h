@@ -34,17 +34,23 @@ enum {
     APP = 1,
 };
 
-/* Channels of the run. From AT_AGENTS on they are the hub's own. */
+/* Channels of the run. From AT_TOLD on they are the hub's own; what agents tell, the model hears.
+ */
 enum {
     AT_PRESENCE = 8, /* the first with presence */
     AT_LIVE = 11,    /* the first live one */
     AT_SWITCH = 13,  /* its namespace's options change */
-    AT_AGENTS = 15,
+    AT_TOLD = 15,    /* `channels`: changes of namespaces */
+    AT_AGENTS = 16,
     CHANNELS = AT_AGENTS + 1 + AGENTS,
 };
 extern const char *const channel_names[CHANNELS];
 struct slice channel_name(unsigned channel);
 int channel_of(struct slice name); /* -1: none of the run's */
+
+/* Namespaces whose options change while the run goes on. */
+enum { SPACES = 4 };
+extern const char *const space_names[SPACES];
 
 /* ---- the model ---- */
 
@@ -101,6 +107,7 @@ struct model_state {
     struct model_member members[AT_LIVE - AT_PRESENCE][MEMBERS];
     uint64_t grace_orders;
     size_t keys_n;
+    bool space_set[SPACES]; /* a row stands over the configuration */
 };
 
 struct model_leave { /* refused for want of room, to be done first when there is some */
@@ -216,6 +223,7 @@ struct world {
     uint64_t tokens, lives;
     struct hub_settings settings;
     struct hub hub;
+    struct secret *secret; /* of a run that has apps; else NULL */
     struct sim_thread threads[THREADS_MAX];
     struct io *ios[THREADS_MAX];
     struct client clients[CLIENTS_MAX];
@@ -343,6 +351,9 @@ void starving_run(struct world *w);
 
 /* swarms.c: a run of its own, of swarms and their work */
 void swarms_run(struct world *w);
+
+/* trail.c: a run of its own, of links, cursors, keys and apps */
+void trail_run(struct world *w);
 
 /* throughput.c, tasks_throughput.c: an exit code */
 int throughput(const char *dir);

@@ -1,15 +1,17 @@
 /* Swarms and networks by seeds: agents join, leave with and without what they hold, drain, fall
  * silent, are deregistered and come again; networks are made, executed and deleted; works are begun
- * and cancelled, their tasks done, failed, refused and forgotten, while the disk fails and the
- * power is cut.
+ * and cancelled, their tasks done, failed, refused and forgotten, and members are asked to agree on
+ * what came out, while the disk fails and the power is cut.
  *
  * Judged are the rows. A work that was acknowledged is there and has one outcome: what is over
  * stays as it ended, result included. A part that is done stays done by the task that did it, and
  * is counted once; what came in late is recorded and not counted. A part that runs has a task that
- * runs, and no work runs in a network that is gone. Figures are the sums of the rows. In the end
+ * runs, and no work runs in a network that is gone. Figures are the sums of the rows. One round at
+ * a time is open about a work, and closes once; its ballots are its members', one each. In the end
  * nothing is stuck. */
 #include "tests/sim/sim.h"
 #include "hub/networks/module.h"
+#include "hub/swarms/verdict.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -17,12 +19,13 @@
 enum {
     WORKS_MAX = 12,
     PARTS_MAX = 8,
+    ROUNDS_MAX = 200,
     WORKERS = 4,
     NETWORKS_MAX = 3,
     ACTIONS = 120,
     CALM_STEPS = 120
 };
-enum asked { ASKED_NOTHING, ASKED_WORK };
+enum asked { ASKED_NOTHING, ASKED_WORK, ASKED_ROUND };
 
 struct part_seen {
     enum work_part_state state;
@@ -38,12 +41,19 @@ struct work_seen {
     uint64_t outcome; /* hash */
     struct part_seen parts[PARTS_MAX];
 };
+struct round_seen {
+    enum round_status status;
+    int64_t closed_ms;
+    uint32_t voted_n;
+    int winner;
+};
 struct run {
     struct world *w;
     struct scene scene;
-    struct work_seen works[WORKS_MAX + 1]; /* by number */
+    struct round_seen rounds[ROUNDS_MAX + 1]; /* by number */
+    struct work_seen works[WORKS_MAX + 1];    /* by number */
     uint64_t newest, told;
-    uint32_t networks;
+    uint32_t networks, rounds_n, rounds_told;
 };
 
 /* ---- asking ---- */
@@ -147,6 +157,22 @@ static void do_cancel(struct run *r, uint64_t number)
     (void)scene_ask(&r->scene, &command_work_cancel, ASKED_NOTHING, &body);
 }
 
+static void do_consensus(struct run *r, uint64_t number)
+{
+    static const enum tally_rule rules[] = {RULE_MAJORITY, RULE_PLURALITY, RULE_UNANIMOUS};
+    char id[WORK_ID_BYTES_MAX];
+    struct rng *g = &r->w->rng;
+    struct buf body = {0};
+    struct swarm_consensus ask = {.asker = boss(),
+                                  .task_id = work_id(r, number, id),
+                                  .rule = rules[rng_below(g, 3)],
+                                  .rule_said = rng_percent(g, 50),
+                                  .threshold = {2, 3},
+                                  .timeout_ms = 1000 + rng_below(g, 20000)};
+    swarm_consensus_put(&body, &ask);
+    (void)scene_ask(&r->scene, &command_swarm_consensus, ASKED_ROUND, &body);
+}
+
 /* ---- swarms and networks ---- */
 
 struct found_member {
@@ -245,7 +271,7 @@ static void act(struct run *r, const struct command_kind *kind, const struct tas
                          .after_ms = -1,
                          .final = final,
                          .text = slice_str("?"),
-                         .document = slice_str("[1]")};
+                         .document = slice_str(task->number % 3 ? "[1]" : "[2]")};
     task_act_put(&body, &a);
     (void)scene_ask(&r->scene, kind, ASKED_NOTHING, &body);
 }
@@ -359,6 +385,70 @@ static void check_work(struct run *r, struct store_view *view, const struct work
     seen->outcome = hash;
 }
 
+/* ---- what members agree on ---- */
+
+struct ballots {
+    struct run *r;
+    uint32_t n, last_seat;
+};
+
+/* One that came too late is kept and not counted. */
+static bool ballot_seen(void *ctx, const struct round_ballot *ballot)
+{
+    struct ballots *b = ctx;
+    if (ballot->fate == BALLOT_COUNTS) {
+        SIM_CHECK(b->r->w, b->n == 0 || ballot->vote.seat > b->last_seat, "a member voted twice");
+        b->last_seat = ballot->vote.seat;
+        b->n++;
+    }
+    return true;
+}
+
+static void check_round(struct run *r, struct store_view *view, const struct round *round)
+{
+    struct round_seen *seen = &r->rounds[round->number];
+    struct ballots ballots = {.r = r};
+    SIM_CHECK(r->w,
+              round_ballots_each(view, round->number, ballot_seen, &ballots) == STORE_OK &&
+                  ballots.n == round->voted_n && round->voted_n <= round->seats_n,
+              "round %u counts %u ballots, %u are there", round->number, round->voted_n, ballots.n);
+    SIM_CHECK(r->w,
+              seen->status == ROUND_OPEN ||
+                  (round->status == seen->status && round->closed_ms == seen->closed_ms &&
+                   round->voted_n == seen->voted_n && round->winner == seen->winner),
+              "round %u was closed and is another now", round->number);
+    r->w->counts.ballots += round->voted_n - seen->voted_n;
+    *seen = (struct round_seen){.status = round->status,
+                                .closed_ms = round->closed_ms,
+                                .voted_n = round->voted_n,
+                                .winner = round->winner};
+}
+
+static void check_rounds(struct run *r, struct store_view *view)
+{
+    struct slice open[WORKS_MAX]; /* what these are about */
+    unsigned open_n = 0;
+    uint32_t newest = round_newest(view);
+    SIM_CHECK(r->w, newest <= ROUNDS_MAX && newest >= r->rounds_told, "%u rounds, %u were told",
+              newest, r->rounds_told);
+    for (uint32_t n = 1; n <= newest; n++) {
+        struct round round;
+        SIM_CHECK(r->w, round_get(view, n, &round) == STORE_OK, "round %u is gone", n);
+        check_round(r, view, &round);
+        for (unsigned i = 0; round.status == ROUND_OPEN && i < open_n; i++) {
+            SIM_CHECK(r->w, !slice_equal(open[i], round.reference),
+                      "two rounds are open about %.*s", (int)round.reference.n,
+                      (const char *)round.reference.p);
+        }
+        if (round.status == ROUND_OPEN) {
+            SIM_CHECK(r->w, open_n < WORKS_MAX, "more rounds are open than there are works");
+            open[open_n++] = round.reference;
+        }
+    }
+    r->w->counts.rounds += newest - r->rounds_n;
+    r->rounds_n = newest;
+}
+
 static bool count_one(void *ctx, const struct work *work)
 {
     (void)work;
@@ -441,6 +531,7 @@ static void check_all(void *ctx)
         running += !work_is_over(work.state);
     }
     check_sums(r, view, running);
+    check_rounds(r, view);
     if (!r->scene.stepped) {
         tasks_check_totals(r->w, view);
     }
@@ -452,9 +543,17 @@ static void check_all(void *ctx)
 static void answered(void *ctx, const struct tray *tray, const struct command *command)
 {
     struct run *r = ctx;
-    (void)tray;
     sim_note(r->w, command->rc);
     r->told += command->rc == HUB_OK && command->ticket == ASKED_WORK;
+    if (command->rc == HUB_OK && command->ticket == ASKED_ROUND) {
+        uint32_t round;
+        int64_t wait_ms;
+        SIM_CHECK(r->w,
+                  swarm_verdict_get(tray_slice(tray, TRAY_OUT, command->reply_at, command->reply_n),
+                                    &round, &wait_ms),
+                  "no answer");
+        r->rounds_told = round > r->rounds_told ? round : r->rounds_told;
+    }
 }
 
 static void some_team_work(struct run *r)
@@ -490,6 +589,8 @@ static void some_actions(struct run *r)
         do_leave(r, i + 1, rng_percent(g, 50));
     } else if (what < 45 && r->newest) {
         do_cancel(r, 1 + rng_below(g, (uint32_t)r->newest));
+    } else if (what < 50 && r->newest && r->rounds_n + 20 < ROUNDS_MAX) {
+        do_consensus(r, 1 + rng_below(g, (uint32_t)r->newest));
     } else {
         agents_work(r, 40);
     }
@@ -527,6 +628,9 @@ void swarms_run(struct world *w)
     for (uint64_t n = 1; n <= r->newest; n++) {
         SIM_CHECK(w, work_is_over(r->works[n].state), "work %llu is stuck in %s",
                   (unsigned long long)n, work_state_name(r->works[n].state));
+    }
+    for (uint32_t n = 1; n <= r->rounds_n; n++) {
+        SIM_CHECK(w, r->rounds[n].status != ROUND_OPEN, "round %u does not end", n);
     }
     free(r);
 }

@@ -1,6 +1,6 @@
-/* Tasks by seeds: submitted, taken, renewed, forgotten, refused, failed, asked about, cancelled and
- * replayed, one or many, by agents that come, drain, lose their connection and go; queues are
- * paused and strategies changed, while the disk fails and the power is cut.
+/* Tasks by seeds: submitted, taken, renewed, forgotten, refused, failed, asked about, cancelled,
+ * replayed, one or many, and purged, by agents that come, drain, lose their connection and go;
+ * queues are paused and strategies changed, while the disk fails and the power is cut.
  *
  * Judged is what the outside was told, and the rows. A task that was acknowledged is there; the sum
  * over the states is the count of the tasks; what is over stays as it ended; a cancel is
@@ -8,7 +8,9 @@
  * clock, or the agent was taken off. No agent holds more than its slots; one that is not there, or
  * whose queue stands still, is offered nothing. A key or an id makes one task, whenever it is said
  * again. What the channel tells is a chain: each change goes out from where the one before ended,
- * each lease was offered once and to somebody who was waited for. In the end nothing is stuck. */
+ * each lease was offered once and to somebody who was waited for. What was purged is a dead letter
+ * no more, for good: told once, counted as was answered, never replayed. In the end nothing is
+ * stuck. */
 #include "tests/sim/sim.h"
 #include "channels/json_scan.h"
 #include "hub/tasks/balance_module.h"
@@ -36,18 +38,19 @@ enum asked {
     ASKED_COMPLETE,
     ASKED_CANCEL,
     ASKED_RENEW,
-    ASKED_STRATEGY
+    ASKED_STRATEGY,
+    ASKED_PURGE
 };
 
 struct task_seen {
-    bool there, told_done, told_cancelled;
+    bool there, told_done, told_cancelled, purged;
     enum task_state state;
     enum task_stop stop;
     uint32_t lease;
     uint16_t attempts, redeliveries;
     int64_t finished_ms;
-    uint32_t offers;      /* told */
-    enum task_state told; /* where the newest event left it */
+    uint32_t offers, purges; /* told */
+    enum task_state told;    /* where the newest event left it */
     /* As an agent knows it. */
     uint32_t holder, holder_epoch, held_lease;
     int64_t until_ms; /* by its own clock, which nobody set back */
@@ -67,7 +70,7 @@ struct run {
     struct world *w;
     struct scene scene;
     struct task_seen tasks[TASKS_MAX + 1]; /* by number */
-    uint64_t newest, submitted;            /* told */
+    uint64_t newest, submitted, purged;    /* told */
     struct worker_seen workers[WORKERS];
     uint64_t keyed[SAID_AGAIN], named[SAID_AGAIN]; /* number of the task that it made */
     uint64_t told_next;                            /* offset of the next event to be read */
@@ -186,19 +189,19 @@ static void do_strategy(struct run *r)
     r->strategy = -1;
 }
 
-static void do_many(struct run *r, const struct command_kind *kind)
+static void do_many(struct run *r, const struct command_kind *kind, enum asked asked)
 {
     struct rng *g = &r->w->rng;
     struct buf body = {0};
     struct task_many many = {.asker = boss(),
                              .said = slice_str("x"),
                              .priority = (enum task_priority)rng_below(g, TASK_PRIORITIES + 1),
-                             .stop = kind == &command_tasks_replay && rng_percent(g, 50)
+                             .stop = kind != &command_tasks_clear && rng_percent(g, 50)
                                          ? (enum task_stop)rng_below(g, TASK_STOPS)
                                          : STOP_NONE,
                              .n_max = 1 + rng_below(g, 4)};
     task_many_put(&body, &many);
-    ask(r, kind, ASKED_NOTHING, 0, &body);
+    ask(r, kind, asked, 0, &body);
 }
 
 static void do_submit(struct run *r)
@@ -382,6 +385,12 @@ static void answered(void *ctx, const struct tray *tray, const struct command *c
     case ASKED_RENEW:
         renewed(r, about, reply);
         break;
+    case ASKED_PURGE: {
+        struct task_did_many did;
+        SIM_CHECK(r->w, task_did_many_get(reply, &did), "no answer");
+        r->purged += did.n;
+        break;
+    }
     case ASKED_NOTHING:
         break;
     }
@@ -430,6 +439,18 @@ static void check_origin(struct run *r, struct store_view *view, const struct ta
     }
 }
 
+static void check_purged(struct run *r, const struct task *task)
+{
+    struct task_seen *t = &r->tasks[task->number];
+    bool purged = task->replayed_as == TASK_PURGED;
+    SIM_CHECK(r->w, purged || !t->purged, "task %llu was purged and is not any more",
+              (unsigned long long)task->number);
+    SIM_CHECK(r->w, !purged || task->state == TASK_DEAD || task->state == TASK_EXPIRED,
+              "task %llu was purged and is %s", (unsigned long long)task->number,
+              task_state_name(task->state));
+    t->purged = purged;
+}
+
 /* It was offered since the last look. */
 static void check_offer(struct run *r, const struct task *task)
 {
@@ -453,6 +474,7 @@ static void check_row(struct run *r, struct store_view *view, const struct task 
     struct world *w = r->w;
     unsigned long long n = task->number;
     check_origin(r, view, task);
+    check_purged(r, task);
     if (task->lease > t->lease) {
         check_offer(r, task);
     }
@@ -550,6 +572,7 @@ static bool told(void *ctx, const struct log_record *record)
               "task %llu was offered while somebody has it", (unsigned long long)task.number);
     t->told = state;
     t->offers += state == TASK_LEASED;
+    t->purges += slice_is(event.name, "purged");
     return true;
 }
 
@@ -571,13 +594,19 @@ static void check_told(struct run *r)
                   "`tasks` cannot be read from %llu", (unsigned long long)from);
     }
     store_release(r->w->reader);
+    uint64_t purged = 0;
     for (uint64_t n = 1; n <= r->newest; n++) {
         const struct task_seen *t = &r->tasks[n];
+        purged += t->purged;
+        SIM_CHECK(r->w, t->purges == t->purged, "task %llu is %spurged, and was told so %u times",
+                  (unsigned long long)n, t->purged ? "" : "not ", (unsigned)t->purges);
         SIM_CHECK(r->w, t->told == t->state && t->offers == t->lease,
                   "task %llu is %s and was offered %u times, it was told to be %s and %u times",
                   (unsigned long long)n, task_state_name(t->state), (unsigned)t->lease,
                   task_state_name(t->told), (unsigned)t->offers);
     }
+    SIM_CHECK(r->w, purged >= r->purged, "%llu tasks are purged, %llu were answered",
+              (unsigned long long)purged, (unsigned long long)r->purged);
 }
 
 void tasks_check_totals(struct world *w, struct store_view *view)
@@ -692,9 +721,11 @@ static void some_command(struct run *r)
     } else if (what < 60) {
         do_strategy(r);
     } else if (what < 70) {
-        do_many(r, &command_tasks_clear);
+        do_many(r, &command_tasks_clear, ASKED_NOTHING);
+    } else if (what < 85) {
+        do_many(r, &command_tasks_purge, ASKED_PURGE);
     } else if (r->newest < TASKS_MAX - 30) {
-        do_many(r, &command_tasks_replay);
+        do_many(r, &command_tasks_replay, ASKED_NOTHING);
     }
 }
 

@@ -10,11 +10,18 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SLOTS_ALL = 10000, WORKERS_A_TURN = 500, A_BATCH = 1000, BATCHES = 200, STICKY = 1000 };
+enum {
+    SLOTS_ALL = 10000,
+    WORKERS_A_TURN = 500,
+    A_BATCH = 1000,
+    BATCHES = 200,
+    STICKY = 1000,
+    REGIONS = 20
+};
 
 struct bench {
     unsigned agents;
-    bool keyed;
+    bool keyed, placed; /* tasks have a key, a region */
     uint64_t given;
     struct world *w;
     struct io *io;
@@ -52,26 +59,32 @@ static void end(struct command *command, const struct buf *arena)
 
 static void give_worker(struct bench *b, unsigned i)
 {
-    char name[16];
+    char name[16], region[16];
     struct command *command;
     struct buf *arena = begin(b, &command_agent_register, &command);
+    (void)snprintf(region, sizeof region, "region-%u", i % REGIONS);
     struct agent_register reg = {
         .asker = {.all = true},
-        .agent = {.id = agent_name(i, name), .slots = SLOTS_ALL / b->agents}};
+        .agent = {.id = agent_name(i, name),
+                  .region = b->placed ? slice_str(region) : slice_of(NULL, 0),
+                  .slots = SLOTS_ALL / b->agents}};
     agent_register_put(arena, &reg);
     end(command, arena);
 }
 
 static void give_task(struct bench *b)
 {
-    char key[16];
+    char key[16], region[16];
     struct command *command;
     struct buf *arena = begin(b, &command_task_submit, &command);
-    (void)snprintf(key, sizeof key, "key-%u", (unsigned)(b->given++ % STICKY));
-    struct task_submit submit = {.asker = {.subject = slice_str("boss"), .all = true},
-                                 .spec = {.priority = TASK_NORMAL,
-                                          .data = slice_str("{\"n\":1,\"text\":\"some work\"}"),
-                                          .sticky = b->keyed ? slice_str(key) : slice_of(NULL, 0)}};
+    (void)snprintf(key, sizeof key, "key-%u", (unsigned)(b->given % STICKY));
+    (void)snprintf(region, sizeof region, "region-%u", (unsigned)(b->given++ % REGIONS));
+    struct task_submit submit = {
+        .asker = {.subject = slice_str("boss"), .all = true},
+        .spec = {.priority = TASK_NORMAL,
+                 .data = slice_str("{\"n\":1,\"text\":\"some work\"}"),
+                 .region = b->placed ? slice_str(region) : slice_of(NULL, 0),
+                 .sticky = b->keyed ? slice_str(key) : slice_of(NULL, 0)}};
     task_submit_put(arena, &submit);
     end(command, arena);
 }
@@ -143,7 +156,8 @@ int tasks_throughput(const char *dir, unsigned agents, const char *strategy_name
     struct bench b = {.w = w,
                       .io = &w->threads[0].io,
                       .agents = agents,
-                      .keyed = strategy == BALANCE_CONSISTENT_HASH};
+                      .keyed = strategy == BALANCE_CONSISTENT_HASH,
+                      .placed = strategy == BALANCE_GEOGRAPHIC};
     if (setjmp(w->failed) != 0) {
         printf("throughput of tasks: %s\n", w->why);
         return 1;

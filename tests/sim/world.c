@@ -17,8 +17,10 @@ const char *const channel_names[CHANNELS] = {
     "presence-room.a", "presence-room.b", "presence-quick.a",
     "live.a", "live.b",
     "switch.a", "switch.b",
+    "channels",
     "agents", "agent.agent-0", "agent.agent-1", "agent.agent-2", "agent.agent-3", "agent.agent-4", "agent.agent-5",
 };
+const char *const space_names[SPACES] = { "switch", "small", "room", "young" };
 const char *const pattern_texts[PATTERNS] = { "plain.*", ">", "presence-room.*", "agent.>", "small.*" };
 
 static const struct { const char *ns, *option, *value; } configured[] = {
@@ -165,6 +167,7 @@ static bool hub_open(struct world *w, char *text, size_t text_n)
     hub->key_seed = be64_get(store_epoch(hub->store) + 8);
     hub->interest = interest_new();
     hub->pulses = pulses_new();
+    hub->secret = w->secret;
     hub->threads_n = w->plan.threads;
     hub->started_ms = w->now_ms;
     hub->ios = w->ios;

@@ -104,6 +104,8 @@ static void who_was_shut_out_is_for_those_who_may_do_so(void **state)
     assert_false(role_may(ROLE_VIEWER, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
     assert_false(role_may(ROLE_VIEWER, RIGHT_HISTORY, "auth", ACCESS_SYSTEM));
     assert_false(role_may(ROLE_AGENT, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
+    assert_false(role_may(ROLE_VIEWER, RIGHT_HISTORY, "channels", ACCESS_SYSTEM));
+    assert_true(role_may(ROLE_OPERATOR, RIGHT_SUBSCRIBE, "channels", ACCESS_SYSTEM));
     assert_true(role_may(ROLE_OPERATOR, RIGHT_SUBSCRIBE, "auth", ACCESS_SYSTEM));
     assert_true(role_may(ROLE_ADMIN, RIGHT_HISTORY, "auth", ACCESS_SYSTEM));
 }

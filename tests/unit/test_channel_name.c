@@ -134,6 +134,28 @@ static void a_namespace_s_name_has_no_dot(void **state)
     assert_false(namespace_name_valid(slice_of(NULL, 0)));
 }
 
+static void an_id_is_one_segment_of_its_channel(void **state)
+{
+    static const struct {
+        const char *id, *channel;
+    } cases[] = {{"bee-1_X", "agent.bee-1_X"}, {"a.b", "agent.a=2eb"}, {"a=b", "agent.a=3db"},
+                 {"a b", "agent.a=20b"},       {"@,;", "agent.@,;"},   {"ž", "agent.=c5=be"}};
+    struct buf name = {0};
+    char longest[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_clear(&name);
+        channel_of_id(&name, "agent.", slice_str(cases[i].id));
+        assert_true(slice_is(buf_slice(&name), cases[i].channel));
+    }
+    memset(longest, '.', sizeof longest);
+    buf_clear(&name);
+    channel_of_id(&name, "agent.", slice_of(longest, sizeof longest));
+    assert_int_equal(name.n, CHANNEL_NAME_BYTES_MAX);
+    assert_true(channel_name_valid(buf_slice(&name)));
+    buf_done(&name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +164,7 @@ int main(void)
         cmocka_unit_test(a_pattern_is_whole_segments),
         cmocka_unit_test(a_pattern_is_no_longer_than_a_name),
         cmocka_unit_test(a_namespace_s_name_has_no_dot),
+        cmocka_unit_test(an_id_is_one_segment_of_its_channel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,6 +246,35 @@ static void every_noun_has_its_line_in_the_overview(void **state)
     commands_each(check_group, NULL);
 }
 
+static bool has_option(const struct command *command, const char *name)
+{
+    for (const struct option *o = command->options; o && o->name; o++) {
+        if (strcmp(o->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a hub does not hear of has no event to stand in. */
+static bool asks_for_a_reason(void *ctx, const struct command *command)
+{
+    bool local = strcmp(command->name, "backup restore") == 0;
+    if (has_option(command, "yes") && !local && !has_option(command, "reason")) {
+        print_error("%s takes no --reason\n", command->name);
+        ++*(size_t *)ctx;
+    }
+    return true;
+}
+
+static void whatever_asks_first_takes_a_reason(void **state)
+{
+    size_t wrong = 0;
+    (void)state;
+    commands_each(asks_for_a_reason, &wrong);
+    assert_int_equal(wrong, 0);
+}
+
 static void words_that_may_follow_are_offered_once(void **state)
 {
     const char *words[64];
@@ -274,6 +303,7 @@ int main(void)
         cmocka_unit_test(the_nearest_word_is_near),
         cmocka_unit_test(every_row_of_the_tables_is_whole),
         cmocka_unit_test(every_noun_has_its_line_in_the_overview),
+        cmocka_unit_test(whatever_asks_first_takes_a_reason),
         cmocka_unit_test(words_that_may_follow_are_offered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,14 +196,29 @@ static void what_is_cut_is_never_wider_than_it_may_be(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         for (size_t columns_n = 0; columns_n < 10; columns_n++) {
-            for (int right = 0; right < 2; right++) {
+            for (int how = 0; how < 3; how++) {
                 struct buf b = {0};
-                text_add_fitted(&b, slice_str(texts[i]), columns_n, right);
+                if (how == 2) {
+                    text_add_id(&b, slice_str(texts[i]), columns_n);
+                } else {
+                    text_add_fitted(&b, slice_str(texts[i]), columns_n, how);
+                }
                 assert_int_equal(text_columns(slice_of(b.p, b.n)), columns_n);
                 buf_done(&b);
             }
         }
     }
+}
+
+static void an_id_is_cut_in_the_middle(void **state)
+{
+    struct buf b = {0};
+    (void)state;
+    text_add_id(&b, slice_str("task_93681a000000000b"), 11);
+    buf_add_str(&b, "|");
+    text_add_id(&b, slice_str("bee-1"), 7);
+    assert_true(slice_is(buf_slice(&b), "task_…0000b|bee-1  "));
+    buf_done(&b);
 }
 
 static void times_are_read(void **state)
@@ -245,6 +260,7 @@ int main(void)
         cmocka_unit_test(control_characters_and_broken_text_come_out_harmless),
         cmocka_unit_test(columns_are_counted_as_a_terminal_counts),
         cmocka_unit_test(what_is_cut_is_never_wider_than_it_may_be),
+        cmocka_unit_test(an_id_is_cut_in_the_middle),
         cmocka_unit_test(times_are_read),
         cmocka_unit_test(a_path_finds_its_value_or_nothing),
     };

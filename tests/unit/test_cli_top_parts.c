@@ -239,6 +239,32 @@ static void a_swarms_works_are_asked_for_once_each(void **state)
     top_tree_done(&t);
 }
 
+static void a_tasks_line_is_as_new_as_its_agent(void **state)
+{
+    struct top_tree t = {0}, older = {0};
+    struct buf asked = {0}, text = {0};
+    struct tree_asker asker = {note_question, &asked};
+    (void)state;
+    top_tree_begin(&t, TREE_TASK, slice_str("t1"),
+                   slice_str("{\"task_id\":\"t1\",\"status\":\"pending\"}"), &asker);
+    top_tree_answer(&t,
+                    slice_str("{\"task\":{\"task_id\":\"t1\",\"status\":\"running\","
+                              "\"state\":\"leased\",\"agent_id\":\"b1\"}}"),
+                    &asker);
+    top_tree_write(&t, true, &text);
+    expect_text(&text, "task  t1  running  leased\n"
+                       "`- agent  b1\n");
+    top_tree_begin(&older, TREE_TASK, slice_str("t1"), slice_str("{\"task_id\":\"t0\"}"), &asker);
+    top_tree_keep_root(&t, &older);
+    buf_clear(&text);
+    top_tree_write(&t, true, &text);
+    expect_text(&text, "task  t0\n"
+                       "`- agent  b1\n");
+    top_tree_done(&t);
+    top_tree_done(&older);
+    buf_done(&asked);
+}
+
 static void a_tree_has_a_bound(void **state)
 {
     struct top_tree t = {0};
@@ -281,6 +307,7 @@ int main(void)
         cmocka_unit_test(without_a_reason_none_is_sent),
         cmocka_unit_test(a_network_is_a_tree_of_executions_tasks_and_agents),
         cmocka_unit_test(a_swarms_works_are_asked_for_once_each),
+        cmocka_unit_test(a_tasks_line_is_as_new_as_its_agent),
         cmocka_unit_test(a_tree_has_a_bound),
         cmocka_unit_test(queues_are_a_list_that_tells_which_are_paused),
     };

@@ -231,7 +231,7 @@ static void put_options(uint32_t deliver_max, uint64_t events_max)
     struct namespace_options options = *io_options(&f->io, 1, slice_str("jobs"));
     options.history.events_max = events_max;
     options.max_deliver = deliver_max;
-    namespace_body_put(&body, slice_str("jobs"), &options);
+    namespace_body_put(&body, &(struct why){0}, slice_str("jobs"), &options);
     put_command(&command_namespace, &body);
     buf_done(&body);
     (void)turn(NULL);

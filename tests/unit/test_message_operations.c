@@ -467,6 +467,46 @@ static void history_pages_by_sender_by_receiver_and_by_sequence(void **state)
     assert_int_equal(link_call(t.boss, "messages.history", "{\"limit\":0}"), HUB_INVALID);
 }
 
+static void asks_for_history(const struct principal *who, const char *params, uint64_t total,
+                             bool exact)
+{
+    assert_int_equal(link_call(who, "messages.history", params), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "total")), total);
+    assert_int_equal(json_is_true(member(t.f, "total_exact")), exact);
+}
+
+/* Where all is the caller's the total is kept; else the newest 10,000 are looked at. */
+static void a_total_is_exact_or_says_that_it_is_not(void **state)
+{
+    enum { SENT = 10050, LOOKED = 10000 };
+    (void)state;
+    registers(t.bee, "bee");
+    registers(t.wasp, "wasp");
+    for (unsigned i = 1; i <= SENT; i++) {
+        char body[128];
+        (void)snprintf(body, sizeof body,
+                       "{\"sender_id\":\"boss\",\"receiver_id\":\"%s\",\"message_type\":\"direct\","
+                       "\"payload\":{},"
+                       "\"ack\":\"none\"}",
+                       i % 3 ? "wasp" : "bee");
+        ask(t.boss, "/messages/send", body);
+        if (i % 500 == 0 || i == SENT || i == 900) {
+            fixture_turn(t.f);
+        }
+        if (i == 900) {
+            asks_for_history(t.bee, "{\"sender_id\":\"boss\"}", i / 3, true);
+        }
+    }
+    asks_for_history(t.boss, "{}", SENT, true);
+    asks_for_history(t.boss, "{\"sender_id\":\"boss\",\"offset\":10000}", SENT, true);
+    assert_int_equal(json_integer_value(member(t.f, "count")), SENT - 10000);
+    asks_for_history(t.boss, "{\"receiver_id\":\"bee\"}", SENT / 3, true);
+    asks_for_history(t.bee, "{\"receiver_id\":\"bee\"}", SENT / 3, true);
+    asks_for_history(t.bee, "{}", SENT / 3, true);
+    asks_for_history(t.bee, "{\"sender_id\":\"boss\"}", SENT / 3 - (SENT - LOOKED) / 3, false);
+    asks_for_history(t.bee, "{\"receiver_id\":\"wasp\"}", 0, true);
+}
+
 /* ---- time ---- */
 
 static void without_an_ack_it_comes_again_and_at_last_is_dead(void **state)
@@ -669,7 +709,7 @@ static void what_is_settled_and_past_the_bounds_is_forgotten(void **state)
     assert_int_equal(store_snapshot(t.f->io.reader, &view), STORE_OK);
     assert_int_equal(store_count(view, TABLE_MESSAGE), 3);
     assert_int_equal(store_count(view, TABLE_DELIVERY), 6);    /* tally and recipient */
-    assert_int_equal(store_count(view, TABLE_MAIL_INDEX), 15); /* a, o twice, r, s */
+    assert_int_equal(store_count(view, TABLE_MAIL_INDEX), 20); /* a, o twice, r, s; how many */
     store_release(t.f->io.reader);
 }
 
@@ -735,6 +775,7 @@ int main(void)
         story(others_messages_are_not_there),
         story(a_broadcast_goes_to_who_fits_and_counts_their_acks),
         story(history_pages_by_sender_by_receiver_and_by_sequence),
+        story(a_total_is_exact_or_says_that_it_is_not),
         story(without_an_ack_it_comes_again_and_at_last_is_dead),
         story(past_its_ttl_it_expires_and_the_sender_hears),
         story(nack_progress_and_term_do_what_they_say),

@@ -4,6 +4,8 @@
 #include "hub/messages/links.h"
 #include "hub/messages/message.h"
 
+#include <time.h>
+
 /* Each transition of semantics.md section 5 once; every other cell refuses. */
 static const struct transition {
     enum message_state from;
@@ -167,6 +169,39 @@ static void an_index_lists_one_word_of_one_app_both_ways(void **state)
     store_close(store);
 }
 
+static bool count(void *ctx, uint64_t number)
+{
+    (void)number;
+    ++*(uint64_t *)ctx;
+    return true;
+}
+
+static void an_index_counts_what_it_lists(void **state)
+{
+    static const char *const words[] = {"a", "b", ""};
+    struct store *store = opened(*state);
+    struct store_txn *txn;
+    unsigned seed = (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    srand(seed);
+    assert_int_equal(store_begin(store, &txn), STORE_OK);
+    struct store_view *view = store_txn_view(txn);
+    for (unsigned i = 0; i < 3000; i++) {
+        struct slice word = slice_str(words[rand() % 3]);
+        enum message_index index = word.n ? MESSAGES_OWNER : MESSAGES_ALL;
+        uint64_t number = 1 + (uint64_t)rand() % 20, listed = 0, counted;
+        assert_int_equal(rand() % 2 ? message_index_put(txn, index, 1, word, number, 0)
+                                    : message_index_del(txn, index, 1, word, number),
+                         STORE_OK);
+        assert_int_equal(messages_each(view, index, 1, word, 0, rand() % 2, count, &listed),
+                         STORE_OK);
+        assert_int_equal(message_index_count(view, index, 1, word, &counted), STORE_OK);
+        assert_int_equal(counted, listed);
+    }
+    store_abort(txn);
+    store_close(store);
+}
+
 static void tally_and_deliveries_read_back(void **state)
 {
     struct store *store = opened(*state);
@@ -244,6 +279,7 @@ int main(void)
         cmocka_unit_test(names_are_those_of_the_contract),
         scratch_test(a_message_is_found_by_the_hubs_id_and_by_its_own),
         scratch_test(an_index_lists_one_word_of_one_app_both_ways),
+        scratch_test(an_index_counts_what_it_lists),
         scratch_test(tally_and_deliveries_read_back),
         scratch_test(links_have_one_direction_and_masters_form_no_circle),
     };

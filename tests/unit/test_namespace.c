@@ -10,9 +10,9 @@
 #include "channels/json_scan.h"
 #include "channels/namespace.h"
 
-static const char *const system_names[] = {"agents",   "agent", "tasks",     "task",
-                                           "network",  "swarm", "consensus", "workflow",
-                                           "messages", "auth",  "pulse",     "hub"};
+static const char *const system_names[] = {
+    "agents",   "agent",    "tasks", "task",     "network", "swarm", "consensus",
+    "workflow", "messages", "auth",  "channels", "pulse",   "hub"};
 enum { SYSTEM_NAMES = sizeof system_names / sizeof *system_names };
 
 static const struct namespace_options *of(const struct namespaces *set, uint32_t app,

@@ -2,6 +2,8 @@
 #include "hub/tasks/balance.h"
 #include "tests/unit/api_fixture.h"
 
+#include <time.h>
+
 struct test {
     struct fixture *f;
     struct principal *boss, *bee, *other, *viewer;
@@ -974,6 +976,98 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
+enum { PLACES = 7, SPREAD = 50, ROUNDS = 200 };
+static const char *const places[PLACES] = {
+    "eu-west-1", "eu-west-2", "eu-north-1", "us-east-1", "ap.south", "moon", ""};
+
+/* Independently of the balancer: the same, then those configured for the moon, then the alike. */
+static int naive_distance(const char *from, const char *to)
+{
+    if (!*to) {
+        return 1000000;
+    }
+    if (strcmp(from, to) == 0) {
+        return 0;
+    }
+    if (strcmp(from, "mars") == 0 && (strcmp(to, "moon") == 0 || strcmp(to, "ap.south") == 0)) {
+        return strcmp(to, "moon") == 0 ? 1 : 2;
+    }
+    int alike = 0;
+    for (; *from && *from == *to; from++, to++) {
+        alike += *from == '-' || *from == '.';
+    }
+    return 999999 - 1000 * alike;
+}
+
+struct spread_agent {
+    const char *place;
+    int slots, held;
+};
+struct spread_task {
+    char id[64], lease[64];
+    int agent;
+};
+
+static int nearest_free(const struct spread_agent *agents, const char *from)
+{
+    int nearest = INT32_MAX;
+    for (int i = 0; i < SPREAD; i++) {
+        int far = naive_distance(from, agents[i].place);
+        nearest = agents[i].held < agents[i].slots && far < nearest ? far : nearest;
+    }
+    return nearest;
+}
+
+static void the_nearest_with_a_free_slot_is_who_a_naive_search_finds(void **state)
+{
+    (void)state;
+    struct spread_agent agents[SPREAD];
+    struct spread_task held[2 * SPREAD];
+    int held_n = 0, slots_n = 0;
+    unsigned seed = (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (int i = 0; i < SPREAD; i++) {
+        char id[16], rest[64];
+        agents[i] =
+            (struct spread_agent){.place = places[rand() % PLACES], .slots = 1 + rand() % 2};
+        slots_n += agents[i].slots;
+        (void)snprintf(id, sizeof id, "a%d", i);
+        (void)snprintf(rest, sizeof rest, ",\"slots\":%d%s%s%s", agents[i].slots,
+                       *agents[i].place ? ",\"region\":\"" : "", agents[i].place,
+                       *agents[i].place ? "\"" : "");
+        agent_comes(t.bee, id, rest);
+    }
+    assert_int_equal(
+        request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                "{\"strategy\":\"geographic\",\"regions\":{\"mars\":[\"moon\",\"ap.south\"]}}"),
+        HUB_OK);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (held_n && (held_n == slots_n || rand() % 3 == 0)) {
+            struct spread_task *done = &held[rand() % held_n];
+            (void)snprintf(t.task, sizeof t.task, "%s", done->id);
+            (void)snprintf(t.lease, sizeof t.lease, "%s", done->lease);
+            assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+            agents[done->agent].held--;
+            *done = held[--held_n];
+            continue;
+        }
+        const char *from = rand() % (PLACES + 1) ? places[rand() % (PLACES - 1)] : "mars";
+        char wish[64];
+        (void)snprintf(wish, sizeof wish, ",\"region\":\"%s\"", from);
+        submit(wish);
+        accepted();
+        assert_string_equal(state_of(t.bee, t.task), "running");
+        struct spread_task *got = &held[held_n++];
+        got->agent = atoi(text(t.f, "task/agent_id") + 1);
+        (void)snprintf(got->id, sizeof got->id, "%s", t.task);
+        (void)snprintf(got->lease, sizeof got->lease, "%s", t.lease);
+        assert_int_equal(naive_distance(from, agents[got->agent].place),
+                         nearest_free(agents, from));
+        agents[got->agent].held++;
+    }
+}
+
 static void the_specialist_is_found_among_thousands(void **state)
 {
     (void)state;
@@ -1073,6 +1167,7 @@ int main(void)
         CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
         CLAIM(a_key_keeps_its_agent_among_thousands),
         CLAIM(the_one_agent_of_a_region_is_found_among_thousands),
+        CLAIM(the_nearest_with_a_free_slot_is_who_a_naive_search_finds),
         CLAIM(the_specialist_is_found_among_thousands),
         CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),

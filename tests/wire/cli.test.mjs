@@ -271,7 +271,7 @@ for (const [args, says] of [
   [['tail', 'a', '--since', 'x', '--rewind', '2'], /exclude each other/],
   [['agent', 'ls', '--status', 'activ'], /did you mean active\?/],
   [['agent', 'run'], /--id ID is missing/],
-  [['agent', 'run', '--id', 'a b'], /is no id/],
+  [['agent', 'run', '--id', 'a'.repeat(129)], /is no id/],
   [['token', 'mint', '--sub', 'x', '--role', 'king'], /is one of admin, operator, agent, viewer/],
   [['health', '--key-file', 'a', '--token-file', 'b'], /exclude each other/],
   [['health', '--key-file', '/nowhere/key'], /cannot read the credentials/],

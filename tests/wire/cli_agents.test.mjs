@@ -111,11 +111,44 @@ withHub('keys and apps are made, used and taken away', async (hub, cli) => {
   assert.equal((await cli.ask('app enable shop')).enabled, true);
 });
 
+withHub('a query may begin at the answer or at what is shown of it', async (hub, cli) => {
+  await register(hub, 'bee-1');
+  for (const path of ['agent.agent_id', 'agent_id']) {
+    assert.equal((await cli.run(`agent show bee-1 --query ${path}`)).out, 'bee-1\n', path);
+  }
+  const ids = await Promise.all(['agents.*.agent_id', '*.agent_id'].map(async (path) => (await cli.run(['agent', 'ls', '--query', path])).lines));
+  assert.ok(ids[0].includes('bee-1'));
+  assert.deepEqual(ids[1], ids[0]);
+});
+
+withHub('what pages says how to go on, and goes on', async (hub, cli) => {
+  for (const id of ['a', 'b']) await cli.ask(`app create ${id}`);
+  for (const _ of [1, 2, 3]) await hub.post('/messages/send', { receiver_id: 'bee-1', message_type: 'direct', payload: {} });
+  for (const [line, all] of [['app ls', 3], ['namespace ls', 14], ['msg history', 3]]) {
+    const seen = [];
+    for (let more = ''; more !== undefined;) {
+      const page = await cli.run(`${line} --limit 2 -o id${more}`);
+      assert.equal(page.code, 0, page.err);
+      seen.push(...page.lines);
+      more = page.err.match(/There is more:( --cursor \S+)/)?.[1];
+    }
+    assert.equal(new Set(seen).size, seen.length, line);
+    assert.ok(seen.length >= all, `${line}: ${seen}`);
+  }
+  assert.equal((await cli.ask('msg history --since-seq 1')).messages.length, 2);
+});
+
 withHub('namespaces are set and reset by name=value', async (hub, cli) => {
   assert.equal((await cli.run('namespace set orders delivery=durable history_events=50')).code, 0);
   assert.equal((await cli.ask('namespace show orders')).options.history_events, 50);
   assert.equal((await cli.run('namespace set orders hstory=1')).code, 2);
   assert.equal((await cli.run('namespace reset orders')).code, 0);
+  const again = await cli.run('namespace reset orders');
+  assert.equal(again.code, 3);
+  assert.match(again.err, /namespace orders has no options of its own/);
+  const forgotten = await cli.run('channel forget orders mark --yes');
+  assert.equal(forgotten.code, 3);
+  assert.match(forgotten.err, /the channel has no cursor mark/);
   assert.notEqual((await cli.ask('namespace show orders')).options.history_events, 50);
 });
 
@@ -233,6 +266,10 @@ withHub('completion offers the ids that the hub knows', async (hub, cli) => {
   assert.deepEqual(await offered('queue', 'pause', 'ur'), ['urgent\t']);
   assert.deepEqual(await offered('top', 'ta'), ['tasks\t']);
   assert.deepEqual(await offered('backup', 'verify', ''), [':files']);
+  const words = async (...line) => (await offered(...line)).map((one) => one.split('\t')[0]);
+  assert.deepEqual(await words('errors', 'lease'), ['lease_lost']);
+  assert.ok((await words('peer', 'add', 'x', '')).length > 0, 'a peer is an agent');
+  assert.deepEqual(await words('agent', 'status', 'x', ''), [], 'a status is none');
   assert.deepEqual(await new Cli(null).run(['__complete', '--url', 'http://127.0.0.1:1', '--', 'agent', 'show', '']).then(({ lines }) => lines), []);
 });
 

@@ -31,6 +31,12 @@ after(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+story('a swarm that is not there is not found', async () => {
+  const { code, err } = await cli.run('swarm show swarm_0000000000000000');
+  assert.equal(code, 3);
+  assert.match(err, /swarm_0000000000000000 not found/);
+});
+
 story('a network is made, works, and is described, its id left out', async () => {
   const task = join(dir, 'task.json');
   writeFileSync(task, '{"items":[1,2,3,4]}');

@@ -43,6 +43,16 @@ story('a task is followed to its end, and the exit code tells which', async () =
   assert.equal((await cli.run('task watch task_ffffffffffffffff')).code, 3);
 });
 
+story('an id with dots is worked by, followed and traced as any', async () => {
+  const [can, task_id] = [fresh('sum'), `${fresh('task')}.of.mine`];
+  const agent = await startAgent(`${fresh('bee')}.north`, can, `cat >/dev/null; echo 1`);
+  const done = await cli.run(['task', 'submit', JSON.stringify({ task_id }), '--capability', can, '--follow', '-o', 'ndjson']);
+  assert.equal(done.code, 0, done.err);
+  assert.deepEqual(events(done), ['submitted', 'leased', 'running', 'completed']);
+  assert.deepEqual((await cli.run(`trace ${task_id} --query *.event`)).lines, events(done));
+  await stopAgent(agent);
+});
+
 story('a cancelled task ends its followers with 1', async () => {
   const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
   const run = cli.start(['task', 'watch', task_id]);

@@ -124,7 +124,7 @@ withTop('tasks, queues and rounds have views of their own, and a task is cancell
   await hub.post('/api/v1/consensus', { question: 'Ship it?', electorate: ['a', 'b'] });
   top.keys(':', 't', 'a', 'Enter');
   await top.shows(/Tasks \(1 of 1\)/);
-  assert.match(top.screen, new RegExp(`${task_id.slice(0, 8)}.* pending`));
+  assert.match(top.screen, new RegExp(`${task_id.slice(0, 6)}.*${task_id.slice(-6)} +pending`));
   top.keys('3');
   await top.shows(/low +open +1/);
   top.keys('8');
@@ -192,6 +192,66 @@ withTop('a network shows as a tree of executions, tasks and agents', 'networks',
   top.keys('Escape');
   await top.shows(/Networks \(1 of 1\)/);
 }, { first: /nothing to show/ });
+
+/** Takes the task that is offered to the agent, and does it. */
+async function done(hub, task_id) {
+  const { task } = (await hub.get(`/tasks/${task_id}`)).body;
+  for (const what of ['accept', 'complete']) await hub.post(`/tasks/${task_id}/${what}`, { lease_id: task.lease_id });
+}
+
+withTop('an open tree follows what happens', 'tasks', async (top, hub) => {
+  const { task_id } = (await hub.post('/tasks/submit', { task_data: {}, requirements: { capabilities: ['sing'] } })).body;
+  await top.shows(/Tasks \(1 of 1\)/);
+  top.keys('x');
+  await top.shows(new RegExp(`task {2}${task_id} {2}pending`));
+  await top.shows(/nothing hangs on it/);
+  await register(hub, 'bee-9', { capabilities: ['sing'] });
+  await top.shows(/└─ agent {2}bee-9/);
+  await top.shows(new RegExp(`task {2}${task_id} {2}running`));
+  await done(hub, task_id);
+  await top.shows(new RegExp(`task {2}${task_id} {2}completed`));
+  await hub.kill9();
+  await top.shows(/The hub is away/);
+  assert.match(top.screen, new RegExp(`task {2}${task_id} {2}completed`));
+  await hub.restart();
+  await top.shows(/task {2}[^]*completed/);
+  top.keys('Escape');
+  await top.shows(/Tasks \(1 of 1\)/);
+}, { first: /nothing to show/ });
+
+withTop('the tree of a swarm grows with its work', 'swarms', async (top, hub) => {
+  const { swarm_id } = (await hub.post('/swarm/join', { role: 'worker', capability: 'sing', agent_id: 'bee-1' })).body;
+  await top.shows(/Swarms \(1 of 1\)/);
+  top.keys('x');
+  await top.shows(new RegExp(`swarm {2}${swarm_id}`));
+  await hub.post('/swarm/coordinate', { task_id: 'song-1', strategy: 'broadcast', swarm_id });
+  await top.shows(/└─ work {2}song-1 {2}broadcast {2}running/);
+  await hub.post('/swarm/coordinate', { task_id: 'song-2', strategy: 'broadcast', swarm_id });
+  await top.shows(/├─ work {2}song-2[^]*└─ work {2}song-1/);
+  await hub.post('/swarm/tasks/song-2/cancel', {});
+  await top.shows(/song-2 {2}broadcast {2}cancelled/);
+}, { first: /nothing to show/ });
+
+withTop('what is wide moves aside under the first column', 'agents', async (top) => {
+  top.keys('w');
+  await top.shows(/AGENT +STATUS +TYPE/);
+  assert.doesNotMatch(top.screen, /REGISTERED/);
+  top.keys('Right', 'Right', 'Right', 'Right', 'Right');
+  await top.shows(/AGENT +SLOTS +BEAT.*REGISTERED/);
+  assert.match(top.screen, /bee-1 +1 /);
+  top.keys('Left', 'Left', 'Left', 'Left', 'Left', 'Left');
+  await top.shows(/AGENT +STATUS +TYPE/);
+});
+
+withTop('a page is as wide as the screen, whatever it says', 'agents', async (top, hub) => {
+  await register(hub, 'bee-2', { metadata: { story: `${'once upon a time '.repeat(9)}the end` } });
+  await top.shows(/bee-2/);
+  top.keys('/', '2', 'Enter', 'd');
+  await top.shows(/once upon a time[^]*the end/);
+  top.keys('Escape', '?');
+  await top.shows(/Order +s: sort by the next column; S: the other way round/);
+  assert.doesNotMatch(top.screen, /…\n.*│In /);
+});
 
 withTop('the mouse selects, describes, sorts and goes to views', 'agents', async (top, hub) => {
   await register(hub, 'ant-1');

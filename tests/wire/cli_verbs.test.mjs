@@ -73,7 +73,10 @@ const typed = [
   ['msg progress m1 --agent b', 'POST /messages/m1/progress', { agent_id: 'b' }],
   ["msg term m1 --agent b --reason 'no such file'", 'POST /messages/m1/term', { agent_id: 'b', reason: 'no such file' }],
   ["schema validate '{\"type\":\"object\"}' '[1]' --formats", 'POST /schemas/validate', { schema: { type: 'object' }, instance: [1], assert_formats: true }],
-  ['channel forget orders c1', 'DELETE /channels/orders/cursors/c1', null],
+  ['channel forget orders c1 --reason done', 'DELETE /channels/orders/cursors/c1?reason=done', null],
+  ['namespace reset orders --reason moved', 'DELETE /namespaces/orders?reason=moved', null],
+  ['peer rm bee-1 bee-2 --reason left', 'POST /peers/remove?agent_id=bee-1&peer_id=bee-2&reason=left', null],
+  ['peer unmaster bee-1 bee-2 --reason left', 'POST /hierarchy/remove?master_id=bee-1&sub_id=bee-2&reason=left', null],
   ['backup create before', 'POST /admin/backups', { name: 'before' }],
   ["peer add bee-1 'bee 2'", 'POST /peers/add?agent_id=bee-1&peer_id=bee%202', null],
 ];

@@ -65,6 +65,8 @@ story('the same paths answer under /api/v1, and errors have their shape', async 
   assert.equal(unknown.body.message, 'Message none not found');
   const history = await hub.get(`/api/v1/messages/history?receiver_id=${id}&limit=5`);
   assert.deepEqual([history.body.count, history.body.total, history.body.limit, history.body.offset], [1, 1, 5, 0]);
+  const [{ message_id, state }] = history.body.messages;
+  assert.equal(state, (await hub.get(`/messages/${message_id}`)).body.message.state);
 });
 
 story('two agents of different owners talk directly; along a protocol only with its link', async () => {

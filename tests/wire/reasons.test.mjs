@@ -73,6 +73,28 @@ const ends = {
     await hub.post('/api/v1/apps', { id });
     return ['auth', 'app_disabled', 'app', id, () => hub.http('PATCH', `/api/v1/apps/${id}`, { body: { enabled: false, reason } })];
   },
+  'peers.remove': async () => {
+    const link = { agent_id: await agent(), peer_id: await agent() };
+    await hub.post(`/peers/add?${new URLSearchParams(link)}`);
+    return ['messages', 'peer_removed', 'peer_id', link.peer_id, () => hub.post(`/peers/remove?${new URLSearchParams({ ...link, reason })}`)];
+  },
+  'hierarchy.remove': async () => {
+    const link = { master_id: await agent(), sub_id: await agent() };
+    await hub.post('/hierarchy/add', link);
+    return ['messages', 'sub_removed', 'sub_id', link.sub_id, () => hub.post('/hierarchy/remove', { ...link, reason })];
+  },
+  'namespaces.reset': async () => {
+    const namespace = fresh('ns');
+    await hub.put(`/api/v1/namespaces/${namespace}`, { latest: true });
+    return ['channels', 'namespace_reset', 'namespace', namespace, () => hub.delete(`/api/v1/namespaces/${namespace}?reason=${encodeURIComponent(reason)}`)];
+  },
+  'channels.cursor_delete': async () => {
+    const [channel, cursor] = [fresh('chan'), fresh('mark')];
+    const reader = await hub.connect();
+    await reader.subscribe({ channel, cursor, since: 0 });
+    await reader.unsubscribe(channel);
+    return ['channels', 'cursor_deleted', 'cursor', cursor, () => hub.delete(`/api/v1/channels/${channel}/cursors/${cursor}?reason=${encodeURIComponent(reason)}`)];
+  },
   'messages.term': async () => {
     const id = await agent();
     const { message_id } = (await hub.post('/messages/send', { receiver_id: id, payload: {}, message_type: 'direct' })).body;
