@@ -12,12 +12,16 @@ enum {
     UNSEALED_RECORDS_MAX = 30000,
     AGAIN_MS = 5000,
     OLD_SEALS_A_TIME = 8,
-    KEY_BYTES = 8
+    KEY_BYTES = 8,
+    NAME_BYTES = 64
 };
 
 struct channel_kind {
     uint64_t channel; /* 0: free */
+    uint32_t app;
+    uint16_t name_n;
     bool system;
+    uint8_t name[NAME_BYTES];
 };
 
 /* ---- the writer's side ---- */
@@ -106,34 +110,50 @@ struct reading {
     struct auditor *auditor;
     struct io *io;
     struct store_view *view;
-    enum store_rc rc;
 };
 
-/* Whether a channel is written by the hub alone: asked once, as its name never changes. */
-static bool is_system(struct reading *r, uint64_t number, struct log_channel *out, bool *out_known)
+static void remember(struct channel_kind *kind, uint64_t number, const struct log_channel *channel,
+                     bool system)
+{
+    bool fits = channel->name.n <= NAME_BYTES;
+    *kind = (struct channel_kind){.channel = system && !fits ? 0 : number,
+                                  .app = channel->app,
+                                  .name_n = (uint16_t)(fits ? channel->name.n : 0),
+                                  .system = system};
+    if (fits) {
+        memcpy(kind->name, channel->name.p, channel->name.n);
+    }
+}
+
+/* Whether a channel is written by the hub alone, and whose it is: asked once, as neither ever
+ * changes, and most of a task's events come close together. */
+static bool is_system(struct reading *r, uint64_t number, uint32_t *out_app, struct slice *out_name)
 {
     struct channel_kind *kinds = (void *)r->auditor->kinds.p;
     struct channel_kind *kind = &kinds[number % KINDS];
-    *out_known = false;
-    if (kind->channel == number && !kind->system) {
+    struct log_channel channel;
+    if (kind->channel == number) {
+        *out_app = kind->app;
+        *out_name = slice_of(kind->name, kind->name_n);
+        return kind->system;
+    }
+    if (log_channel_get(r->view, number, &channel) != STORE_OK) {
         return false;
     }
-    r->rc = log_channel_get(r->view, number, out);
-    *out_known = r->rc == STORE_OK;
-    if (*out_known) {
-        *kind = (struct channel_kind){.channel = number,
-                                      .system = io_options(r->io, out->app, out->name)->system};
-    }
-    return *out_known && kind->system;
+    bool system = io_options(r->io, channel.app, channel.name)->system;
+    remember(kind, number, &channel, system);
+    *out_app = channel.app;
+    *out_name = channel.name;
+    return system;
 }
 
 static bool read_one(void *ctx, const struct log_record *record)
 {
     struct reading *r = ctx;
-    struct log_channel channel;
-    bool known;
-    if (is_system(r, record->channel, &channel, &known)) {
-        chain_entry_add(&r->auditor->entries, channel.app, channel.name, record);
+    uint32_t app;
+    struct slice name;
+    if (is_system(r, record->channel, &app, &name)) {
+        chain_entry_add(&r->auditor->entries, app, name, record);
     }
     r->auditor->read_to = record->seq;
     return r->auditor->entries.n < (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
