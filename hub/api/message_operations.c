@@ -179,11 +179,10 @@ static enum hub_rc broadcast_answer(struct call *call, const struct command *com
 
 static enum hub_rc answer_prepare(struct call *call, struct buf *body, enum message_event verdict)
 {
-    struct slice agent = call_text(call, "agent_id");
     double delay_s = call_number(call, "delay", -1);
     struct message_answer answer = {.asker = asker_of(call->who),
                                     .id = call_text(call, "message_id"),
-                                    .agent = agent.n ? agent : call->who->subject,
+                                    .agent = call_text(call, "agent_id"),
                                     .verdict = verdict,
                                     .delay_ms = delay_s < 0 ? -1 : (int64_t)(delay_s * 1000)};
     enum hub_rc rc = call_reason(call, &answer.reason);
@@ -359,14 +358,20 @@ static enum hub_rc history(struct call *call)
     return rc;
 }
 
-static void put_recipients(struct json_out *o, struct store_view *view, const struct message *m,
-                           uint32_t n)
+/* The tally counts what is settled; how many have the message in hand is in their rows alone. */
+static uint32_t put_recipients(struct json_out *o, struct store_view *view, const struct message *m,
+                               uint32_t n)
 {
+    uint32_t in_hand = 0;
     json_key(o, "recipients");
     json_begin(o, '[');
-    for (uint32_t i = 1; i <= n && i <= RECIPIENTS_SHOWN_MAX; i++) {
+    for (uint32_t i = 1; i <= n; i++) {
         struct message_delivery d;
-        if (delivery_get(view, delivery_number(m->number, i), &d) == STORE_OK) {
+        if (delivery_get(view, delivery_number(m->number, i), &d) != STORE_OK) {
+            continue;
+        }
+        in_hand += d.state == MESSAGE_DELIVERED;
+        if (i <= RECIPIENTS_SHOWN_MAX) {
             json_begin(o, '{');
             put_text(o, "agent_id", d.recipient);
             put_str(o, "state", message_state_name(d.state));
@@ -376,6 +381,7 @@ static void put_recipients(struct json_out *o, struct store_view *view, const st
         }
     }
     json_end(o, ']');
+    return in_hand;
 }
 
 static enum hub_rc message_show(struct call *call, struct store_view *view, const struct message *m)
@@ -397,12 +403,12 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
             t.recipients == 1              ? message_state_name(d.state)
             : message_tally_is_settled(&t) ? "settled"
                                            : "open");
-    put_recipients(&o, view, m, t.recipients);
+    uint32_t in_hand = put_recipients(&o, view, m, t.recipients);
     json_key(&o, "progress");
     json_begin(&o, '{');
     put_count(&o, "total", t.recipients);
     put_count(&o, "acked", t.acked);
-    put_count(&o, "delivered", t.sent);
+    put_count(&o, "delivered", t.sent + in_hand);
     put_count(&o, "expired", t.expired);
     put_count(&o, "dead", t.dead);
     json_end(&o, '}');
@@ -456,7 +462,7 @@ static enum hub_rc get(struct call *call)
 #define BROADCAST_PARAMS SCHEMA({"type":"object","required":["message_type","payload"],"properties":{MESSAGE_FIELDS, \
     "agent_type":{"type":["string","null"]}, \
     "capabilities":{"type":["array","null"],"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":128},"description":"All of them."}}})
-#define ANSWER_PARAMS(more) SCHEMA({"type":"object","required":["message_id"],"properties":{"message_id":MESSAGE_ID,"agent_id":AGENT_OR_NULL("Which recipient answers: the caller itself when left out.") more}})
+#define ANSWER_PARAMS(more) SCHEMA({"type":"object","required":["message_id"],"properties":{"message_id":MESSAGE_ID,"agent_id":AGENT_OR_NULL("Which recipient answers; left out: the caller itself, or the only recipient.") more}})
 #define COMMA_REASON ,"reason":SHAPE_REASON
 #define COMMA_DELAY ,"delay":{"type":["number","null"],"minimum":0,"maximum":86400,"description":"Seconds until it is delivered again; without it 1, 5 or 30."}
 #define ANSWERED SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message_id":{"type":"string"},"agent_id":{"type":"string"},"state":{"type":"string"},"timestamp":SHAPE_TIME}})

@@ -18,6 +18,9 @@ static enum hub_rc prepare(struct call *call, struct buf *body, enum link_kind k
                                  .kind = kind,
                                  .from = call_text(call, peer ? "agent_id" : "master_id"),
                                  .to = call_text(call, peer ? "peer_id" : "sub_id")};
+    if (peer && add && slice_equal(change.from, change.to)) {
+        return call_fail_field(call, "peer_id", "value_error", "an agent is no peer of itself");
+    }
     link_change_put(body, &change);
     return HUB_OK;
 }
