@@ -162,20 +162,23 @@ static enum hub_rc merge_by_agent(struct run *r, const json_t *results)
                         json_pack("{s:s%, s:s}",
                                   r->work.team_kind == TEAM_NETWORK ? "execution_id" : "task_id",
                                   r->work.id.p, r->work.id.n, "phase", "reduce"));
+    bool anyone = true;
     if (r->work.reducer == REDUCE_MEMBER) {
-        part_needs_of(r, 0, &buf, &spec);
+        anyone = part_needs_of(r, 0, &buf, &spec);
     } else {
         part_word(&buf.capabilities, &spec.needs.capabilities, slice_str("reduce"));
         spec.needs.capabilities.packed = buf_slice(&buf.capabilities);
     }
     enum work_state before = r->work.state;
-    enum hub_rc rc = part_submit(r, &spec, data, ITEM_MERGE, &r->work.merge);
-    if (rc == HUB_OK) {
+    enum hub_rc rc = anyone ? part_submit(r, &spec, data, ITEM_MERGE, &r->work.merge)
+                            : run_finish(r, WORK_FAILED, WORK_STOP_MERGE,
+                                         "no member is left to merge the results");
+    if (rc == HUB_OK && anyone) {
         r->work.state = WORK_REDUCING;
         r->work.straggler_ms = 0;
         rc = run_keep(r, before);
     }
-    if (rc == HUB_OK) {
+    if (rc == HUB_OK && anyone) {
         rc = run_tell_state(r);
     }
     json_decref(data);

@@ -40,7 +40,13 @@ void part_word(struct buf *packed, struct words *words, struct slice word)
     words->n++;
 }
 
-void part_needs_of(struct run *r, uint32_t member, struct part_needs *buf, struct task_spec *spec)
+static bool is_there(const struct run *r, const struct work_member *m)
+{
+    return !r->begun || r->work.team_kind != TEAM_SWARM ||
+           !swarm_member_has_left(r->a->view, r->work.app, m->id);
+}
+
+bool part_needs_of(struct run *r, uint32_t member, struct part_needs *buf, struct task_spec *spec)
 {
     const struct strategy_rule *rule = run_rule(&r->work);
     struct slice members = slice_of(NULL, 0), rest;
@@ -52,21 +58,25 @@ void part_needs_of(struct run *r, uint32_t member, struct part_needs *buf, struc
             part_word(&buf->capabilities, &spec->needs.capabilities, m.capability);
         }
     } else {
-        part_word(&buf->agents, &spec->needs.agents, m.agent);
+        bool there = is_there(r, &m);
+        if (there) {
+            part_word(&buf->agents, &spec->needs.agents, m.agent);
+        }
         rest = members;
         while (!rule->bound && spec->needs.agents.n < NEEDS_AGENTS_MAX &&
                work_member_next(&rest, &other)) {
-            if (other.agent.n && !slice_equal(other.agent, m.agent)) {
+            if (other.agent.n && !slice_equal(other.agent, m.agent) && is_there(r, &other)) {
                 part_word(&buf->agents, &spec->needs.agents, other.agent);
             }
         }
-        if (!rule->bound && r->work.strategy != STRATEGY_DISTRIBUTED) {
+        if (there && !rule->bound && r->work.strategy != STRATEGY_DISTRIBUTED) {
             part_word(&buf->prefer, &spec->prefer, m.agent);
         }
     }
     spec->needs.agents.packed = buf_slice(&buf->agents);
     spec->prefer.packed = buf_slice(&buf->prefer);
     spec->needs.capabilities.packed = buf_slice(&buf->capabilities);
+    return m.agent.n == 0 || spec->needs.agents.n > 0;
 }
 
 void part_needs_done(struct part_needs *buf)
@@ -116,8 +126,9 @@ enum hub_rc part_open(struct run *r, const json_t *input, uint32_t part, json_t 
     struct part_needs buf = {0};
     struct task_spec spec = {0};
     json_t *data = part_data(r, input, part, context);
-    part_needs_of(r, share.member, &buf, &spec);
-    enum hub_rc rc = part_submit(r, &spec, data, part << 1, &row.task);
+    enum hub_rc rc = part_needs_of(r, share.member, &buf, &spec)
+                         ? part_submit(r, &spec, data, part << 1, &row.task)
+                         : HUB_GONE;
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(work_part_put(r->a->txn, r->work.number, part, &row));
     }

@@ -60,7 +60,10 @@ static bool someone_is_free(struct run *r, uint32_t but_agent)
         struct agent agent;
         if (m.agent_number && m.agent_number != but_agent &&
             agent_get(r->a->view, m.agent_number, &agent) == STORE_OK &&
-            agent.status == AGENT_ACTIVE && tasks_held_by(tasks, m.agent_number) < agent.slots) {
+            agent.status == AGENT_ACTIVE &&
+            (r->work.team_kind != TEAM_SWARM ||
+             !swarm_member_has_left(r->a->view, r->work.app, m.id)) &&
+            tasks_held_by(tasks, m.agent_number) < agent.slots) {
             return true;
         }
     }
@@ -73,7 +76,7 @@ static enum hub_rc copy_part(struct run *r, const json_t *input, uint32_t number
     struct part_needs buf = {0};
     struct task_spec spec = {0};
     json_t *data = part_data(r, input, number, NULL);
-    part_needs_of(r, part->member, &buf, &spec);
+    (void)part_needs_of(r, part->member, &buf, &spec); /* someone_is_free() */
     spec.prefer = (struct words){0};
     part_word(&buf.avoid, &spec.needs.avoid, slow->id);
     spec.needs.avoid.packed = buf_slice(&buf.avoid);

@@ -400,6 +400,12 @@ static unsigned held_by(const char *agent)
     return n;
 }
 
+static json_t *adds_own_name(const char *agent, json_t *data)
+{
+    const char *before = json_string_value(json_object_get(data, "context"));
+    return json_sprintf("%s%s", before ? before : "", agent);
+}
+
 /* a0 and a1 of one swarm, its id, and the id of a0's member. */
 static void two_share(char swarm[64], char first[64])
 {
@@ -430,6 +436,56 @@ static void who_leaves_hands_back_what_it_holds_or_finishes_it(void **state)
     assert_true(work_off(doubles, NULL));
     status_of("h1");
     result_is("[2,4,6,8]");
+}
+
+static void who_has_left_gets_nothing_more(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    agent_comes(t.boss, "a0", 1);
+    agent_comes(t.boss, "a1", 1);
+    joins(t.boss, "a1", swarm, first);
+    joins(t.boss, "a0", swarm, first);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h3\",\"strategy\":\"map-reduce\",\"parameters\":{\"items\":[1,2,3,4],"
+            "\"shards\":4}}"));
+    assert_int_equal(held_by("a0"), 1);
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, first));
+    status_of("h3");
+    assert_int_equal(json_integer_value(member(t.f, "active_collaborators")), 1);
+    assert_true(work_off(doubles, NULL)); /* it ends what it has in hand, */
+    assert_int_equal(held_by("a0"), 0);   /* and there is more, but not for it */
+    assert_int_equal(held_by("a1"), 1);
+    while (work_off(doubles, NULL)) {
+        assert_int_equal(held_by("a0"), 0);
+    }
+    status_of("h3");
+    result_is("[2,4,6,8]");
+}
+
+static void what_nobody_is_left_for_ends(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    two_share(swarm, first);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h4\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\","
+            "\"a1\"]}}"));
+    assert_int_equal(held_by("a0"), 1);
+    ok(call(t.boss, "tasks.queue_pause", "{\"priority\":\"all\"}"));
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h5\",\"strategy\":\"map-reduce\",\"parameters\":{\"items\":[1,2]}}"));
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm));
+    status_of("h5");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "parts_failed");
+    assert_string_equal(text(t.f, "shards/0/status"), "failed");
+    assert_string_equal(text(t.f, "shards/0/error"), "nobody is left who may do it");
+    assert_true(work_off(adds_own_name, NULL)); /* the stage that was in hand */
+    status_of("h4");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "error"), "no member is left for a stage");
+    assert_string_equal(text(t.f, "shards/1/status"), "cancelled");
 }
 
 static void a_part_that_only_the_leaver_may_do_ends(void **state)
@@ -491,6 +547,8 @@ static void a_failed_part_makes_it_partial_and_no_part_failed(void **state)
     status_of("b2");
     assert_string_equal(text(t.f, "status"), "failed");
     assert_string_equal(text(t.f, "stop_reason"), "parts_failed");
+    assert_string_equal(text(t.f, "shards/0/status"), "failed");
+    assert_int_equal(json_integer_value(member(t.f, "shards/0/attempt")), 1);
 }
 
 static void a_race_has_one_winner_and_the_others_are_cancelled(void **state)
@@ -502,14 +560,11 @@ static void a_race_has_one_winner_and_the_others_are_cancelled(void **state)
     status_of("r1");
     assert_string_equal(text(t.f, "state"), "completed");
     assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    /* Who lost a race has not failed. */
+    assert_string_equal(text(t.f, "shards/3/status"), "done");
+    assert_string_equal(text(t.f, "shards/2/status"), "cancelled");
     ok(call(t.boss, "tasks.stats", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "stats/tasks_completed")), 1);
-}
-
-static json_t *adds_own_name(const char *agent, json_t *data)
-{
-    const char *before = json_string_value(json_object_get(data, "context"));
-    return json_sprintf("%s%s", before ? before : "", agent);
 }
 
 static void a_pipeline_hands_each_result_on(void **state)
@@ -988,6 +1043,8 @@ int main(void)
         with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
         with_hub(others_do_not_see_a_swarm),
         with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
+        with_hub(who_has_left_gets_nothing_more),
+        with_hub(what_nobody_is_left_for_ends),
         with_hub(a_part_that_only_the_leaver_may_do_ends),
         with_hub(a_member_follows_its_agent),
         with_hub(pages_of_the_list_meet_each_swarm_once),
