@@ -13,9 +13,8 @@
 #ifndef WAGGLE_HUB_API_OPERATION_H
 #define WAGGLE_HUB_API_OPERATION_H
 
-#include "channels/json_out.h"
+#include "hub/core/document.h"
 #include "hub/core/io.h"
-#include <jansson.h>
 
 struct beat_memo;
 struct call;
@@ -139,7 +138,5 @@ int64_t call_int(const struct call *call, const char *name, int64_t otherwise);
 double call_number(const struct call *call, const char *name, double otherwise);
 bool call_bool(const struct call *call, const char *name, bool otherwise);
 json_t *call_json(const struct call *call, const char *name); /* borrowed; NULL when absent */
-/* A JSON value as compact text, appended. */
-void json_put_value(struct buf *b, const json_t *value);
 
 #endif

@@ -106,17 +106,17 @@ static enum hub_rc elect(struct run *r, const json_t *outcome)
 static enum hub_rc finish_with(struct run *r, const json_t *outcome, enum work_stop stop)
 {
     bool whole = r->work.done_n >= require_count(&r->work.require, r->work.division.parts_n);
-    char *text = json_dumps(outcome, JSON_COMPACT | JSON_ENCODE_ANY);
-    size_t n = strlen(text);
+    struct buf text = {0};
     enum hub_rc rc = HUB_OK;
-    if (n > WORK_RESULT_BYTES_MAX) {
+    json_put_value(&text, outcome);
+    if (text.n > WORK_RESULT_BYTES_MAX) {
         rc = run_finish(r, WORK_FAILED, WORK_STOP_MERGE, "the merged result is larger than 1 MiB");
-        free(text);
+        buf_done(&text);
         return rc;
     }
     rc = hub_rc_of_store(
-        work_document_put(r->a->txn, r->work.number, WORK_OUTCOME, slice_of(text, n)));
-    free(text);
+        work_document_put(r->a->txn, r->work.number, WORK_OUTCOME, buf_slice(&text)));
+    buf_done(&text);
     if (rc == HUB_OK) {
         rc = elect(r, outcome);
     }

@@ -90,15 +90,16 @@ void part_needs_done(struct part_needs *buf)
 enum hub_rc part_submit(struct run *r, struct task_spec *spec, json_t *data, uint32_t item,
                         uint64_t *out_task)
 {
-    char *text = json_dumps(data, JSON_COMPACT);
+    struct buf text = {0};
+    json_put_value(&text, data);
     spec->owner = r->work.owner;
     spec->priority = r->work.priority;
-    spec->data = slice_str(text);
+    spec->data = buf_slice(&text);
     spec->group =
         (struct task_group){.module = MODULE_SWARMS + 1, .id = r->work.number, .item = item};
     enum hub_rc rc =
         task_submit_inside(r->a, spec, (uint32_t)(r->work.number * 4093) + item, out_task);
-    free(text);
+    buf_done(&text);
     return rc;
 }
 

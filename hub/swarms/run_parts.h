@@ -4,6 +4,7 @@
 #ifndef WAGGLE_HUB_SWARMS_RUN_PARTS_H
 #define WAGGLE_HUB_SWARMS_RUN_PARTS_H
 
+#include "hub/core/document.h"
 #include "hub/swarms/module.h"
 #include "hub/swarms/verdict.h"
 
