@@ -18,6 +18,12 @@ static const struct operation_table *const tables[] = {
     &queue_operations,
 };
 
+const struct operation_table *const *operation_tables(size_t *out_n)
+{
+    *out_n = sizeof tables / sizeof *tables;
+    return tables;
+}
+
 static size_t name_hash(struct slice name)
 {
     return (size_t)hash64(0, name);
