@@ -4,6 +4,7 @@
 #include "channels/json_scan.h"
 #include "hub/api/openapi.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "store/hash.h"
 
 #include <assert.h>
@@ -597,7 +598,11 @@ void api_error_body(struct buf *out, enum answer_style style, enum hub_rc rc,
         json_str(&o, error->title);
     }
     json_key(&o, "advice");
-    json_str(&o, error->advice);
+    if (call->words) {
+        words_advise(&o, call->words);
+    } else {
+        json_str(&o, error->advice);
+    }
     if (path.n) {
         json_key(&o, "instance");
         json_text(&o, path);

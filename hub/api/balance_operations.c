@@ -4,6 +4,7 @@
 #include "hub/api/agent_view.h"
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/tasks/balance_module.h"
 
 enum { AGENTS_SHOWN_MAX = 10000, REGIONS_MAX = 64 };
@@ -146,6 +147,7 @@ static enum hub_rc strategy_prepare(struct call *call, struct buf *body)
     struct balance_change change;
     struct buf neighbours = {0};
     if (!balance_strategy_of(name, &change.strategy)) {
+        call->words = &words_balance_strategy;
         return call_fail(call, HUB_BAD_REQUEST, "Invalid strategy: %.*s",
                          (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
     }

@@ -4,6 +4,7 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/messages/module.h"
 
 enum { HISTORY_DEFAULT = 100, RECIPIENTS_SHOWN_MAX = 1000 };
@@ -11,9 +12,10 @@ enum { HISTORY_DEFAULT = 100, RECIPIENTS_SHOWN_MAX = 1000 };
 /* ---- parameters ---- */
 
 static enum hub_rc bad_word(struct call *call, const char *what, const char *field,
-                            const char *rest)
+                            const char *rest, const struct call_words *words)
 {
     struct slice word = call_text(call, field);
+    call->words = words;
     return call_fail(call, HUB_BAD_REQUEST, "Invalid %s: %.*s%s", what,
                      (int)(word.n < 200 ? word.n : 200), (const char *)word.p, rest);
 }
@@ -24,13 +26,13 @@ static enum hub_rc words_read(struct call *call, struct message *m)
     struct slice priority = call_text(call, "priority"), protocol = call_text(call, "protocol");
     m->priority = MESSAGE_NORMAL;
     if (protocol.n && !message_protocol_of(protocol, &m->protocol)) {
-        return bad_word(call, "protocol", "protocol", protocols);
+        return bad_word(call, "protocol", "protocol", protocols, NULL);
     }
     if (!message_type_of(call_text(call, "message_type"), &m->type)) {
-        return bad_word(call, "message type", "message_type", "");
+        return bad_word(call, "message type", "message_type", "", &words_message_type);
     }
     if (priority.n && !message_priority_of(priority, &m->priority)) {
-        return bad_word(call, "priority", "priority", "");
+        return bad_word(call, "priority", "priority", "", &words_message_priority);
     }
     return HUB_OK;
 }
@@ -128,7 +130,7 @@ static enum hub_rc broadcast_prepare(struct call *call, struct buf *body)
     send.message.protocol = MESSAGE_BY_BROADCAST;
     if (rc == HUB_OK && send.by_type &&
         !agent_type_of(call_text(call, "agent_type"), &send.agent_type)) {
-        rc = bad_word(call, "agent type", "agent_type", "");
+        rc = bad_word(call, "agent type", "agent_type", "", &words_agent_type);
     }
     if (rc == HUB_OK) {
         rc = capabilities_read(call, &capabilities, &send.capabilities);

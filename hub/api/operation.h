@@ -18,6 +18,7 @@
 
 struct beat_memo;
 struct call;
+struct call_words;
 struct schema;
 
 enum method {
@@ -118,8 +119,9 @@ struct call {
     const struct route *route; /* over REST, while the request is read */
     bool has_body;             /* … and it came with one, or should have */
     /* on failure */
-    struct buf *message; /* sentence; empty: the error's title */
-    struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
+    struct buf *message;            /* sentence; empty: the error's title */
+    struct buf *detail;             /* raw JSON for `detail` (422: a list); empty: the message */
+    const struct call_words *words; /* a word was none of these: the advice names them */
     uint32_t retry_after_s;
     struct call_wait wait; /* queries and answers of commands may set it */
 };

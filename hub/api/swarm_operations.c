@@ -3,6 +3,7 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/api/work_view.h"
 #include "hub/swarms/verdict.h"
 
@@ -324,8 +325,8 @@ static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct 
         spec->strategy_name = slice_str(otherwise);
     }
     if (!strategy_of(spec->strategy_name, &spec->strategy)) {
-        return call_fail_field(call, "strategy", "enum", "'%.*s' is not a valid strategy",
-                               (int)spec->strategy_name.n, (const char *)spec->strategy_name.p);
+        return call_fail_word(call, "strategy", "strategy", spec->strategy_name,
+                              &words_work_strategy);
     }
     return HUB_OK;
 }
@@ -545,8 +546,7 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     out->threshold_said = json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
     if (name.n && !tally_rule_of(name, &out->rule)) {
-        return call_fail_field(call, "consensus_algorithm", "enum", "'%.*s' is not a valid rule",
-                               (int)name.n, (const char *)name.p);
+        return call_fail_word(call, "consensus_algorithm", "rule", name, &words_tally_rule);
     }
     if (json_is_number(threshold)) {
         out->rule = RULE_SUPERMAJORITY;

@@ -1,6 +1,7 @@
 #include "hub/api/task_view.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/answer.h"
+#include "hub/api/words.h"
 #include "hub/tasks/pauses.h"
 
 /* ---- who may see what ---- */
@@ -21,6 +22,7 @@ bool task_visible(const struct call *call, struct store_view *view, const struct
 
 enum hub_rc task_bad_priority(struct call *call, struct slice word)
 {
+    call->words = &words_task_priority;
     return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
                      (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
 }

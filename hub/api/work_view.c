@@ -1,5 +1,6 @@
 #include "hub/api/work_view.h"
 #include "hub/api/answer.h"
+#include "hub/api/words.h"
 
 double mean_of(double sum, double n)
 {
@@ -160,8 +161,7 @@ enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_pri
     if (name.n == 0 || task_priority_of(name, out)) {
         return HUB_OK;
     }
-    return call_fail_field(call, "priority", "enum", "'%.*s' is not a valid priority",
-                           (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+    return call_fail_word(call, "priority", "priority", name, &words_task_priority);
 }
 
 static struct slice text_in(const json_t *object, const char *name)

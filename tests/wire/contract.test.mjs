@@ -303,6 +303,8 @@ story('agents register with every type, are found and leave', async () => {
     assert.equal(answer.agent_id, agent_id);
   }
   await refusal('POST', '/agents/register', 422, "'drone' is not a valid AgentType", { agent_id, agent_type: 'drone' });
+  const type = await hub.post('/agents/register', { agent_id, agent_type: 'drone' });
+  assert.match(type.body.advice, /^Use worker, provider, .*training or processing\.$/);
   for (const body of [{ agent_type: 'worker' }, { agent_id }]) await refusal('POST', '/agents/register', 422, undefined, body);
   const { agent } = await coordinator('GET', `/agents/${agent_id}`, undefined, ['agent'], 'timestamp');
   includesKeys(agent, AGENT_KEYS, 'agent');
