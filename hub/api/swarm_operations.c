@@ -190,7 +190,8 @@ static void put_leader(struct listing *l, const struct team_figures *f)
 {
     struct member leader;
     put_text_or_null(&l->page.o, "leader",
-                     f->leader && member_get(l->page.view, f->leader, &leader) == STORE_OK
+                     f->leader && member_get(l->page.view, f->leader, &leader) == STORE_OK &&
+                             member_is_there(leader.state)
                          ? leader.id
                          : slice_of(NULL, 0));
 }
@@ -793,7 +794,7 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","properties":{"swarm_id":SWARM_ID,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
       .answer_schema = SCHEMA({"type":"array","items":{"type":"object","required":["swarm_id","member_count","active_tasks","coordination_status","performance_metrics"],"properties":{
           "swarm_id":{"type":"string"},"member_count":SHAPE_COUNT,"active_members":SHAPE_COUNT,"active_tasks":SHAPE_COUNT,"coordination_status":{"type":"string"},
-          "leader":{"type":["string","null"],"description":"The member that was elected last."},
+          "leader":{"type":["string","null"],"description":"The member that was elected last, as long as it is there."},
           "performance_metrics":{"type":"object","additionalProperties":{"type":"number"},"description":"Seconds a task; share that was done; share of the members' time that was work."}}}}),
       .query = status },
     { .name = "swarm.coordinate", .summary = "Have work done by members of a swarm",

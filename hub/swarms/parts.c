@@ -3,7 +3,22 @@
 
 #include <stdlib.h>
 
-enum { NEEDS_AGENTS_MAX = TASK_WORDS_MAX };
+enum { NEEDS_AGENTS_MAX = TASK_WORDS_MAX, CANDIDATES_MAX = 200 };
+
+/* Whom one may vote for in an election: the agents, or the members that have none. Each of a
+ * thousand members is given it, so a list of all of them would be too much. */
+static json_t *candidates(struct run *r)
+{
+    struct slice rest = slice_of(NULL, 0);
+    struct work_member m;
+    json_t *list = json_array();
+    (void)work_document(r->a->view, r->work.number, WORK_MEMBERS, &rest);
+    while (json_array_size(list) < CANDIDATES_MAX && work_member_next(&rest, &m)) {
+        struct slice name = m.agent.n ? m.agent : m.id;
+        json_array_append_new(list, json_stringn((const char *)name.p, name.n));
+    }
+    return list;
+}
 
 json_t *part_data(struct run *r, const json_t *input, uint32_t part, json_t *context)
 {
@@ -25,6 +40,9 @@ json_t *part_data(struct run *r, const json_t *input, uint32_t part, json_t *con
     }
     if (context) {
         json_object_set(data, "context", context);
+    }
+    if (r->work.strategy == STRATEGY_ELECTION) {
+        json_object_set_new(data, "candidates", candidates(r));
     }
     json_t *about = json_pack("{s:s%, s:s%, s:i, s:i}",
                               w->team_kind == TEAM_NETWORK ? "execution_id" : "task_id", w->id.p,

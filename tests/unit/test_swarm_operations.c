@@ -597,6 +597,12 @@ static json_t *votes_for_a1(const char *agent, json_t *data)
     return json_string(strcmp(agent, "a3") == 0 ? "a2" : "a1");
 }
 
+static json_t *votes_for_first_candidate(const char *agent, json_t *data)
+{
+    (void)agent;
+    return json_incref(json_array_get(json_object_get(data, "candidates"), 0));
+}
+
 static void votes_are_counted_and_an_elected_member_leads(void **state)
 {
     (void)state;
@@ -630,6 +636,20 @@ static void votes_are_counted_and_an_elected_member_leads(void **state)
     }
     ok(call(t.boss, "swarm.status", "{}"));
     assert_string_equal(text(t.f, "0/leader"), a1);
+    /* Who has left leads nobody, and cannot be elected. */
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}",
+            text(t.f, "0/swarm_id"), a1));
+    ok(call(t.boss, "swarm.status", "{}"));
+    assert_true(json_is_null(member(t.f, "0/leader")));
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"e2\",\"strategy\":\"leader-election\"}"));
+    work_off(votes_for_a1, NULL);
+    status_of("e2");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "error"), "whom most named is no member");
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"e3\",\"strategy\":\"leader-election\"}"));
+    work_off(votes_for_first_candidate, NULL);
+    status_of("e3");
+    assert_string_equal(text(t.f, "status"), "completed");
     free(a1);
 }
 
