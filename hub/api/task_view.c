@@ -51,7 +51,7 @@ enum hub_rc task_see_call(struct call *call, struct store_view *view, struct sli
 struct survey {
     const struct call *call;
     const struct task *task;
-    uint32_t fit, with_slots, well;
+    uint32_t fit, reached, with_slots, well;
     uint32_t in_status[AGENT_STATUSES]; /* of those that fit */
     double best;                        /* health of those with slots */
 };
@@ -79,7 +79,9 @@ static bool look(void *ctx, const struct agent *agent)
     }
     s->fit++;
     s->in_status[agent->status]++;
-    if (agent->status == AGENT_ACTIVE && agent->slots > 0) {
+    bool reached = agent->status == AGENT_ACTIVE && agent->connection != AGENT_STREAM_CLOSED;
+    s->reached += reached;
+    if (reached && agent->slots > 0) {
         double health = agent_health(s->call, agent);
         s->with_slots++;
         s->well += health >= n->health_least;
@@ -151,9 +153,15 @@ static const char *say_queued(struct buf *b, const struct survey *s)
         say_statuses(b, s);
         return "agents_away";
     }
-    if (s->with_slots == 0) {
-        buf_printf(b, "active agents that fit: %u, none of them with slots",
+    if (s->reached == 0) {
+        buf_printf(b,
+                   "active agents that fit: %u, but the connection that they registered over is "
+                   "closed: they have to register again",
                    s->in_status[AGENT_ACTIVE]);
+        return "agents_unreachable";
+    }
+    if (s->with_slots == 0) {
+        buf_printf(b, "active agents that fit: %u, none of them with slots", s->reached);
         return "no_slots";
     }
     if (s->well == 0) {

@@ -126,6 +126,7 @@ static void who_lost_its_connection_is_offered_nothing_however_it_beats(void **s
     beats();
     submit("");
     assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_unreachable");
 
     assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
     settle();
