@@ -278,7 +278,8 @@ static enum hub_rc merge_body(struct call *call, const struct api_request *reque
                    : HUB_OK;
     }
     if (!request->json_body) {
-        return call_fail_field(call, NULL, "content_type", "the body must be application/json");
+        return call_fail_field(call, NULL, "content_type",
+                               "the body must be JSON, sent with Content-Type: application/json");
     }
     json_t *body = NULL;
     enum hub_rc rc = load(call, request->body, &body);

@@ -486,7 +486,7 @@ static const struct operation rows[] = {
     { .name = "messages.history", .summary = "Messages, newest first, or from a sequence on",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/messages/history", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":"string","minLength":1,"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":"string","minLength":1,"maxLength":128,"description":"Broadcasts to it included."},
+      .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":["string","null"],"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":["string","null"],"maxLength":128,"description":"Broadcasts to it included."},
           "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0,"description":"Callers of old count; a cursor stays where it is while messages come."},"cursor":SHAPE_CURSOR,
           "since_seq":{"type":"integer","minimum":0,"description":"Only what came after it, oldest first: the next_since_seq of the page before."}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),

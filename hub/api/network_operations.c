@@ -398,7 +398,7 @@ static enum hub_rc optimize(struct call *call)
 #define ONE_NETWORK SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID}})
 #define STRATEGIES "round-robin, map-reduce (parallel), broadcast, race, pipeline (sequential), scatter-vote, consensus, leader-election, distributed or hierarchical; whatever else is done like round-robin."
 #define OPTIMIZE_PARAMS SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID, \
-    "objective":{"enum":["efficiency","speed","cost","quality"],"default":"efficiency"}}})
+    "objective":{"enum":["efficiency","speed","cost","quality",null],"default":"efficiency"}}})
 #define OPTIMIZE_ANSWER SCHEMA({"type":"object","required":["network_id","optimization_type","recommendations","performance_metrics","optimized_at"],"properties":{ \
     "network_id":{"type":"string"},"optimization_type":{"type":"string"}, \
     "recommendations":{"type":"array","items":{"type":"object","required":["type","description","impact","evidence"],"properties":{ \
