@@ -239,15 +239,13 @@ static void put_swarm(struct listing *l, const struct swarm *swarm, const struct
     json_end(&l->page.o, '}');
 }
 
-/* Those that nobody is left in are shown only to who asks for one by its id. */
 static bool list_one(void *ctx, const struct swarm *swarm)
 {
     struct listing *l = ctx;
     if (++l->looked > ROWS_LOOKED_MAX) {
         return false;
     }
-    if ((l->id.n ? !slice_equal(l->id, swarm->id) : swarm->members_n == 0) ||
-        !swarm_visible(l->page.view, swarm, &l->page.asker)) {
+    if (!swarm_visible(l->page.view, swarm, &l->page.asker)) {
         return true;
     }
     struct standing s = standing_of(l->page.view, swarm);
@@ -264,6 +262,22 @@ static bool list_one(void *ctx, const struct swarm *swarm)
         }
     }
     return true;
+}
+
+/* Those that nobody is left in are shown only to who asks for one by its id. */
+static enum hub_rc list_found(struct listing *l)
+{
+    struct store_view *view = l->page.view;
+    uint32_t app = l->page.call->who->app;
+    struct swarm swarm;
+    if (l->id.n == 0) {
+        return hub_rc_of_store(swarms_each(view, app, slice_of(NULL, 0), list_one, l));
+    }
+    enum store_rc rc = swarm_find(view, app, l->id, &swarm);
+    if (rc == STORE_OK) {
+        (void)list_one(l, &swarm);
+    }
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
 static enum hub_rc list_all(struct listing *l)
@@ -283,7 +297,7 @@ static enum hub_rc list_all(struct listing *l)
         json_begin(&page->o, '{');
         page_list(page, "swarms");
     }
-    rc = hub_rc_of_store(swarms_each(page->view, page->call->who->app, 0, list_one, l));
+    rc = list_found(l);
     if (l->figures) {
         json_end(&page->o, ']');
         page_tell_next(page);

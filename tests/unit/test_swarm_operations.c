@@ -505,6 +505,31 @@ static void a_part_that_only_the_leaver_may_do_ends(void **state)
     assert_string_equal(text(t.f, "state"), "partial");
 }
 
+static void an_old_swarm_is_found_behind_many_younger_ones(void **state)
+{
+    (void)state;
+    char swarm[64], first[64], again[64];
+    agent_comes(t.boss, "a0", 1);
+    agent_comes(t.boss, "a1", 1);
+    joins(t.boss, "a0", swarm, first);
+    for (unsigned i = 0; i < 300; i++) {
+        ok(call(t.boss, "swarm.join", "{\"role\":\"worker\",\"capability\":\"other-%u\"}", i));
+        if (i % 2) {
+            ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}",
+                    text(t.f, "swarm_id"), text(t.f, "member_id")));
+        }
+    }
+    joins(t.boss, "a1", again, first);
+    assert_string_equal(again, swarm);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"old\",\"parameters\":{\"capability\":\"c\",\"items\":[1,2]}}"));
+    assert_string_equal(text(t.f, "swarm_id"), swarm);
+    ok(call(t.boss, "swarm.list", "{\"limit\":1}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 151);
+    ok(call(t.boss, "swarm.list", "{\"swarm_id\":\"%s\"}", swarm));
+    assert_int_equal(json_integer_value(member(t.f, "swarms/0/member_count")), 2);
+}
+
 static void reducers_and_shards_are_the_caller_s_to_choose(void **state)
 {
     (void)state;
@@ -1070,6 +1095,7 @@ int main(void)
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),
+        with_hub(an_old_swarm_is_found_behind_many_younger_ones),
         with_hub(reducers_and_shards_are_the_caller_s_to_choose),
         with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
         with_hub(a_race_has_one_winner_and_the_others_are_cancelled),
