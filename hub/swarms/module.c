@@ -391,19 +391,13 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
     enum hub_rc rc = HUB_OK;
     for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
         uint32_t number = unpack_u32(&u), agent = unpack_u32(&u);
-        struct buf bytes = {0};
-        struct member m;
         rc = change_member(a, number, MEMBER_LEAVES, NULL, l->leave->reason, &ids);
         if (rc == HUB_OK && l->leave->hands_back) {
             rc = works_hand_back(a, l->swarm, agent);
         }
-        if (rc == HUB_OK) {
-            rc = hub_rc_of_store(member_hold(a->view, number, &bytes, &m));
-        }
-        if (rc == HUB_OK) {
-            rc = works_member_left(a, l->swarm, m.agent);
-        }
-        buf_done(&bytes);
+    }
+    if (rc == HUB_OK) {
+        rc = works_members_left(a, l->swarm);
     }
     if (rc == HUB_OK) {
         pack_i64(&reply, a->now_ms);

@@ -1,12 +1,13 @@
-/* An agent is no longer among those who may do a task: it leaves the list, and others are asked. */
+/* Agents are no longer among those who may do a task: they leave its list, and others are asked. */
 #include "hub/tasks/inside.h"
 
-static struct words words_without(const struct words *words, struct slice but, struct buf *packed)
+static struct words words_left(const struct words *words, task_forgoes *forgoes, void *ctx,
+                               struct buf *packed)
 {
     struct words out = {0};
     struct slice rest = words->packed, word;
     while (words_next(&rest, &word)) {
-        if (!slice_equal(word, but)) {
+        if (!forgoes(ctx, word)) {
             pack_slice(packed, word);
             out.n++;
         }
@@ -29,22 +30,22 @@ static enum hub_rc restrict_to(struct apply *a, const struct task *task, const s
     return task_change(a, task, &after, "restricted", slice_of(NULL, 0));
 }
 
-enum hub_rc task_forgo_inside(struct apply *a, uint64_t number, struct slice agent)
+enum hub_rc task_forgo_inside(struct apply *a, uint64_t number, task_forgoes *forgoes, void *ctx)
 {
     struct task found;
     struct held_task held = {0};
     struct buf packed = {0};
     enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
     if (rc != HUB_OK || task_is_over(found.state) || found.state == TASK_CANCELLING ||
-        !words_have(&found.needs.agents, agent)) {
+        found.needs.agents.n == 0) {
         return rc;
     }
     rc = task_hold(&held, &found);
-    struct words others = words_without(&held.task.needs.agents, agent, &packed);
-    if (rc == HUB_OK && others.n) {
-        rc = restrict_to(a, &held.task, &others);
-    } else if (rc == HUB_OK && !task_is_held(held.task.state)) {
+    struct words left = words_left(&held.task.needs.agents, forgoes, ctx, &packed);
+    if (rc == HUB_OK && left.n == 0 && !task_is_held(held.task.state)) {
         rc = task_cancel_inside(a, number, STOP_GROUP);
+    } else if (rc == HUB_OK && left.n && left.n < held.task.needs.agents.n) {
+        rc = restrict_to(a, &held.task, &left);
     }
     buf_done(&packed);
     buf_done(&held.bytes);
