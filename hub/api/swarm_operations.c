@@ -471,6 +471,7 @@ static void work_json(struct json_out *o, struct store_view *view, const struct 
     if (whole) {
         put_count(o, "active_collaborators", work_active(view, w));
         put_count(o, "total_collaborators", w->division.members_n);
+        work_merge_json(o, view, w);
         work_document_json(o, "result", view, w, WORK_OUTCOME);
         json_key(o, "shards");
         work_parts_json(o, view, w);
@@ -830,7 +831,7 @@ static const struct operation rows[] = {
       .routes = {SWARM_PATH(METHOD_GET, "/tasks/{task_id}/status", 200)},
       .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID}}),
       .answer_schema = SCHEMA({"type":"object","required":["task_id","status","progress","active_collaborators","total_collaborators"],"properties":{WORK_PROPERTIES,
-          "active_collaborators":SHAPE_COUNT,"total_collaborators":SHAPE_COUNT,"result":{},
+          "active_collaborators":SHAPE_COUNT,"total_collaborators":SHAPE_COUNT,"merge_task_id":MERGE_TASK_ID,"result":{},
           "shards":{"type":"array","items":{"type":"object"},"description":"Each part: member, agent, task, attempt, result."}}}),
       .query = task_status },
     { .name = "swarm.cancel", .summary = "Cancel work of a swarm",

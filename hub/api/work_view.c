@@ -119,6 +119,13 @@ void work_parts_json(struct json_out *o, struct store_view *view, const struct w
     json_end(o, ']');
 }
 
+void work_merge_json(struct json_out *o, struct store_view *view, const struct work *w)
+{
+    struct task task;
+    bool has = w->merge && task_get(view, w->merge, &task) == STORE_OK;
+    put_text_or_null(o, "merge_task_id", has ? task.id : slice_of(NULL, 0));
+}
+
 void work_document_json(struct json_out *o, const char *key, struct store_view *view,
                         const struct work *w, enum work_document kind)
 {

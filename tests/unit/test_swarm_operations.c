@@ -710,6 +710,10 @@ static void an_agent_can_be_the_reducer(void **state)
     ok(call(t.boss, "swarm.coordinate",
             "{\"task_id\":\"g1\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
     work_off(merges, NULL);
+    status_of("g1");
+    assert_string_equal(text(t.f, "state"), "reducing");
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", text(t.f, "merge_task_id")));
+    assert_string_equal(text(t.f, "task/requirements/capabilities/0"), "reduce");
     work_off(merges, NULL);
     status_of("g1");
     result_is("{\"by\":\"r\",\"of\":2}");
