@@ -264,7 +264,10 @@ static enum hub_rc load(struct call *call, struct slice text, json_t **out)
     *out =
         json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!*out) {
-        return call_fail_field(call, NULL, "json_invalid", "JSON: %s", error.text);
+        /* Well-formed, but no number of ours: nothing is rounded behind its sender's back. */
+        bool large = json_error_code(&error) == json_error_numeric_overflow;
+        return call_fail_field(call, NULL, "json_invalid", "JSON: %s%s", error.text,
+                               large ? ": send it as a text" : "");
     }
     return HUB_OK;
 }

@@ -335,7 +335,7 @@ static enum hub_rc peers_list(struct call *call)
 
 static const struct operation rows[] = {
     { .name = "peers.add", .summary = "Let an agent write to a peer; one direction",
-      .needs = ROLE_AGENT,
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/peers/add", 200, STYLE_COORDINATOR, false}},
       .params = PEER_PARAMS, .answer_schema = CHANGED("agent_id", "peer_id", "connected_at"),
       .kind = &command_link, .prepare = peer_add, .answer = peer_added },
@@ -357,7 +357,7 @@ static const struct operation rows[] = {
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"peers":NAMES,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
       .query = peers_get },
     { .name = "hierarchy.add", .summary = "Put an agent under a master: either may write to the other",
-      .needs = ROLE_AGENT,
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/hierarchy/add", 200, STYLE_COORDINATOR, false}},
       .params = SUB_PARAMS, .answer_schema = CHANGED("master_id", "sub_id", "connected_at"),
       .kind = &command_link, .prepare = sub_add, .answer = sub_added },

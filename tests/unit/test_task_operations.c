@@ -223,6 +223,10 @@ static void wrong_words_get_their_sentence(void **state)
              "/tasks/submit {\"task_data\":{},\"requirements\":{\"agent_type\":\"drone\"}}"),
         HUB_INVALID);
     assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{\"n\":18446744073709551616}}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f),
+                        "JSON: too big integer near '18446744073709551616': send it as a text");
     assert_int_equal(post(t.boss, "/tasks/queues/soon/clear {}"), HUB_BAD_REQUEST);
     assert_string_equal(message(t.f), "Invalid priority: soon");
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/none", NULL), HUB_NOT_FOUND);
