@@ -446,10 +446,8 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
         rc = hub_rc_of_store(members_each(a->view, swarm.number, leaves, &l));
     }
     if (rc == HUB_OK && l.n == 0) {
-        rc = leave.member_id.n ? apply_refuse(a, command, HUB_NOT_FOUND, "Swarm member ",
-                                              leave.member_id, " not found")
-                               : apply_refuse(a, command, HUB_NOT_FOUND, "Swarm ", leave.swarm_id,
-                                              " has no member of yours");
+        rc = apply_refuse(a, command, HUB_NOT_FOUND, "Swarm member ", leave.member_id,
+                          leave.member_id.n ? " not found" : "not found");
     } else if (rc == HUB_OK) {
         rc = leave_all(a, command, &l);
     }

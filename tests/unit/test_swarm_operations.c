@@ -505,18 +505,6 @@ static void a_part_that_only_the_leaver_may_do_ends(void **state)
     assert_string_equal(text(t.f, "state"), "partial");
 }
 
-static void who_has_no_member_in_a_swarm_is_told_so(void **state)
-{
-    (void)state;
-    char swarm[64], member_id[64];
-    agent_comes(t.bee, "b0", 1);
-    joins(t.bee, "b0", swarm, member_id);
-    assert_int_equal(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm), HUB_NOT_FOUND);
-    char wanted[128];
-    (void)snprintf(wanted, sizeof wanted, "Swarm %s has no member of yours", swarm);
-    assert_string_equal(message(t.f), wanted);
-}
-
 static void an_old_swarm_is_found_behind_many_younger_ones(void **state)
 {
     (void)state;
@@ -1111,7 +1099,6 @@ int main(void)
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),
-        with_hub(who_has_no_member_in_a_swarm_is_told_so),
         with_hub(an_old_swarm_is_found_behind_many_younger_ones),
         with_hub(reducers_and_shards_are_the_caller_s_to_choose),
         with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
