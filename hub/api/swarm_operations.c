@@ -707,7 +707,7 @@ static enum hub_rc show_verdict(struct call *call, struct slice id, int64_t wait
         rc = round_find(span.view, call->who->app, id, &round);
     }
     enum hub_rc out = rc == STORE_OK ? put_verdict(call, span.view, &round) : hub_rc_of_store(rc);
-    if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
+    if (rc == STORE_OK && out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
         memcpy(call->wait.channel, name.p, name.n);
         memcpy(call->wait.about, id.p, id.n);
         call->wait.ms = wait_ms;
