@@ -168,7 +168,7 @@ static enum hub_rc status_prepare(struct call *call, struct buf *body)
         .asker = asker_of(call->who), .id = agent_meant(call), .has_status = true};
     struct slice status = call_text(call, "status");
     if (!agent_status_of(status, &change.status)) {
-        return agent_bad_word(call, status, "AgentStatus");
+        return agent_bad_status(call, status);
     }
     enum hub_rc rc = agent_read_metrics(call, &change.metrics);
     if (rc == HUB_OK) {

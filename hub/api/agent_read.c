@@ -2,6 +2,7 @@
 #include "auth/base64url.h"
 #include "hub/agents/module.h"
 #include "hub/api/answer.h"
+#include "hub/api/words.h"
 
 enum { REGION_BYTES_MAX = 128, VERSION_BYTES_MAX = 64 };
 
@@ -81,10 +82,22 @@ static enum hub_rc public_key_of(struct call *call, uint8_t bytes[SIGNING_PUBLIC
     return HUB_OK;
 }
 
-enum hub_rc agent_bad_word(struct call *call, struct slice word, const char *kind)
+static enum hub_rc bad_word(struct call *call, struct slice word, const char *kind,
+                            const struct call_words *words)
 {
+    call->words = words;
     return call_fail(call, HUB_INVALID, "'%.*s' is not a valid %s",
                      (int)(word.n < 200 ? word.n : 200), (const char *)word.p, kind);
+}
+
+enum hub_rc agent_bad_type(struct call *call, struct slice word)
+{
+    return bad_word(call, word, "AgentType", &words_agent_type);
+}
+
+enum hub_rc agent_bad_status(struct call *call, struct slice word)
+{
+    return bad_word(call, word, "AgentStatus", &words_agent_status);
 }
 
 enum hub_rc agent_read(struct call *call, struct agent_scratch *s, struct agent *agent)
@@ -94,7 +107,7 @@ enum hub_rc agent_read(struct call *call, struct agent_scratch *s, struct agent 
     agent->slots = (uint32_t)call_int(call, "slots", 1);
     agent->type = AGENT_GENERAL;
     if (rc == HUB_OK && call_str(call, "agent_type") && !agent_type_of(type, &agent->type)) {
-        rc = agent_bad_word(call, type, "AgentType");
+        rc = agent_bad_type(call, type);
     }
     if (rc == HUB_OK) {
         rc = words_of(call, "capabilities", &s->capabilities, &agent->capabilities);

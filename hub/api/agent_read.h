@@ -21,6 +21,7 @@ void agent_scratch_done(struct agent_scratch *s);
 
 enum hub_rc agent_read_metrics(struct call *call, struct metrics *out);
 /* 'lazy' is not a valid AgentStatus */
-enum hub_rc agent_bad_word(struct call *call, struct slice word, const char *kind);
+enum hub_rc agent_bad_type(struct call *call, struct slice word);
+enum hub_rc agent_bad_status(struct call *call, struct slice word);
 
 #endif

@@ -4,6 +4,7 @@
 #include "channels/json_scan.h"
 #include "hub/api/openapi.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "store/hash.h"
 
 #include <assert.h>
@@ -17,6 +18,12 @@ static const struct operation_table *const tables[] = {
     &backup_operations,  &message_operations, &peer_operations,      &cursor_operations,
     &queue_operations,
 };
+
+const struct operation_table *const *operation_tables(size_t *out_n)
+{
+    *out_n = sizeof tables / sizeof *tables;
+    return tables;
+}
 
 static size_t name_hash(struct slice name)
 {
@@ -257,7 +264,10 @@ static enum hub_rc load(struct call *call, struct slice text, json_t **out)
     *out =
         json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!*out) {
-        return call_fail_field(call, NULL, "json_invalid", "JSON: %s", error.text);
+        /* Well-formed, but no number of ours: nothing is rounded behind its sender's back. */
+        bool large = json_error_code(&error) == json_error_numeric_overflow;
+        return call_fail_field(call, NULL, "json_invalid", "JSON: %s%s", error.text,
+                               large ? ": send it as a text" : "");
     }
     return HUB_OK;
 }
@@ -271,7 +281,8 @@ static enum hub_rc merge_body(struct call *call, const struct api_request *reque
                    : HUB_OK;
     }
     if (!request->json_body) {
-        return call_fail_field(call, NULL, "content_type", "the body must be application/json");
+        return call_fail_field(call, NULL, "content_type",
+                               "the body must be JSON, sent with Content-Type: application/json");
     }
     json_t *body = NULL;
     enum hub_rc rc = load(call, request->body, &body);
@@ -604,7 +615,11 @@ void api_error_body(struct buf *out, enum answer_style style, enum hub_rc rc,
         json_str(&o, error->title);
     }
     json_key(&o, "advice");
-    json_str(&o, error->advice);
+    if (call->words) {
+        words_advise(&o, call->words);
+    } else {
+        json_str(&o, error->advice);
+    }
     if (path.n) {
         json_key(&o, "instance");
         json_text(&o, path);

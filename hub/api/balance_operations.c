@@ -4,6 +4,7 @@
 #include "hub/api/agent_view.h"
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/tasks/balance_module.h"
 
 enum { AGENTS_SHOWN_MAX = 10000, REGIONS_MAX = 64 };
@@ -107,6 +108,7 @@ static enum hub_rc stats_answer(struct call *call, const struct command *command
     json_key(&o, "avg_agent_load");
     json_double(&o, loads.active ? loads.sum / (double)loads.active : 0);
     put_agents(call, &o, view, stats);
+    put_time(&o, "since", call->io->hub->started_ms);
     json_end(&o, '}');
     put_time(&o, "timestamp", call->now_ms);
     json_end(&o, '}');
@@ -145,6 +147,7 @@ static enum hub_rc strategy_prepare(struct call *call, struct buf *body)
     struct balance_change change;
     struct buf neighbours = {0};
     if (!balance_strategy_of(name, &change.strategy)) {
+        call->words = &words_balance_strategy;
         return call_fail(call, HUB_BAD_REQUEST, "Invalid strategy: %.*s",
                          (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
     }
@@ -191,7 +194,8 @@ static const struct operation rows[] = {
             "active_agents":SHAPE_COUNT,
             "agent_weights":{"type":"object","additionalProperties":{"type":"number"},"description":"Slots, less where tasks failed."},
             "avg_agent_load":{"type":"number"},
-            "agents":{"type":"array","items":{"type":"object"},"description":"Who was given something since the start."}}}}}),
+            "agents":{"type":"array","items":{"type":"object"},"description":"Who was given something since the start."},
+            "since":SHAPE_TIME}}}}),
       .kind = &command_balance_stats, .prepare = stats_prepare, .answer = stats_answer },
     { .name = "load_balancer.strategy", .summary = "Change how agents are chosen, at once and for good",
       .needs = ROLE_OPERATOR,

@@ -137,17 +137,6 @@ bool call_bool(const struct call *call, const char *name, bool otherwise)
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
-static int add_bytes(const char *p, size_t n, void *ctx)
-{
-    buf_add(ctx, p, n);
-    return 0;
-}
-
-void json_put_value(struct buf *b, const json_t *value)
-{
-    (void)json_dump_callback(value, add_bytes, b, JSON_COMPACT | JSON_ENCODE_ANY);
-}
-
 struct slice call_document(const struct call *call, const char *name, struct buf *written)
 {
     if (call->values) {

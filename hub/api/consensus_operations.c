@@ -7,6 +7,7 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/consensus/module.h"
 
 #include <math.h>
@@ -328,12 +329,10 @@ static enum hub_rc terms_of(struct call *call, struct tally_terms *out)
                                 .quorum_exceeds = !call_json(call, "quorum") ||
                                                   json_is_null(call_json(call, "quorum"))};
     if (rule.n && !tally_rule_of(rule, &out->rule)) {
-        return call_fail_field(call, "rule", "enum", "'%.*s' is not a valid rule", (int)rule.n,
-                               (const char *)rule.p);
+        return call_fail_word(call, "rule", "rule", rule, &words_tally_rule);
     }
     if (tie.n && !tally_tie_of(tie, &out->tie)) {
-        return call_fail_field(call, "tie", "enum", "'%.*s' is not a valid tie policy", (int)tie.n,
-                               (const char *)tie.p);
+        return call_fail_word(call, "tie", "tie policy", tie, &words_tally_tie);
     }
     enum hub_rc rc = fraction_param(call, "threshold", &out->threshold);
     return rc == HUB_OK ? fraction_param(call, "quorum", &out->quorum) : rc;

@@ -3,25 +3,42 @@
 #include "hub/api/metrics.h"
 #include "hub/api/tables.h"
 
+/* A path that names no single thing, at the operation that answers it first. */
+static bool begins_here(const struct operation_table *const *tables, size_t table, size_t row)
+{
+    const char *path = tables[table]->rows[row].routes[0].path;
+    bool first = path && !strchr(path, '{');
+    for (size_t t = 0; first && t <= table; t++) {
+        for (size_t i = 0; first && i < (t == table ? row : tables[t]->n); i++) {
+            const char *other = tables[t]->rows[i].routes[0].path;
+            first = !other || strcmp(other, path) != 0;
+        }
+    }
+    return first;
+}
+
+static void put_endpoints(struct json_out *o)
+{
+    static const char *const others[] = {"/docs", "/redoc", "/dashboard/", "/ws/v1/events"};
+    size_t n;
+    const struct operation_table *const *tables = operation_tables(&n);
+    json_key(o, "endpoints");
+    json_begin(o, '[');
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        json_str(o, others[i]);
+    }
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < tables[t]->n; i++) {
+            if (begins_here(tables, t, i)) {
+                json_str(o, tables[t]->rows[i].routes[0].path);
+            }
+        }
+    }
+    json_end(o, ']');
+}
+
 static enum hub_rc root_query(struct call *call)
 {
-    static const char *const endpoints[] = {"/health",
-                                            "/ready",
-                                            "/metrics",
-                                            "/openapi.json",
-                                            "/docs",
-                                            "/redoc",
-                                            "/dashboard/",
-                                            "/ws/v1/events",
-                                            "/agents",
-                                            "/agents/register",
-                                            "/agents/discover",
-                                            "/registry/stats",
-                                            "/api/v1/channels",
-                                            "/api/v1/events",
-                                            "/api/v1/auth/tokens",
-                                            "/api/v1/schemas/validate",
-                                            "/.well-known/jwks.json"};
     struct json_out o = json_out_to(call->out);
     json_begin(&o, '{');
     json_key(&o, "service");
@@ -32,12 +49,7 @@ static enum hub_rc root_query(struct call *call)
     json_str(&o, call->io->hub->version);
     json_key(&o, "status");
     json_str(&o, "running");
-    json_key(&o, "endpoints");
-    json_begin(&o, '[');
-    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
-        json_str(&o, endpoints[i]);
-    }
-    json_end(&o, ']');
+    put_endpoints(&o);
     json_end(&o, '}');
     return HUB_OK;
 }

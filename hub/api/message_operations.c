@@ -4,6 +4,7 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/messages/module.h"
 
 /* A page of history ends, maybe short, after so many messages that were looked at, and counts the
@@ -18,9 +19,10 @@ enum {
 /* ---- parameters ---- */
 
 static enum hub_rc bad_word(struct call *call, const char *what, const char *field,
-                            const char *rest)
+                            const char *rest, const struct call_words *words)
 {
     struct slice word = call_text(call, field);
+    call->words = words;
     return call_fail(call, HUB_BAD_REQUEST, "Invalid %s: %.*s%s", what,
                      (int)(word.n < 200 ? word.n : 200), (const char *)word.p, rest);
 }
@@ -31,13 +33,13 @@ static enum hub_rc words_read(struct call *call, struct message *m)
     struct slice priority = call_text(call, "priority"), protocol = call_text(call, "protocol");
     m->priority = MESSAGE_NORMAL;
     if (protocol.n && !message_protocol_of(protocol, &m->protocol)) {
-        return bad_word(call, "protocol", "protocol", protocols);
+        return bad_word(call, "protocol", "protocol", protocols, NULL);
     }
     if (!message_type_of(call_text(call, "message_type"), &m->type)) {
-        return bad_word(call, "message type", "message_type", "");
+        return bad_word(call, "message type", "message_type", "", &words_message_type);
     }
     if (priority.n && !message_priority_of(priority, &m->priority)) {
-        return bad_word(call, "priority", "priority", "");
+        return bad_word(call, "priority", "priority", "", &words_message_priority);
     }
     return HUB_OK;
 }
@@ -135,7 +137,7 @@ static enum hub_rc broadcast_prepare(struct call *call, struct buf *body)
     send.message.protocol = MESSAGE_BY_BROADCAST;
     if (rc == HUB_OK && send.by_type &&
         !agent_type_of(call_text(call, "agent_type"), &send.agent_type)) {
-        rc = bad_word(call, "agent type", "agent_type", "");
+        rc = bad_word(call, "agent type", "agent_type", "", &words_agent_type);
     }
     if (rc == HUB_OK) {
         rc = capabilities_read(call, &capabilities, &send.capabilities);
@@ -186,11 +188,10 @@ static enum hub_rc broadcast_answer(struct call *call, const struct command *com
 
 static enum hub_rc answer_prepare(struct call *call, struct buf *body, enum message_event verdict)
 {
-    struct slice agent = call_text(call, "agent_id");
     double delay_s = call_number(call, "delay", -1);
     struct message_answer answer = {.asker = asker_of(call->who),
                                     .id = call_text(call, "message_id"),
-                                    .agent = agent.n ? agent : call->who->subject,
+                                    .agent = call_text(call, "agent_id"),
                                     .verdict = verdict,
                                     .delay_ms = delay_s < 0 ? -1 : (int64_t)(delay_s * 1000)};
     enum hub_rc rc = call_reason(call, &answer.reason);
@@ -436,14 +437,20 @@ static enum hub_rc history(struct call *call)
     return rc;
 }
 
-static void put_recipients(struct json_out *o, struct store_view *view, const struct message *m,
-                           uint32_t n)
+/* The tally counts what is settled; how many have the message in hand is in their rows alone. */
+static uint32_t put_recipients(struct json_out *o, struct store_view *view, const struct message *m,
+                               uint32_t n)
 {
+    uint32_t in_hand = 0;
     json_key(o, "recipients");
     json_begin(o, '[');
-    for (uint32_t i = 1; i <= n && i <= RECIPIENTS_SHOWN_MAX; i++) {
+    for (uint32_t i = 1; i <= n; i++) {
         struct message_delivery d;
-        if (delivery_get(view, delivery_number(m->number, i), &d) == STORE_OK) {
+        if (delivery_get(view, delivery_number(m->number, i), &d) != STORE_OK) {
+            continue;
+        }
+        in_hand += d.state == MESSAGE_DELIVERED;
+        if (i <= RECIPIENTS_SHOWN_MAX) {
             json_begin(o, '{');
             put_text(o, "agent_id", d.recipient);
             put_str(o, "state", message_state_name(d.state));
@@ -453,6 +460,7 @@ static void put_recipients(struct json_out *o, struct store_view *view, const st
         }
     }
     json_end(o, ']');
+    return in_hand;
 }
 
 static enum hub_rc message_show(struct call *call, struct store_view *view, const struct message *m)
@@ -467,12 +475,12 @@ static enum hub_rc message_show(struct call *call, struct store_view *view, cons
     json_begin(&o, '{');
     put_message_members(&o, m, m->receiver);
     rc = put_state(&o, view, m, &t, slice_of(NULL, 0));
-    put_recipients(&o, view, m, t.recipients);
+    uint32_t in_hand = put_recipients(&o, view, m, t.recipients);
     json_key(&o, "progress");
     json_begin(&o, '{');
     put_count(&o, "total", t.recipients);
     put_count(&o, "acked", t.acked);
-    put_count(&o, "delivered", t.sent);
+    put_count(&o, "delivered", t.sent + in_hand);
     put_count(&o, "expired", t.expired);
     put_count(&o, "dead", t.dead);
     json_end(&o, '}');
@@ -526,7 +534,7 @@ static enum hub_rc get(struct call *call)
 #define BROADCAST_PARAMS SCHEMA({"type":"object","required":["message_type","payload"],"properties":{MESSAGE_FIELDS, \
     "agent_type":{"type":["string","null"]}, \
     "capabilities":{"type":["array","null"],"maxItems":64,"items":{"type":"string","minLength":1,"maxLength":128},"description":"All of them."}}})
-#define ANSWER_PARAMS(more) SCHEMA({"type":"object","required":["message_id"],"properties":{"message_id":MESSAGE_ID,"agent_id":AGENT_OR_NULL("Which recipient answers: the caller itself when left out.") more}})
+#define ANSWER_PARAMS(more) SCHEMA({"type":"object","required":["message_id"],"properties":{"message_id":MESSAGE_ID,"agent_id":AGENT_OR_NULL("Which recipient answers; left out: the caller itself, or the only recipient.") more}})
 #define COMMA_REASON ,"reason":SHAPE_REASON
 #define COMMA_DELAY ,"delay":{"type":["number","null"],"minimum":0,"maximum":86400,"description":"Seconds until it is delivered again; without it 1, 5 or 30."}
 #define ANSWERED SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message_id":{"type":"string"},"agent_id":{"type":"string"},"state":{"type":"string"},"timestamp":SHAPE_TIME}})
@@ -548,7 +556,7 @@ static const struct operation rows[] = {
     { .name = "messages.history", .summary = "Messages, newest first, or from a sequence on",
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/messages/history", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":"string","minLength":1,"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":"string","minLength":1,"maxLength":128,"description":"Broadcasts to it included."},
+      .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":["string","null"],"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":["string","null"],"maxLength":128,"description":"Broadcasts to it included."},
           "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0,"description":"Callers of old count; a cursor stays where it is while messages come."},"cursor":SHAPE_CURSOR,
           "since_seq":{"type":"integer","minimum":0,"description":"Only what came after it, oldest first: the next_since_seq of the page before."}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"total_exact":{"type":"boolean","description":"false: there are so many at least."},"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),

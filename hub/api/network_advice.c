@@ -268,6 +268,7 @@ static void put_advice(struct json_out *o, const struct history *h, const struct
     json_double(o, a->observed);
     json_key(o, "expected");
     json_double(o, a->expected);
+    put_str(o, "unit", advice_unit(a->kind));
     put_count(o, "sample", a->sample);
     put_count(o, "executions", h->record.executions);
     json_end(o, '}');

@@ -251,6 +251,7 @@ static void execution_json(struct json_out *o, struct store_view *view, const st
     put_str(o, "status", work_status_name(w->state));
     put_text(o, "coordination_strategy", w->strategy_name);
     work_common_json(o, w);
+    work_merge_json(o, view, w);
     json_key(o, "agents");
     work_members_json(o, view, w);
     json_key(o, "results");
@@ -391,14 +392,14 @@ static enum hub_rc optimize(struct call *call)
     "state":{"enum":["mapping","reducing","completed","partial","failed","cancelled"]}, \
     "progress":{"type":"number"},"started_at":SHAPE_TIME,"completed_at":SHAPE_TIME_OR_NULL, \
     "parts":{"type":"object","additionalProperties":SHAPE_COUNT}, \
-    "agents":{"type":"array","items":{"type":"string"}}, \
+    "agents":{"type":"array","items":{"type":"string"}},"merge_task_id":MERGE_TASK_ID, \
     "results":{"type":["object","null"],"description":"output: what the parts were merged to; parts: each with its agent, attempt and result."}, \
     "shards":{"type":"array","items":{"type":"object"},"description":"While it runs: the parts as they are."}
 #define EXECUTION {"type":"object","required":["id","execution_id","network_id","task","status","started_at","results"],"properties":{EXECUTION_PROPERTIES}}
 #define ONE_NETWORK SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID}})
 #define STRATEGIES "round-robin, map-reduce (parallel), broadcast, race, pipeline (sequential), scatter-vote, consensus, leader-election, distributed or hierarchical; whatever else is done like round-robin."
 #define OPTIMIZE_PARAMS SCHEMA({"type":"object","properties":{"network_id":NETWORK_ID, \
-    "objective":{"enum":["efficiency","speed","cost","quality"],"default":"efficiency"}}})
+    "objective":{"enum":["efficiency","speed","cost","quality",null],"default":"efficiency"}}})
 #define OPTIMIZE_ANSWER SCHEMA({"type":"object","required":["network_id","optimization_type","recommendations","performance_metrics","optimized_at"],"properties":{ \
     "network_id":{"type":"string"},"optimization_type":{"type":"string"}, \
     "recommendations":{"type":"array","items":{"type":"object","required":["type","description","impact","evidence"],"properties":{ \

@@ -16,11 +16,12 @@
 #include "channels/json_out.h"
 #include "channels/json_scan.h"
 #include "hub/api/fields.h"
+#include "hub/core/document.h"
 #include "hub/core/io.h"
-#include <jansson.h>
 
 struct beat_memo;
 struct call;
+struct call_words;
 struct schema;
 
 enum method {
@@ -126,8 +127,9 @@ struct call {
     const struct route *route; /* over REST, while the request is read */
     bool has_body;             /* … and it came with one, or should have */
     /* on failure */
-    struct buf *message; /* sentence; empty: the error's title */
-    struct buf *detail;  /* raw JSON for `detail` (422: a list); empty: the message */
+    struct buf *message;            /* sentence; empty: the error's title */
+    struct buf *detail;             /* raw JSON for `detail` (422: a list); empty: the message */
+    const struct call_words *words; /* a word was none of these: the advice names them */
     uint32_t retry_after_s;
     struct call_wait wait; /* queries and answers of commands may set it */
 };
@@ -161,7 +163,5 @@ struct call_texts call_texts_of(const struct call *call, const char *name);
 bool call_texts_next(struct call_texts *texts, struct slice *out);
 /* Of the tree, so NULL for listed fields that were read without one. Borrowed; NULL when absent. */
 json_t *call_json(const struct call *call, const char *name);
-/* A JSON value as compact text, appended. */
-void json_put_value(struct buf *b, const json_t *value);
 
 #endif

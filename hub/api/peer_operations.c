@@ -18,6 +18,9 @@ static enum hub_rc prepare(struct call *call, struct buf *body, enum link_kind k
                                  .kind = kind,
                                  .from = call_text(call, peer ? "agent_id" : "master_id"),
                                  .to = call_text(call, peer ? "peer_id" : "sub_id")};
+    if (peer && add && slice_equal(change.from, change.to)) {
+        return call_fail_field(call, "peer_id", "value_error", "an agent is no peer of itself");
+    }
     enum hub_rc rc = call_why(call, &change.why);
     if (rc == HUB_OK) {
         link_change_put(body, &change);
@@ -337,7 +340,7 @@ static enum hub_rc peers_list(struct call *call)
 
 static const struct operation rows[] = {
     { .name = "peers.add", .summary = "Let an agent write to a peer; one direction",
-      .needs = ROLE_AGENT,
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/peers/add", 200, STYLE_COORDINATOR, false}},
       .params = PEER_PARAMS, .answer_schema = CHANGED("agent_id", "peer_id", "connected_at"),
       .kind = &command_link, .prepare = peer_add, .answer = peer_added },
@@ -359,7 +362,7 @@ static const struct operation rows[] = {
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"agent_id":{"type":"string"},"peers":NAMES,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"timestamp":SHAPE_TIME}}),
       .query = peers_get },
     { .name = "hierarchy.add", .summary = "Put an agent under a master: either may write to the other",
-      .needs = ROLE_AGENT,
+      .needs = ROLE_AGENT, .flags = OPERATION_CREATES,
       .routes = {{METHOD_POST, "/hierarchy/add", 200, STYLE_COORDINATOR, false}},
       .params = SUB_PARAMS, .answer_schema = CHANGED("master_id", "sub_id", "connected_at"),
       .kind = &command_link, .prepare = sub_add, .answer = sub_added },

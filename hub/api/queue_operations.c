@@ -174,6 +174,8 @@ static void put_distribution(struct json_out *o, const struct tasks_figures *f)
 {
     const struct task_totals *t = &f->totals;
     uint64_t failed = t->in_state[TASK_DEAD] + t->in_state[TASK_EXPIRED];
+    /* Of what was given to an agent: it died there, or came back as nobody did it. */
+    uint64_t in_vain = t->in_state[TASK_DEAD] + t->redelivered + t->rejected;
     put_count(o, "tasks_distributed", t->distributed);
     put_count(o, "tasks_completed", t->in_state[TASK_COMPLETED]);
     put_count(o, "tasks_failed", failed);
@@ -182,8 +184,8 @@ static void put_distribution(struct json_out *o, const struct tasks_figures *f)
     json_begin(o, '{');
     put_count(o, "total_assignments", t->distributed);
     put_count(o, "successful_assignments", t->in_state[TASK_COMPLETED]);
-    put_count(o, "failed_assignments", failed + t->redelivered + t->rejected);
-    put_share(o, "success_rate", t->in_state[TASK_COMPLETED], failed);
+    put_count(o, "failed_assignments", in_vain);
+    put_share(o, "success_rate", t->in_state[TASK_COMPLETED], in_vain);
     json_end(o, '}');
 }
 

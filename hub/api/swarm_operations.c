@@ -3,6 +3,7 @@
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
+#include "hub/api/words.h"
 #include "hub/api/work_view.h"
 #include "hub/swarms/verdict.h"
 
@@ -189,7 +190,8 @@ static void put_leader(struct listing *l, const struct team_figures *f)
 {
     struct member leader;
     put_text_or_null(&l->page.o, "leader",
-                     f->leader && member_get(l->page.view, f->leader, &leader) == STORE_OK
+                     f->leader && member_get(l->page.view, f->leader, &leader) == STORE_OK &&
+                             member_is_there(leader.state)
                          ? leader.id
                          : slice_of(NULL, 0));
 }
@@ -237,15 +239,13 @@ static void put_swarm(struct listing *l, const struct swarm *swarm, const struct
     json_end(&l->page.o, '}');
 }
 
-/* Those that nobody is left in are shown only to who asks for one by its id. */
 static bool list_one(void *ctx, const struct swarm *swarm)
 {
     struct listing *l = ctx;
     if (++l->looked > ROWS_LOOKED_MAX) {
         return false;
     }
-    if ((l->id.n ? !slice_equal(l->id, swarm->id) : swarm->members_n == 0) ||
-        !swarm_visible(l->page.view, swarm, &l->page.asker)) {
+    if (!swarm_visible(l->page.view, swarm, &l->page.asker)) {
         return true;
     }
     struct standing s = standing_of(l->page.view, swarm);
@@ -262,6 +262,22 @@ static bool list_one(void *ctx, const struct swarm *swarm)
         }
     }
     return true;
+}
+
+/* Those that nobody is left in are shown only to who asks for one by its id. */
+static enum hub_rc list_found(struct listing *l)
+{
+    struct store_view *view = l->page.view;
+    uint32_t app = l->page.call->who->app;
+    struct swarm swarm;
+    if (l->id.n == 0) {
+        return hub_rc_of_store(swarms_each(view, app, slice_of(NULL, 0), list_one, l));
+    }
+    enum store_rc rc = swarm_find(view, app, l->id, &swarm);
+    if (rc == STORE_OK) {
+        (void)list_one(l, &swarm);
+    }
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
 static enum hub_rc list_all(struct listing *l)
@@ -281,7 +297,7 @@ static enum hub_rc list_all(struct listing *l)
         json_begin(&page->o, '{');
         page_list(page, "swarms");
     }
-    rc = hub_rc_of_store(swarms_each(page->view, page->call->who->app, 0, list_one, l));
+    rc = list_found(l);
     if (l->figures) {
         json_end(&page->o, ']');
         page_tell_next(page);
@@ -324,8 +340,8 @@ static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct 
         spec->strategy_name = slice_str(otherwise);
     }
     if (!strategy_of(spec->strategy_name, &spec->strategy)) {
-        return call_fail_field(call, "strategy", "enum", "'%.*s' is not a valid strategy",
-                               (int)spec->strategy_name.n, (const char *)spec->strategy_name.p);
+        return call_fail_word(call, "strategy", "strategy", spec->strategy_name,
+                              &words_work_strategy);
     }
     return HUB_OK;
 }
@@ -455,6 +471,7 @@ static void work_json(struct json_out *o, struct store_view *view, const struct 
     if (whole) {
         put_count(o, "active_collaborators", work_active(view, w));
         put_count(o, "total_collaborators", w->division.members_n);
+        work_merge_json(o, view, w);
         work_document_json(o, "result", view, w, WORK_OUTCOME);
         json_key(o, "shards");
         work_parts_json(o, view, w);
@@ -545,8 +562,7 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     out->threshold_said = json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
     if (name.n && !tally_rule_of(name, &out->rule)) {
-        return call_fail_field(call, "consensus_algorithm", "enum", "'%.*s' is not a valid rule",
-                               (int)name.n, (const char *)name.p);
+        return call_fail_word(call, "consensus_algorithm", "rule", name, &words_tally_rule);
     }
     if (json_is_number(threshold)) {
         out->rule = RULE_SUPERMAJORITY;
@@ -691,7 +707,7 @@ static enum hub_rc show_verdict(struct call *call, struct slice id, int64_t wait
         rc = round_find(span.view, call->who->app, id, &round);
     }
     enum hub_rc out = rc == STORE_OK ? put_verdict(call, span.view, &round) : hub_rc_of_store(rc);
-    if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
+    if (rc == STORE_OK && out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
         memcpy(call->wait.channel, name.p, name.n);
         memcpy(call->wait.about, id.p, id.n);
         call->wait.ms = wait_ms;
@@ -793,7 +809,7 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","properties":{"swarm_id":SWARM_ID,"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
       .answer_schema = SCHEMA({"type":"array","items":{"type":"object","required":["swarm_id","member_count","active_tasks","coordination_status","performance_metrics"],"properties":{
           "swarm_id":{"type":"string"},"member_count":SHAPE_COUNT,"active_members":SHAPE_COUNT,"active_tasks":SHAPE_COUNT,"coordination_status":{"type":"string"},
-          "leader":{"type":["string","null"],"description":"The member that was elected last."},
+          "leader":{"type":["string","null"],"description":"The member that was elected last, as long as it is there."},
           "performance_metrics":{"type":"object","additionalProperties":{"type":"number"},"description":"Seconds a task; share that was done; share of the members' time that was work."}}}}),
       .query = status },
     { .name = "swarm.coordinate", .summary = "Have work done by members of a swarm",
@@ -815,7 +831,7 @@ static const struct operation rows[] = {
       .routes = {SWARM_PATH(METHOD_GET, "/tasks/{task_id}/status", 200)},
       .params = SCHEMA({"type":"object","properties":{"task_id":WORK_ID}}),
       .answer_schema = SCHEMA({"type":"object","required":["task_id","status","progress","active_collaborators","total_collaborators"],"properties":{WORK_PROPERTIES,
-          "active_collaborators":SHAPE_COUNT,"total_collaborators":SHAPE_COUNT,"result":{},
+          "active_collaborators":SHAPE_COUNT,"total_collaborators":SHAPE_COUNT,"merge_task_id":MERGE_TASK_ID,"result":{},
           "shards":{"type":"array","items":{"type":"object"},"description":"Each part: member, agent, task, attempt, result."}}}),
       .query = task_status },
     { .name = "swarm.cancel", .summary = "Cancel work of a swarm",

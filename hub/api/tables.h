@@ -5,6 +5,9 @@
 
 #include "hub/api/operation.h"
 
+/* All of these. */
+const struct operation_table *const *operation_tables(size_t *out_n);
+
 extern const struct operation_table
     hub_operations; /* hub_operations.c: health, metrics, documents */
 extern const struct operation_table auth_operations;    /* auth_operations.c: tokens, keys, apps */

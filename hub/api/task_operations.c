@@ -1,5 +1,6 @@
 /* Tasks: rest-contract.md sections 3 and 6. Whoever wants work done submits, looks and cancels; the
  * agent that has it accepts, renews, reports. Lists and figures are answered from a snapshot. */
+#include "hub/api/agent_read.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/components.h"
 #include "hub/api/pages.h"
@@ -43,8 +44,7 @@ static enum hub_rc read_needs(struct call *call, struct submit_scratch *s, struc
         struct slice word = slice_of(json_string_value(type), json_string_length(type));
         out->by_type = true;
         if (!agent_type_of(word, &out->type)) {
-            return call_fail(call, HUB_INVALID, "'%.*s' is not a valid AgentType",
-                             (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
+            return agent_bad_type(call, word);
         }
     }
     enum hub_rc rc = read_words(call, needs, "capabilities", &s->capabilities, &out->capabilities);

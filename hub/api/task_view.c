@@ -1,6 +1,7 @@
 #include "hub/api/task_view.h"
 #include "hub/api/agent_view.h"
 #include "hub/api/answer.h"
+#include "hub/api/words.h"
 #include "hub/tasks/pauses.h"
 
 /* ---- who may see what ---- */
@@ -21,6 +22,7 @@ bool task_visible(const struct call *call, struct store_view *view, const struct
 
 enum hub_rc task_bad_priority(struct call *call, struct slice word)
 {
+    call->words = &words_task_priority;
     return call_fail(call, HUB_BAD_REQUEST, "Invalid priority: %.*s",
                      (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
 }
@@ -49,7 +51,9 @@ enum hub_rc task_see_call(struct call *call, struct store_view *view, struct sli
 struct survey {
     const struct call *call;
     const struct task *task;
-    uint32_t fit, active, with_slots, well;
+    uint32_t fit, reached, with_slots, well;
+    uint32_t in_status[AGENT_STATUSES]; /* of those that fit */
+    double best;                        /* health of those with slots */
 };
 
 static bool all_of(const struct words *have, const struct words *wanted)
@@ -74,10 +78,14 @@ static bool look(void *ctx, const struct agent *agent)
         return true;
     }
     s->fit++;
-    if (agent->status == AGENT_ACTIVE) {
-        s->active++;
-        s->with_slots += agent->slots > 0;
-        s->well += agent->slots > 0 && agent_health(s->call, agent) >= n->health_least;
+    s->in_status[agent->status]++;
+    bool reached = agent->status == AGENT_ACTIVE && agent->connection != AGENT_STREAM_CLOSED;
+    s->reached += reached;
+    if (reached && agent->slots > 0) {
+        double health = agent_health(s->call, agent);
+        s->with_slots++;
+        s->well += health >= n->health_least;
+        s->best = health > s->best ? health : s->best;
     }
     return true;
 }
@@ -120,6 +128,19 @@ static void say_needs(struct buf *b, const struct task_needs *n)
     }
 }
 
+static void say_statuses(struct buf *b, const struct survey *s)
+{
+    const char *before = "";
+    buf_printf(b, "agents that fit: %u, none of them active: ", s->fit);
+    for (unsigned i = 0; i < AGENT_STATUSES; i++) {
+        if (s->in_status[i]) {
+            buf_printf(b, "%s%u %s", before, s->in_status[i],
+                       agent_status_name((enum agent_status)i));
+            before = ", ";
+        }
+    }
+}
+
 static const char *say_queued(struct buf *b, const struct survey *s)
 {
     if (s->fit == 0) {
@@ -128,19 +149,30 @@ static const char *say_queued(struct buf *b, const struct survey *s)
         buf_add_str(b, " is registered");
         return "no_agent";
     }
-    if (s->active == 0) {
-        buf_printf(b, "none of the %u agents that fit is active", s->fit);
+    if (s->in_status[AGENT_ACTIVE] == 0) {
+        say_statuses(b, s);
         return "agents_away";
     }
+    if (s->reached == 0) {
+        buf_printf(b,
+                   "active agents that fit: %u, but the connection that they registered over is "
+                   "closed: they have to register again",
+                   s->in_status[AGENT_ACTIVE]);
+        return "agents_unreachable";
+    }
     if (s->with_slots == 0) {
-        buf_printf(b, "none of the %u active agents that fit has slots", s->active);
+        buf_printf(b, "active agents that fit: %u, none of them with slots", s->reached);
         return "no_slots";
     }
     if (s->well == 0) {
-        buf_printf(b, "none of the %u active agents that fit is healthy enough", s->active);
+        buf_printf(
+            b,
+            "active agents that fit: %u, none of them healthy enough: the best has %.2f, the "
+            "task asks for %.2f",
+            s->with_slots, s->best, s->task->needs.health_least);
         return "agents_unhealthy";
     }
-    buf_printf(b, "the %u agents that fit are busy, or others go first", s->well);
+    buf_printf(b, "active agents that fit: %u, all of them busy, or other tasks go first", s->well);
     return "agents_busy";
 }
 

@@ -1,5 +1,6 @@
 #include "hub/api/work_view.h"
 #include "hub/api/answer.h"
+#include "hub/api/words.h"
 
 double mean_of(double sum, double n)
 {
@@ -17,13 +18,17 @@ double work_progress(const struct work *w)
 uint32_t work_active(struct store_view *view, const struct work *w)
 {
     uint8_t seen[WORK_MEMBERS_MAX] = {0};
+    struct slice members = slice_of(NULL, 0);
+    struct work_member m;
     uint32_t n = 0;
+    (void)work_document(view, w->number, WORK_MEMBERS, &members);
     for (uint32_t i = 0; !work_is_over(w->state) && i < w->division.parts_n; i++) {
         struct work_part part;
         if (work_part_get(view, w->number, i, &part) == STORE_OK && part.state == PART_OPEN &&
             part.member < WORK_MEMBERS_MAX && !seen[part.member]) {
             seen[part.member] = 1;
-            n++;
+            n += work_member_at(members, part.member, &m) &&
+                 !(w->team_kind == TEAM_SWARM && swarm_member_has_left(view, w->app, m.id));
         }
     }
     return n;
@@ -41,6 +46,21 @@ void work_members_json(struct json_out *o, struct store_view *view, const struct
     json_end(o, ']');
 }
 
+/* In the words of its agent, else of the hub. */
+static struct slice failure_of(const struct task *task)
+{
+    return task->error.n              ? task->error
+           : task->stop == STOP_GROUP ? slice_str("nobody is left who may do it")
+                                      : slice_str(task_stop_name(task->stop));
+}
+
+/* Of what was not begun when the work ended nothing more comes. */
+static const char *part_status(const struct work *w, const struct work_part *part)
+{
+    bool never = part->state == PART_WAITING && work_is_over(w->state);
+    return work_part_state_name(never ? PART_CANCELLED : part->state);
+}
+
 /* The task whose result counts, else the one in hand. */
 static void put_part_task(struct json_out *o, struct store_view *view, const struct work_part *part,
                           size_t *bytes)
@@ -54,9 +74,11 @@ static void put_part_task(struct json_out *o, struct store_view *view, const str
     put_text_or_null(o, "agent_id",
                      by && agent_get(view, by, &agent) == STORE_OK ? agent.id : slice_of(NULL, 0));
     put_text_or_null(o, "task_id", has ? task.id : slice_of(NULL, 0));
-    put_count(o, "attempt", has ? (uint64_t)task.attempts + task.redeliveries + 1 : 0);
+    /* The one under way, or the last: of a task that is dead all have been counted. */
+    put_count(o, "attempt",
+              has ? (uint64_t)task.attempts + task.redeliveries + (task.state != TASK_DEAD) : 0);
     put_text_or_null(o, "error",
-                     has && part->state == PART_FAILED ? task.error : slice_of(NULL, 0));
+                     has && part->state == PART_FAILED ? failure_of(&task) : slice_of(NULL, 0));
     bool done = part->won && task_document(view, part->won, TASK_RESULT, &result) == STORE_OK;
     *bytes += done ? result.n : 0;
     bool omitted = *bytes > WORK_RESULTS_BYTES_MAX;
@@ -85,7 +107,7 @@ void work_parts_json(struct json_out *o, struct store_view *view, const struct w
         (void)work_member_at(members, part.member, &m);
         json_begin(o, '{');
         put_count(o, "part", i);
-        put_str(o, "status", work_part_state_name(part.state));
+        put_str(o, "status", part_status(w, &part));
         put_text(o, "member_id", m.id);
         put_part_task(o, view, &part, &bytes);
         put_bool(o, "copied", part.copy != 0);
@@ -95,6 +117,13 @@ void work_parts_json(struct json_out *o, struct store_view *view, const struct w
         json_end(o, '}');
     }
     json_end(o, ']');
+}
+
+void work_merge_json(struct json_out *o, struct store_view *view, const struct work *w)
+{
+    struct task task;
+    bool has = w->merge && task_get(view, w->merge, &task) == STORE_OK;
+    put_text_or_null(o, "merge_task_id", has ? task.id : slice_of(NULL, 0));
 }
 
 void work_document_json(struct json_out *o, const char *key, struct store_view *view,
@@ -139,8 +168,7 @@ enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_pri
     if (name.n == 0 || task_priority_of(name, out)) {
         return HUB_OK;
     }
-    return call_fail_field(call, "priority", "enum", "'%.*s' is not a valid priority",
-                           (int)(name.n < 200 ? name.n : 200), (const char *)name.p);
+    return call_fail_word(call, "priority", "priority", name, &words_task_priority);
 }
 
 static struct slice text_in(const json_t *object, const char *name)

@@ -9,6 +9,10 @@
 #include "hub/api/operation.h"
 #include "hub/swarms/module.h"
 
+/* clang-format off */
+#define MERGE_TASK_ID {"type":["string","null"],"description":"Of the agent that merges the results, when one does."}
+/* clang-format on */
+
 enum { WORK_TIMEOUT_DEFAULT_S = 3600, WORK_TIMEOUT_MAX_S = 7 * 24 * 3600 };
 
 /* Percent of the parts that have ended; all of them when it is over and well. */
@@ -19,6 +23,9 @@ uint32_t work_active(struct store_view *view, const struct work *work);
 void work_members_json(struct json_out *o, struct store_view *view, const struct work *work);
 /* A list of its parts: member, agent, task, attempt, result. */
 void work_parts_json(struct json_out *o, struct store_view *view, const struct work *work);
+/* "merge_task_id": of the agent that makes the results one; the task says why it waits or failed.
+ */
+void work_merge_json(struct json_out *o, struct store_view *view, const struct work *work);
 /* A stored document as it is; null when there is none. */
 void work_document_json(struct json_out *o, const char *key, struct store_view *view,
                         const struct work *work, enum work_document kind);

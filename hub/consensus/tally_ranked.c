@@ -88,6 +88,12 @@ static void irv(struct counting *c)
         tally_step(out, "out: %s with %lld", tally_names(t, out_go, &names),
                    (long long)out->points[__builtin_ctzll(out_go)]);
         left &= ~out_go;
+        if (!(left & (left - 1))) {
+            /* Alone it would have every vote; how much it was wanted, the last count against others
+             * says. */
+            c->top = left;
+            break;
+        }
     }
     buf_done(&names);
     out->points_max = (int64_t)out->cast;

@@ -614,46 +614,85 @@ static void reply_answered(struct apply *a, struct command *command,
     buf_done(&b);
 }
 
-static enum hub_rc answer_apply(struct apply *a, struct command *command, struct slice body)
+/* Who answers, when nobody was named: the caller itself, else the only recipient that there is. An
+ * owner of several agents need not say which of them a message to one was for. */
+static void answer_for(const struct apply *a, struct message_answer *answer,
+                       const struct message *m, struct buf *name)
+{
+    struct message_tally tally;
+    uint64_t number;
+    if (answer->agent.n) {
+        return;
+    }
+    bool own =
+        delivery_find(a->view, a->app, m->number, answer->asker.subject, &number) == STORE_OK;
+    bool one = m->receiver.n && message_tally_get(a->view, m->number, &tally) == STORE_OK &&
+               tally.recipients == 1;
+    buf_add_slice(name, own || !one ? answer->asker.subject : m->receiver); /* writes follow */
+    answer->agent = buf_slice(name);
+}
+
+/* Who sees the message hears what is wrong with the question; to others it is not there. */
+static enum hub_rc refuse_stranger(struct apply *a, struct command *command,
+                                   const struct message_answer *answer, const struct message *m)
+{
+    bool seen = m && (answer->asker.all || slice_equal(m->owner, answer->asker.subject));
+    return seen ? apply_refuse(a, command, HUB_INVALID, "agent_id: ", answer->agent,
+                               " is no recipient of the message")
+                : apply_refuse(a, command, HUB_NOT_FOUND, "Message ", answer->id, " not found");
+}
+
+static enum hub_rc answer_delivery(struct apply *a, struct command *command,
+                                   const struct message_answer *answer, uint64_t number)
 {
     struct messages *m = a->state;
-    struct message_answer answer;
-    struct message found;
     struct message_delivery d;
-    uint64_t number;
     enum message_state next;
-    if (!answer_get(body, &answer)) {
-        return HUB_BAD_REQUEST;
-    }
-    enum store_rc src = message_find(a->view, a->app, answer.id, &found);
-    if (src == STORE_OK) {
-        src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
-    }
-    if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {
-        return apply_refuse(a, command, HUB_NOT_FOUND, "Message ", answer.id, " not found");
-    }
-    if (src == STORE_OK) {
-        src = delivery_get(a->view, number, &d);
-    }
+    enum store_rc src = delivery_get(a->view, number, &d);
     if (src != STORE_OK) {
         return hub_rc_of_store(src);
     }
-    enum hub_rc rc = message_step(d.state, answer.verdict, &next);
+    enum hub_rc rc = message_step(d.state, answer->verdict, &next);
     if (rc != HUB_OK) {
-        return refuse_answer(a, command, rc, answer.id, d.state);
+        return refuse_answer(a, command, rc, answer->id, d.state);
     }
     if (!message_is_settled(d.state)) { /* else: said again */
-        struct mailbox *box = mailbox_find(&m->boxes, a->app, answer.agent);
-        rc = answer_open(a, box, cursor_find(&box->cursor, number), &answer);
+        struct mailbox *box = mailbox_find(&m->boxes, a->app, answer->agent);
+        rc = answer_open(a, box, cursor_find(&box->cursor, number), answer);
         if (rc == HUB_OK) {
             rc = mailbox_pump(a, box);
         }
         src = delivery_get(a->view, number, &d);
     }
     if (rc == HUB_OK && src == STORE_OK) {
-        reply_answered(a, command, &answer, d.state);
+        reply_answered(a, command, answer, d.state);
     }
     return rc == HUB_OK ? hub_rc_of_store(src) : rc;
+}
+
+static enum hub_rc answer_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct message_answer answer;
+    struct message found;
+    struct buf name = {0};
+    uint64_t number;
+    if (!answer_get(body, &answer)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum store_rc src = message_find(a->view, a->app, answer.id, &found);
+    bool there = src == STORE_OK;
+    if (there) {
+        answer_for(a, &answer, &found, &name);
+        src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
+    }
+    enum hub_rc rc = HUB_OK;
+    if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {
+        rc = refuse_stranger(a, command, &answer, there && src == STORE_NOT_FOUND ? &found : NULL);
+    } else {
+        rc = src == STORE_OK ? answer_delivery(a, command, &answer, number) : hub_rc_of_store(src);
+    }
+    buf_done(&name);
+    return rc;
 }
 
 const struct command_kind command_message_answer = {

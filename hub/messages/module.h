@@ -50,7 +50,8 @@ bool message_sent_get(struct slice reply, struct message_sent *out);
 
 struct message_answer {
     struct asker asker;
-    struct slice id, agent;
+    struct slice id;
+    struct slice agent;         /* the recipient; empty: the caller itself, or the only one */
     enum message_event verdict; /* MESSAGE_ACK, _NACK, _PROGRESS, _TERM */
     int64_t delay_ms;           /* nack; < 0: as the count of deliveries says */
     struct slice reason;        /* term */

@@ -204,13 +204,15 @@ static enum hub_rc choose(struct sending *s)
     return rc;
 }
 
-/* One speaks for oneself or for an agent of one's own; an admin also for a name that nobody has. */
+/* One speaks for oneself or for an agent of one's own; an operator for the hub too, and an admin
+ * also for a name that nobody has. */
 static enum hub_rc check_sender(struct sending *s)
 {
     const struct message_send *send = s->send;
     struct slice sender = send->message.sender;
     struct agent agent;
-    if (send->asker.all || slice_equal(sender, send->asker.subject)) {
+    if (send->asker.all || slice_equal(sender, send->asker.subject) ||
+        (send->may_any && slice_is(sender, MESSAGE_HUB_SENDER))) {
         return HUB_OK;
     }
     enum store_rc rc = agent_find(s->a->view, s->a->app, sender, &agent);

@@ -14,21 +14,27 @@ enum { E = 1 << FOR_EFFICIENCY, S = 1 << FOR_SPEED, C = 1 << FOR_COST, Q = 1 << 
 
 static const struct {
     const char *name;
+    const char *unit; /* of what is observed */
     unsigned objectives;
 } kinds[ADVICE_KINDS] = {
-    [ADVICE_UNAVAILABLE] = {"availability", E | S | Q},
-    [ADVICE_UNBALANCED] = {"load_balancing", E | S},
-    [ADVICE_SLOW] = {"slow_agent", E | S},
-    [ADVICE_UNRELIABLE] = {"unreliable_agent", E | C | Q},
-    [ADVICE_IDLE] = {"idle_agent", E | C},
-    [ADVICE_SEQUENTIAL] = {"parallelism", E | S},
-    [ADVICE_REDUNDANT] = {"redundancy", E | C},
-    [ADVICE_SATURATED] = {"capacity", E | S},
+    [ADVICE_UNAVAILABLE] = {"availability", "agents", E | S | Q},
+    [ADVICE_UNBALANCED] = {"load_balancing", "share", E | S},
+    [ADVICE_SLOW] = {"slow_agent", "ms", E | S},
+    [ADVICE_UNRELIABLE] = {"unreliable_agent", "share", E | C | Q},
+    [ADVICE_IDLE] = {"idle_agent", "share", E | C},
+    [ADVICE_SEQUENTIAL] = {"parallelism", "share", E | S},
+    [ADVICE_REDUNDANT] = {"redundancy", "times", E | C},
+    [ADVICE_SATURATED] = {"capacity", "share", E | S},
 };
 
 const char *advice_name(enum advice_kind kind)
 {
     return kinds[kind].name;
+}
+
+const char *advice_unit(enum advice_kind kind)
+{
+    return kinds[kind].unit;
 }
 
 const char *advice_impact_name(enum advice_impact impact)
@@ -139,7 +145,8 @@ static void judge_whole(struct advising *a)
     if (r->strategy == STRATEGY_PIPELINE) {
         say(a, ADVICE_SEQUENTIAL, ADVICE_NO_AGENT, used, 1, r->executions);
     }
-    if (r->strategy == STRATEGY_BROADCAST || r->strategy == STRATEGY_RACE) {
+    bool repeats = r->strategy == STRATEGY_BROADCAST || r->strategy == STRATEGY_RACE;
+    if (repeats && a->parts > r->executions) {
         say(a, ADVICE_REDUNDANT, ADVICE_NO_AGENT, (double)a->parts / r->executions, 1,
             r->executions);
     }

@@ -50,6 +50,7 @@ struct advice {
 #define ADVICE_NO_AGENT UINT32_MAX
 enum { ADVICE_MAX = 32 };
 const char *advice_name(enum advice_kind kind);
+const char *advice_unit(enum advice_kind kind); /* of what is observed and expected */
 const char *advice_impact_name(enum advice_impact impact);
 
 /* What matters for the objective, the weightiest first; returns how many. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SWARMS_LOOKED_MAX = 256, ID_BYTES = 48 };
+enum { SWARMS_LOOKED_MAX = 2000, ID_BYTES = 48 };
 static const uint64_t ID_SEED = UINT64_C(0x6d656d626572);
 
 /* ---- small helpers ---- */
@@ -78,10 +78,13 @@ static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const
 static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct member *m,
                               enum member_state before, const char *event, struct slice reason)
 {
-    bool new = before == MEMBER_NONE;
+    bool new = before == MEMBER_NONE, was_peopled = swarm->members_n > 0;
     swarm->members_n += (uint32_t)member_is_there(m->state) - (uint32_t)member_is_there(before);
     swarm->changed_ms = a->now_ms;
     enum hub_rc rc = hub_rc_of_store(swarm_put(a->txn, swarm, false));
+    if (rc == HUB_OK && was_peopled != (swarm->members_n > 0)) {
+        rc = hub_rc_of_store(swarm_peopled_put(a->txn, swarm));
+    }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(member_put(a->txn, m, new));
     }
@@ -160,9 +163,7 @@ struct swarm_search {
 static bool fits(void *ctx, const struct swarm *swarm)
 {
     struct swarm_search *s = ctx;
-    if (swarm->members_n > 0 && swarm->members_n < SWARM_MEMBERS_MAX &&
-        slice_equal(swarm->capability, s->join->capability) &&
-        swarm_visible(s->a->view, swarm, &s->join->asker)) {
+    if (swarm->members_n < SWARM_MEMBERS_MAX && swarm_visible(s->a->view, swarm, &s->join->asker)) {
         s->found = swarm->number;
         return false;
     }
@@ -186,7 +187,7 @@ static enum hub_rc find_swarm(struct apply *a, struct command *command,
                    : hub_rc_of_store(rc);
     }
     struct swarm_search s = {.a = a, .join = join};
-    enum store_rc rc = swarms_each(a->view, a->app, 0, fits, &s);
+    enum store_rc rc = swarms_each(a->view, a->app, join->capability, fits, &s);
     *out = s.found;
     return hub_rc_of_store(rc);
 }
@@ -396,6 +397,9 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
         }
     }
     if (rc == HUB_OK) {
+        rc = works_members_left(a, l->swarm);
+    }
+    if (rc == HUB_OK) {
         pack_i64(&reply, a->now_ms);
         pack_slice(&reply, l->leave->swarm_id);
         pack_u32(&reply, l->n);
@@ -600,7 +604,7 @@ static enum hub_rc choose_swarm(struct apply *a, struct command *command,
         return hub_rc_of_store(rc);
     }
     struct best_swarm best = {.candidates = {.a = a, .ask = ask}};
-    enum store_rc rc = swarms_each(a->view, a->app, 0, compare_swarm, &best);
+    enum store_rc rc = swarms_each(a->view, a->app, slice_of(NULL, 0), compare_swarm, &best);
     free(best.candidates.list);
     *out = best.number;
     return rc == STORE_OK && !best.number
@@ -777,6 +781,16 @@ bool swarm_member_named(struct store_view *view, uint32_t swarm, struct slice id
     return n.number != 0;
 }
 
+static enum hub_rc restart_apply(struct apply *a, struct command *command, struct slice body)
+{
+    (void)command;
+    (void)body;
+    return hub_rc_of_store(swarms_peopled_again(a->txn, a->view));
+}
+
+static const struct command_kind command_swarms_restart = {
+    .name = "swarms.restart", .apply = restart_apply, .module = MODULE_SWARMS};
+
 static void *swarms_open(const void *options)
 {
     (void)options;
@@ -790,4 +804,9 @@ static const struct timer_kind timers[] = {
 };
 
 const struct module swarms_module = {
-    .name = "swarms", .open = swarms_open, .close = free, .timers = timers};
+    .name = "swarms",
+    .restart = &command_swarms_restart,
+    .open = swarms_open,
+    .close = free,
+    .timers = timers,
+};

@@ -74,6 +74,8 @@ struct work_cancel {
 void work_cancel_put(struct buf *b, const struct work_cancel *cancel);
 extern const struct command_kind command_work_cancel; /* reply: the work's number */
 
+/* By the member's id: its agent has no other membership there either. */
+bool swarm_member_has_left(struct store_view *view, uint32_t app, struct slice member);
 /* A member of the swarm by its own id or its agent's. */
 bool swarm_member_named(struct store_view *view, uint32_t swarm, struct slice id,
                         uint32_t *out_number);

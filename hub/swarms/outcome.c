@@ -85,16 +85,24 @@ enum hub_rc run_finish(struct run *r, enum work_state state, enum work_stop stop
     return rc == HUB_OK ? cancel_rest(r, all) : rc;
 }
 
-/* Whom most named leads the swarm from now on. */
-static enum hub_rc elect(struct run *r, const json_t *outcome)
+static bool elects(const struct run *r)
+{
+    return r->work.strategy == STRATEGY_ELECTION && r->work.team_kind == TEAM_SWARM;
+}
+
+/* Whom most named; 0: no member that is there. */
+static uint32_t elected(struct run *r, const json_t *outcome)
 {
     const char *winner = json_string_value(json_object_get(outcome, "winner"));
+    uint32_t leader = 0;
+    return winner && swarm_member_named(r->a->view, r->work.team, slice_str(winner), &leader)
+               ? leader
+               : 0;
+}
+
+static enum hub_rc lead(struct run *r, uint32_t leader)
+{
     struct team_figures f;
-    uint32_t leader;
-    if (r->work.strategy != STRATEGY_ELECTION || r->work.team_kind != TEAM_SWARM || !winner ||
-        !swarm_member_named(r->a->view, r->work.team, slice_str(winner), &leader)) {
-        return HUB_OK;
-    }
     enum store_rc rc = team_figures_get(r->a->view, TEAM_SWARM, r->work.team, &f);
     if (rc == STORE_OK) {
         f.leader = leader;
@@ -106,19 +114,23 @@ static enum hub_rc elect(struct run *r, const json_t *outcome)
 static enum hub_rc finish_with(struct run *r, const json_t *outcome, enum work_stop stop)
 {
     bool whole = r->work.done_n >= require_count(&r->work.require, r->work.division.parts_n);
-    char *text = json_dumps(outcome, JSON_COMPACT | JSON_ENCODE_ANY);
-    size_t n = strlen(text);
+    uint32_t leader = elects(r) ? elected(r, outcome) : 0;
+    struct buf text = {0};
     enum hub_rc rc = HUB_OK;
-    if (n > WORK_RESULT_BYTES_MAX) {
+    if (elects(r) && !leader) {
+        return run_finish(r, WORK_FAILED, WORK_STOP_MERGE, "whom most named is no member");
+    }
+    json_put_value(&text, outcome);
+    if (text.n > WORK_RESULT_BYTES_MAX) {
         rc = run_finish(r, WORK_FAILED, WORK_STOP_MERGE, "the merged result is larger than 1 MiB");
-        free(text);
+        buf_done(&text);
         return rc;
     }
     rc = hub_rc_of_store(
-        work_document_put(r->a->txn, r->work.number, WORK_OUTCOME, slice_of(text, n)));
-    free(text);
-    if (rc == HUB_OK) {
-        rc = elect(r, outcome);
+        work_document_put(r->a->txn, r->work.number, WORK_OUTCOME, buf_slice(&text)));
+    buf_done(&text);
+    if (rc == HUB_OK && leader) {
+        rc = lead(r, leader);
     }
     return rc == HUB_OK ? run_finish(r, whole ? WORK_COMPLETED : WORK_PARTIAL, stop, "") : rc;
 }
@@ -162,20 +174,23 @@ static enum hub_rc merge_by_agent(struct run *r, const json_t *results)
                         json_pack("{s:s%, s:s}",
                                   r->work.team_kind == TEAM_NETWORK ? "execution_id" : "task_id",
                                   r->work.id.p, r->work.id.n, "phase", "reduce"));
+    bool anyone = true;
     if (r->work.reducer == REDUCE_MEMBER) {
-        part_needs_of(r, 0, &buf, &spec);
+        anyone = part_needs_of(r, 0, &buf, &spec);
     } else {
         part_word(&buf.capabilities, &spec.needs.capabilities, slice_str("reduce"));
         spec.needs.capabilities.packed = buf_slice(&buf.capabilities);
     }
     enum work_state before = r->work.state;
-    enum hub_rc rc = part_submit(r, &spec, data, ITEM_MERGE, &r->work.merge);
-    if (rc == HUB_OK) {
+    enum hub_rc rc = anyone ? part_submit(r, &spec, data, ITEM_MERGE, &r->work.merge)
+                            : run_finish(r, WORK_FAILED, WORK_STOP_MERGE,
+                                         "no member is left to merge the results");
+    if (rc == HUB_OK && anyone) {
         r->work.state = WORK_REDUCING;
         r->work.straggler_ms = 0;
         rc = run_keep(r, before);
     }
-    if (rc == HUB_OK) {
+    if (rc == HUB_OK && anyone) {
         rc = run_tell_state(r);
     }
     json_decref(data);

@@ -1,5 +1,5 @@
 #include "hub/swarms/reduce.h"
-#include "store/mem.h"
+#include "hub/core/document.h"
 
 #include <stdlib.h>
 
@@ -255,10 +255,20 @@ static json_t *top(const struct reduce_rule *rule, const struct values *v, const
 
 /* ---- votes ---- */
 
+static char *number_key(const json_t *number)
+{
+    struct buf text = {0};
+    json_put_value(&text, number);
+    char *key = xstrndup(text.p, text.n);
+    buf_done(&text);
+    return key;
+}
+
 char *vote_key(const json_t *value)
 {
-    return json_is_string(value)
-               ? xstrdup(json_string_value(value))
+    return json_is_string(value) ? xstrdup(json_string_value(value))
+           : json_is_real(value)
+               ? number_key(value)
                : json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 }
 

@@ -9,6 +9,7 @@
 
 enum hub_rc run_hold(struct run *r, uint64_t number)
 {
+    r->begun = true;
     return hub_rc_of_store(work_hold(r->a->view, number, &r->bytes, &r->work));
 }
 
@@ -125,6 +126,9 @@ static enum hub_rc advance(struct run *r, uint32_t part)
         }
         json_decref(context);
         json_decref(input);
+        if (rc == HUB_GONE) {
+            return run_finish(r, WORK_FAILED, WORK_STOP_PARTS, "no member is left for a stage");
+        }
     } else {
         rc = run_watch_stragglers(r);
     }
@@ -141,7 +145,7 @@ static void part_close(struct run *r, struct work_part *part, const struct task 
 {
     bool ok = task->state == TASK_COMPLETED;
     int64_t since = task->started_ms ? task->started_ms : task->submitted_ms;
-    part->state = ok ? PART_DONE : PART_FAILED;
+    part->state = ok ? PART_DONE : work_is_over(r->work.state) ? PART_CANCELLED : PART_FAILED;
     part->finished_ms = r->a->now_ms;
     part->took_ms = r->a->now_ms > since ? r->a->now_ms - since : 0;
     part->agent = task->agent ? task->agent : task->last_agent;
@@ -149,11 +153,11 @@ static void part_close(struct run *r, struct work_part *part, const struct task 
     part->late = ok && r->work.state != WORK_MAPPING;
 }
 
-/* After enough was in: recorded, not merged. What ends because the work is over counts nowhere. */
+/* After enough was in: recorded, not merged. */
 static enum hub_rc part_after(struct run *r, const struct work_part *part)
 {
     struct team_figures f;
-    bool failed = part->state == PART_FAILED && !work_is_over(r->work.state);
+    bool failed = part->state == PART_FAILED;
     if (!part->late && !failed) {
         return HUB_OK;
     }

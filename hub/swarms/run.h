@@ -60,6 +60,8 @@ enum hub_rc works_agent_gone(struct apply *a, const struct agent *agent);
 /* A member leaves its swarm and hands back what its agent holds for it: others do it, or, where
  * only that member may, the part ends. */
 enum hub_rc works_hand_back(struct apply *a, uint32_t swarm, uint32_t agent);
+/* Members have left the swarm: nothing more of its works comes to their agents. */
+enum hub_rc works_members_left(struct apply *a, uint32_t swarm);
 
 extern const struct command_kind command_work_deadline, command_work_straggler; /* of timers */
 

@@ -4,6 +4,7 @@
 #ifndef WAGGLE_HUB_SWARMS_RUN_PARTS_H
 #define WAGGLE_HUB_SWARMS_RUN_PARTS_H
 
+#include "hub/core/document.h"
 #include "hub/swarms/module.h"
 #include "hub/swarms/verdict.h"
 
@@ -17,6 +18,7 @@ struct run {
     struct buf bytes;
     struct work work;
     struct slice reason; /* of a cancel, for its event */
+    bool begun;          /* earlier than by this command: members may have left since */
 };
 
 /* run.c */
@@ -36,17 +38,19 @@ static inline const struct strategy_rule *run_rule(const struct work *w)
 /* What its agent is given: the input, without the list that is shared out, with its share. */
 json_t *part_data(struct run *r, const json_t *input, uint32_t part, json_t *context);
 /* Whoever may do it: the member alone where the strategy binds it, else any of them, the meant one
- * preferred. A member without an agent of its own stands for its capability. */
+ * preferred. A member without an agent of its own stands for its capability. False: all who might
+ * have left. */
 struct part_needs {
     struct buf agents, prefer, capabilities, avoid;
 };
-void part_needs_of(struct run *r, uint32_t member, struct part_needs *buf, struct task_spec *spec);
+bool part_needs_of(struct run *r, uint32_t member, struct part_needs *buf, struct task_spec *spec);
 void part_needs_done(struct part_needs *buf);
 void part_word(struct buf *packed, struct words *words, struct slice word);
 enum hub_rc part_submit(struct run *r, struct task_spec *spec, json_t *data, uint32_t item,
                         uint64_t *out_task);
 /* Only that member may do it, where the strategy says so: it ends when its agent is gone. */
 enum hub_rc part_bind(struct run *r, uint32_t part, uint32_t member, bool there);
+/* HUB_GONE: nobody is left to do it, and nothing was written. */
 enum hub_rc part_open(struct run *r, const json_t *input, uint32_t part, json_t *context);
 
 /* stragglers.c: looks at those that are out when it is worth it. */

@@ -33,8 +33,24 @@ static enum hub_rc look_later(struct run *r, int64_t due_ms)
         timer_add(r->a->txn, due_ms, TIMER_WORK_STRAGGLER, slice_of(body, sizeof body), &ref));
 }
 
-/* Once half of the parts are in, the others are looked at when the slowest of them would have to be
- * done. A part that only its member may do is not copied. */
+/* Since when the part that was taken first, of those that are not done, is under way. */
+static int64_t oldest_start_ms(struct run *r)
+{
+    int64_t oldest = r->a->now_ms;
+    for (uint32_t i = 0; i < r->work.division.parts_n; i++) {
+        struct work_part part;
+        struct task task;
+        if (work_part_get(r->a->view, r->work.number, i, &part) == STORE_OK &&
+            part.state == PART_OPEN && task_get(r->a->view, part.task, &task) == STORE_OK &&
+            task.state == TASK_RUNNING && task.started_ms < oldest) {
+            oldest = task.started_ms;
+        }
+    }
+    return oldest;
+}
+
+/* Once half of the parts are in, the others are looked at when the first of them takes too long. A
+ * part that only its member may do is not copied. */
 enum hub_rc run_watch_stragglers(struct run *r)
 {
     struct work *w = &r->work;
@@ -46,7 +62,8 @@ enum hub_rc run_watch_stragglers(struct run *r)
     struct times t = times_of(r);
     int64_t after = straggler_after_ms(t.took, t.n, w->division.parts_n);
     free(t.took);
-    return after ? look_later(r, r->a->now_ms + after) : HUB_OK;
+    int64_t due_ms = after ? oldest_start_ms(r) + after : 0;
+    return after ? look_later(r, due_ms > r->a->now_ms ? due_ms : r->a->now_ms) : HUB_OK;
 }
 
 /* Another member than the one that is slow, with room. */
@@ -60,7 +77,10 @@ static bool someone_is_free(struct run *r, uint32_t but_agent)
         struct agent agent;
         if (m.agent_number && m.agent_number != but_agent &&
             agent_get(r->a->view, m.agent_number, &agent) == STORE_OK &&
-            agent.status == AGENT_ACTIVE && tasks_held_by(tasks, m.agent_number) < agent.slots) {
+            agent.status == AGENT_ACTIVE &&
+            (r->work.team_kind != TEAM_SWARM ||
+             !swarm_member_has_left(r->a->view, r->work.app, m.id)) &&
+            tasks_held_by(tasks, m.agent_number) < agent.slots) {
             return true;
         }
     }
@@ -73,7 +93,7 @@ static enum hub_rc copy_part(struct run *r, const json_t *input, uint32_t number
     struct part_needs buf = {0};
     struct task_spec spec = {0};
     json_t *data = part_data(r, input, number, NULL);
-    part_needs_of(r, part->member, &buf, &spec);
+    (void)part_needs_of(r, part->member, &buf, &spec); /* someone_is_free() */
     spec.prefer = (struct words){0};
     part_word(&buf.avoid, &spec.needs.avoid, slow->id);
     spec.needs.avoid.packed = buf_slice(&buf.avoid);

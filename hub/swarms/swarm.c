@@ -7,6 +7,8 @@ enum {
     INDEX_MEMBER_ID = 'm',
     INDEX_MEMBERS = 'M',  /* swarm, member */
     INDEX_OF_AGENT = 'A', /* hash of the agent's id, member */
+    INDEX_PEOPLED = 'P',  /* 0, swarm: somebody is in it */
+    INDEX_FOUNDED = 'F',  /* hash of its founder's capability, swarm: the same */
 };
 static const uint64_t INDEX_SEED = UINT64_C(0x737761726d);
 
@@ -328,6 +330,45 @@ enum store_rc member_put(struct store_txn *txn, const struct member *m, bool new
     return rc;
 }
 
+static uint64_t capability_hash(uint32_t app, struct slice capability)
+{
+    return hash64_named(INDEX_SEED, app, capability);
+}
+
+enum store_rc swarm_peopled_put(struct store_txn *txn, const struct swarm *swarm)
+{
+    uint8_t keys[2][LIST_KEY_BYTES];
+    struct slice k[2] = {list_key(keys[0], INDEX_PEOPLED, swarm->app, 0, swarm->number),
+                         list_key(keys[1], INDEX_FOUNDED, swarm->app,
+                                  capability_hash(swarm->app, swarm->capability), swarm->number)};
+    enum store_rc rc = STORE_OK;
+    for (size_t i = 0; rc == STORE_OK && i < 2; i++) {
+        rc = swarm->members_n ? store_put(txn, TABLE_SWARM_INDEX, k[i], slice_str("1"))
+                              : store_del(txn, TABLE_SWARM_INDEX, k[i]);
+        rc = rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    }
+    return rc;
+}
+
+enum store_rc swarms_peopled_again(struct store_txn *txn, struct store_view *view)
+{
+    uint32_t newest = 0;
+    enum store_rc rc = swarm_newest(view, &newest);
+    for (uint32_t number = 1; rc == STORE_OK && number <= newest; number++) {
+        uint8_t key[LIST_KEY_BYTES];
+        struct swarm swarm;
+        struct slice value;
+        rc = swarm_get(view, number, &swarm);
+        if (rc == STORE_OK && swarm.members_n &&
+            store_get(view, TABLE_SWARM_INDEX, list_key(key, INDEX_PEOPLED, swarm.app, 0, number),
+                      &value) == STORE_NOT_FOUND) {
+            rc = swarm_peopled_put(txn, &swarm);
+        }
+        rc = rc == STORE_NOT_FOUND ? STORE_OK : rc;
+    }
+    return rc;
+}
+
 /* ---- lists ---- */
 
 static enum store_rc list_each(struct store_view *view, const uint8_t from[LIST_KEY_BYTES],
@@ -383,27 +424,31 @@ enum store_rc members_of_agent(struct store_view *view, uint32_t app, struct sli
     return list_each(view, key, of_agent, &o);
 }
 
-enum store_rc swarms_each(struct store_view *view, uint32_t app, uint32_t from, swarm_visit *visit,
-                          void *ctx)
+enum store_rc swarms_each(struct store_view *view, uint32_t app, struct slice capability,
+                          swarm_visit *visit, void *ctx)
 {
+    uint8_t end[LIST_KEY_BYTES];
     struct store_cursor *cursor;
-    struct slice row;
-    enum store_rc rc = store_cursor_open(view, TABLE_SWARM, &cursor);
+    struct slice key;
+    struct slice past = capability.n ? list_key(end, INDEX_FOUNDED, app,
+                                                capability_hash(app, capability), UINT32_MAX)
+                                     : list_key(end, INDEX_PEOPLED, app, 0, UINT32_MAX);
+    enum store_rc rc = store_cursor_open(view, TABLE_SWARM_INDEX, &cursor);
     if (rc != STORE_OK) {
         return rc;
     }
-    uint8_t key[4];
-    rc = from ? store_cursor_seek(cursor, number_key(key, from + 1), NULL, NULL) : STORE_NOT_FOUND;
-    rc = rc == STORE_NOT_FOUND ? store_cursor_last(cursor, NULL, &row)
-         : rc == STORE_OK      ? store_cursor_prev(cursor, NULL, &row)
+    rc = store_cursor_seek(cursor, past, NULL, NULL);
+    rc = rc == STORE_NOT_FOUND ? store_cursor_last(cursor, &key, NULL)
+         : rc == STORE_OK      ? store_cursor_prev(cursor, &key, NULL)
                                : rc;
-    for (; rc == STORE_OK; rc = store_cursor_prev(cursor, NULL, &row)) {
+    for (; rc == STORE_OK; rc = store_cursor_prev(cursor, &key, NULL)) {
         struct swarm swarm;
-        if (!swarm_unpack(row, &swarm)) {
-            rc = STORE_DAMAGED;
+        if (key.n != LIST_KEY_BYTES || memcmp(key.p, end, LIST_KEY_BYTES - 4) != 0) {
             break;
         }
-        if (swarm.app == app && !visit(ctx, &swarm)) {
+        rc = swarm_get(view, be32_get(key.p + LIST_KEY_BYTES - 4), &swarm);
+        if (rc != STORE_OK || ((capability.n == 0 || slice_equal(swarm.capability, capability)) &&
+                               !visit(ctx, &swarm))) {
             break;
         }
     }

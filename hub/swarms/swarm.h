@@ -78,6 +78,10 @@ enum store_rc swarm_find(struct store_view *view, uint32_t app, struct slice id,
 enum store_rc swarm_hold(struct store_view *view, uint32_t number, struct buf *bytes,
                          struct swarm *out);
 enum store_rc swarm_put(struct store_txn *txn, const struct swarm *swarm, bool new);
+/* After its members became some or none: whether swarms_each() finds it. */
+enum store_rc swarm_peopled_put(struct store_txn *txn, const struct swarm *swarm);
+/* For all of a store that was written before there was swarm_peopled_put(). */
+enum store_rc swarms_peopled_again(struct store_txn *txn, struct store_view *view);
 enum store_rc swarm_newest(struct store_view *view, uint32_t *out);
 
 enum store_rc member_get(struct store_view *view, uint32_t number, struct member *out);
@@ -94,10 +98,11 @@ enum store_rc members_each(struct store_view *view, uint32_t swarm, member_visit
 /* All that an agent is a member of, by its id, from member number `from` on. */
 enum store_rc members_of_agent(struct store_view *view, uint32_t app, struct slice agent,
                                uint32_t from, member_visit *visit, void *ctx);
-/* Swarms of an app, newest first, from number `from` down (0: the newest). */
+/* Swarms of an app that somebody is in, newest first; capability: those alone that were founded
+ * with it, empty: all. */
 typedef bool swarm_visit(void *ctx, const struct swarm *swarm);
-enum store_rc swarms_each(struct store_view *view, uint32_t app, uint32_t from, swarm_visit *visit,
-                          void *ctx);
+enum store_rc swarms_each(struct store_view *view, uint32_t app, struct slice capability,
+                          swarm_visit *visit, void *ctx);
 
 /* Owners see their swarm, and so do those who have a member in it. */
 bool swarm_visible(struct store_view *view, const struct swarm *swarm, const struct asker *asker);

@@ -18,6 +18,7 @@ static const char *const stop_names[WORK_STOPS] = {
 };
 static const char *const part_names[PART_STATES] = {
     [PART_WAITING] = "waiting", [PART_OPEN] = "open", [PART_DONE] = "done", [PART_FAILED] = "failed",
+    [PART_CANCELLED] = "cancelled",
 };
 /* clang-format on */
 

@@ -86,7 +86,15 @@ struct work {
     struct slice why;     /* a sentence, when it failed */
 };
 
-enum work_part_state { PART_WAITING, PART_OPEN, PART_DONE, PART_FAILED, PART_STATES };
+enum work_part_state {
+    PART_WAITING,
+    PART_OPEN,
+    PART_DONE,
+    PART_FAILED,
+    PART_CANCELLED, /* ended without a result after the outcome: nobody's fault, and counted nowhere
+                     */
+    PART_STATES
+};
 const char *work_part_state_name(enum work_part_state state);
 struct work_part {
     enum work_part_state state;

@@ -68,6 +68,10 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
 /* Its agent goes on without it: it is told to stop, others get the task, and it never comes back to
  * that agent. Neither is blamed. What is not held stays as it is: HUB_OK. */
 enum hub_rc task_return_inside(struct apply *a, uint64_t number);
+/* Of the agents that may do it, by name, those that it says may no longer: others are asked. Who
+ * has it in hand may end it; else, when nobody is left, it is cancelled. */
+typedef bool task_forgoes(void *ctx, struct slice agent);
+enum hub_rc task_forgo_inside(struct apply *a, uint64_t number, task_forgoes *forgoes, void *ctx);
 
 /* The strategies and what they learned, for who changes and shows them; the writer's. */
 struct balance *tasks_balance(void *module_state);

@@ -258,6 +258,46 @@ static void an_idempotency_key_sends_once(void **state)
 
 /* ---- who may write to whom ---- */
 
+/* An owner has several agents, and an admin all: where there is only one, none need be named. */
+static void who_speaks_for_the_only_recipient_need_not_name_it(void **state)
+{
+    (void)state;
+    registers(t.bee, "bee-2");
+    registers(t.bee, "bee-3");
+    assert_int_equal(sends(t.boss, "bee-2", ""), HUB_OK);
+    char id[64];
+    (void)snprintf(id, sizeof id, "%s", sent_id());
+    assert_int_equal(answers(t.wasp, id, "ack", "{}"), HUB_NOT_FOUND);
+    assert_int_equal(answers(t.bee, id, "nack", "{\"delay\":0}"), HUB_OK);
+    assert_string_equal(text(t.f, "agent_id"), "bee-2");
+    assert_int_equal(answers(t.boss, id, "ack", NULL), HUB_OK);
+    assert_string_equal(state_of(id), "acked");
+    assert_int_equal(answers(t.boss, id, "ack", "{\"agent_id\":\"bee-3\"}"), HUB_INVALID);
+    assert_string_equal(message(t.f), "agent_id: bee-3 is no recipient of the message");
+    assert_int_equal(
+        post(t.bee, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),
+        HUB_OK);
+    (void)snprintf(id, sizeof id, "%s", sent_id());
+    assert_int_equal(answers(t.bee, id, "ack", "{}"), HUB_INVALID);
+    assert_string_equal(message(t.f), "agent_id: bee is no recipient of the message");
+}
+
+static void an_operator_sends_in_the_name_of_the_hub(void **state)
+{
+    struct principal *op = person(ROLE_OPERATOR, "op");
+    (void)state;
+    registers(t.bee, "bee");
+    assert_int_equal(post(op, "/messages/send",
+                          "{\"receiver_id\":\"bee\",\"message_type\":\"hierarchical\","
+                          "\"payload\":{}}"),
+                     HUB_OK);
+    const char *id = sent_id();
+    assert_string_equal(state_of(id), "delivered");
+    assert_string_equal(text(t.f, "message/sender_id"), "agent-coordinator");
+    assert_int_equal(sends(t.bee, "x", ",\"sender_id\":\"agent-coordinator\""), HUB_NOT_FOUND);
+    principal_unref(op);
+}
+
 static void an_agent_needs_a_link_except_for_direct_messages(void **state)
 {
     (void)state;
@@ -317,6 +357,14 @@ static void links_open_the_way_in_their_direction(void **state)
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/peers/bee", NULL), HUB_OK);
     assert_int_equal(json_array_size(member(t.f, "peers")), 0);
     assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\"}"), HUB_INVALID);
+}
+
+static void an_agent_is_no_peer_of_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"a\",\"peer_id\":\"a\"}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f), "an agent is no peer of itself");
 }
 
 static void a_cascade_follows_subordinates_as_deep_as_it_says(void **state)
@@ -409,8 +457,11 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
                      HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "count")), 2);
     const char *id = sent_id();
+    assert_string_equal(state_of(id), "open");
+    assert_int_equal(json_integer_value(member(t.f, "message/progress/delivered")), 2);
     assert_int_equal(answers(t.bee, id, "ack", "{}"), HUB_OK);
     assert_string_equal(state_of(id), "open");
+    assert_int_equal(json_integer_value(member(t.f, "message/progress/delivered")), 1);
     assert_int_equal(json_integer_value(member(t.f, "message/progress/acked")), 1);
     assert_int_equal(json_integer_value(member(t.f, "message/progress/total")), 2);
     assert_int_equal(answers(t.wasp, id, "term", "{}"), HUB_OK);
@@ -768,8 +819,11 @@ int main(void)
         story(a_receiver_that_registers_later_finds_its_messages),
         story(the_same_id_is_answered_as_before_within_its_window),
         story(an_idempotency_key_sends_once),
+        story(who_speaks_for_the_only_recipient_need_not_name_it),
+        story(an_operator_sends_in_the_name_of_the_hub),
         story(an_agent_needs_a_link_except_for_direct_messages),
         story(links_open_the_way_in_their_direction),
+        story(an_agent_is_no_peer_of_itself),
         story(a_cascade_follows_subordinates_as_deep_as_it_says),
         story(an_agent_speaks_for_its_own_alone),
         story(others_messages_are_not_there),

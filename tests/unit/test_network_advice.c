@@ -114,6 +114,9 @@ static void the_strategy_itself_is_judged_by_what_it_costs(void **state)
     const struct advice *a = find(FOR_COST, ADVICE_REDUNDANT);
     assert_non_null(a);
     assert_float_equal(a->observed, 3, 1e-9);
+    record.executions = 30; /* each done once: what nobody repeats is not redundant */
+    assert_null(find(FOR_COST, ADVICE_REDUNDANT));
+    record.executions = 10;
     record.part_ms = 57000;
     a = find(FOR_EFFICIENCY, ADVICE_SATURATED);
     assert_non_null(a);

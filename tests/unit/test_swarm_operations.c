@@ -400,6 +400,12 @@ static unsigned held_by(const char *agent)
     return n;
 }
 
+static json_t *adds_own_name(const char *agent, json_t *data)
+{
+    const char *before = json_string_value(json_object_get(data, "context"));
+    return json_sprintf("%s%s", before ? before : "", agent);
+}
+
 /* a0 and a1 of one swarm, its id, and the id of a0's member. */
 static void two_share(char swarm[64], char first[64])
 {
@@ -432,6 +438,56 @@ static void who_leaves_hands_back_what_it_holds_or_finishes_it(void **state)
     result_is("[2,4,6,8]");
 }
 
+static void who_has_left_gets_nothing_more(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    agent_comes(t.boss, "a0", 1);
+    agent_comes(t.boss, "a1", 1);
+    joins(t.boss, "a1", swarm, first);
+    joins(t.boss, "a0", swarm, first);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h3\",\"strategy\":\"map-reduce\",\"parameters\":{\"items\":[1,2,3,4],"
+            "\"shards\":4}}"));
+    assert_int_equal(held_by("a0"), 1);
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, first));
+    status_of("h3");
+    assert_int_equal(json_integer_value(member(t.f, "active_collaborators")), 1);
+    assert_true(work_off(doubles, NULL)); /* it ends what it has in hand, */
+    assert_int_equal(held_by("a0"), 0);   /* and there is more, but not for it */
+    assert_int_equal(held_by("a1"), 1);
+    while (work_off(doubles, NULL)) {
+        assert_int_equal(held_by("a0"), 0);
+    }
+    status_of("h3");
+    result_is("[2,4,6,8]");
+}
+
+static void what_nobody_is_left_for_ends(void **state)
+{
+    (void)state;
+    char swarm[64], first[64];
+    two_share(swarm, first);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h4\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\","
+            "\"a1\"]}}"));
+    assert_int_equal(held_by("a0"), 1);
+    ok(call(t.boss, "tasks.queue_pause", "{\"priority\":\"all\"}"));
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"h5\",\"strategy\":\"map-reduce\",\"parameters\":{\"items\":[1,2]}}"));
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm));
+    status_of("h5");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "parts_failed");
+    assert_string_equal(text(t.f, "shards/0/status"), "failed");
+    assert_string_equal(text(t.f, "shards/0/error"), "nobody is left who may do it");
+    assert_true(work_off(adds_own_name, NULL)); /* the stage that was in hand */
+    status_of("h4");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "error"), "no member is left for a stage");
+    assert_string_equal(text(t.f, "shards/1/status"), "cancelled");
+}
+
 static void a_part_that_only_the_leaver_may_do_ends(void **state)
 {
     (void)state;
@@ -447,6 +503,31 @@ static void a_part_that_only_the_leaver_may_do_ends(void **state)
     assert_int_equal(held_by("a0"), 0);
     status_of("h2");
     assert_string_equal(text(t.f, "state"), "partial");
+}
+
+static void an_old_swarm_is_found_behind_many_younger_ones(void **state)
+{
+    (void)state;
+    char swarm[64], first[64], again[64];
+    agent_comes(t.boss, "a0", 1);
+    agent_comes(t.boss, "a1", 1);
+    joins(t.boss, "a0", swarm, first);
+    for (unsigned i = 0; i < 300; i++) {
+        ok(call(t.boss, "swarm.join", "{\"role\":\"worker\",\"capability\":\"other-%u\"}", i));
+        if (i % 2) {
+            ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}",
+                    text(t.f, "swarm_id"), text(t.f, "member_id")));
+        }
+    }
+    joins(t.boss, "a1", again, first);
+    assert_string_equal(again, swarm);
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"old\",\"parameters\":{\"capability\":\"c\",\"items\":[1,2]}}"));
+    assert_string_equal(text(t.f, "swarm_id"), swarm);
+    ok(call(t.boss, "swarm.list", "{\"limit\":1}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 151);
+    ok(call(t.boss, "swarm.list", "{\"swarm_id\":\"%s\"}", swarm));
+    assert_int_equal(json_integer_value(member(t.f, "swarms/0/member_count")), 2);
 }
 
 static void reducers_and_shards_are_the_caller_s_to_choose(void **state)
@@ -491,6 +572,8 @@ static void a_failed_part_makes_it_partial_and_no_part_failed(void **state)
     status_of("b2");
     assert_string_equal(text(t.f, "status"), "failed");
     assert_string_equal(text(t.f, "stop_reason"), "parts_failed");
+    assert_string_equal(text(t.f, "shards/0/status"), "failed");
+    assert_int_equal(json_integer_value(member(t.f, "shards/0/attempt")), 1);
 }
 
 static void a_race_has_one_winner_and_the_others_are_cancelled(void **state)
@@ -502,14 +585,11 @@ static void a_race_has_one_winner_and_the_others_are_cancelled(void **state)
     status_of("r1");
     assert_string_equal(text(t.f, "state"), "completed");
     assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    /* Who lost a race has not failed. */
+    assert_string_equal(text(t.f, "shards/3/status"), "done");
+    assert_string_equal(text(t.f, "shards/2/status"), "cancelled");
     ok(call(t.boss, "tasks.stats", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "stats/tasks_completed")), 1);
-}
-
-static json_t *adds_own_name(const char *agent, json_t *data)
-{
-    const char *before = json_string_value(json_object_get(data, "context"));
-    return json_sprintf("%s%s", before ? before : "", agent);
 }
 
 static void a_pipeline_hands_each_result_on(void **state)
@@ -540,6 +620,12 @@ static json_t *votes_for_a1(const char *agent, json_t *data)
 {
     (void)data;
     return json_string(strcmp(agent, "a3") == 0 ? "a2" : "a1");
+}
+
+static json_t *votes_for_first_candidate(const char *agent, json_t *data)
+{
+    (void)agent;
+    return json_incref(json_array_get(json_object_get(data, "candidates"), 0));
 }
 
 static void votes_are_counted_and_an_elected_member_leads(void **state)
@@ -575,6 +661,20 @@ static void votes_are_counted_and_an_elected_member_leads(void **state)
     }
     ok(call(t.boss, "swarm.status", "{}"));
     assert_string_equal(text(t.f, "0/leader"), a1);
+    /* Who has left leads nobody, and cannot be elected. */
+    ok(call(t.boss, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}",
+            text(t.f, "0/swarm_id"), a1));
+    ok(call(t.boss, "swarm.status", "{}"));
+    assert_true(json_is_null(member(t.f, "0/leader")));
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"e2\",\"strategy\":\"leader-election\"}"));
+    work_off(votes_for_a1, NULL);
+    status_of("e2");
+    assert_string_equal(text(t.f, "status"), "failed");
+    assert_string_equal(text(t.f, "error"), "whom most named is no member");
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"e3\",\"strategy\":\"leader-election\"}"));
+    work_off(votes_for_first_candidate, NULL);
+    status_of("e3");
+    assert_string_equal(text(t.f, "status"), "completed");
     free(a1);
 }
 
@@ -610,6 +710,10 @@ static void an_agent_can_be_the_reducer(void **state)
     ok(call(t.boss, "swarm.coordinate",
             "{\"task_id\":\"g1\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
     work_off(merges, NULL);
+    status_of("g1");
+    assert_string_equal(text(t.f, "state"), "reducing");
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", text(t.f, "merge_task_id")));
+    assert_string_equal(text(t.f, "task/requirements/capabilities/0"), "reduce");
     work_off(merges, NULL);
     status_of("g1");
     result_is("{\"by\":\"r\",\"of\":2}");
@@ -656,7 +760,13 @@ static void a_slow_part_is_copied_and_the_first_result_counts(void **state)
     work_off(doubles, "a0");
     status_of("s1");
     assert_string_equal(text(t.f, "status"), "running");
-    t.f->now_ms += 2000;
+    /* The others took 0.1 s each, one after another, and it has run for longer than twice that. */
+    t.f->now_ms += 1;
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+    status_of("s1");
+    assert_true(json_is_true(member(t.f, "shards/0/copied")));
     work_off(doubles, "a0"); /* the copy */
     status_of("s1");
     result_is("[2,4,6]");
@@ -988,11 +1098,14 @@ int main(void)
         with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
         with_hub(others_do_not_see_a_swarm),
         with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
+        with_hub(who_has_left_gets_nothing_more),
+        with_hub(what_nobody_is_left_for_ends),
         with_hub(a_part_that_only_the_leaver_may_do_ends),
         with_hub(a_member_follows_its_agent),
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),
+        with_hub(an_old_swarm_is_found_behind_many_younger_ones),
         with_hub(reducers_and_shards_are_the_caller_s_to_choose),
         with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
         with_hub(a_race_has_one_winner_and_the_others_are_cancelled),

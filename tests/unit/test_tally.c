@@ -595,6 +595,17 @@ static void instant_runoff_moves_votes_on(void **state)
     expect(PROFILE(RULE_IRV, 3, "a", "b", "c"), TALLY_TIED, -1);
 }
 
+static void who_is_left_alone_in_a_runoff_was_not_everybody_s_choice(void **state)
+{
+    (void)state;
+    struct profile *p = PROFILE(RULE_IRV, 3, "abc", "acb", "bac", "cba");
+    struct tally_result r = count(p);
+    assert_int_equal(r.winner, 0);
+    assert_int_equal(r.confidence, TALLY_ONE / 2);
+    assert_int_equal(r.margin, TALLY_ONE / 4);
+    free(p);
+}
+
 static void a_median_lies_between_two_when_it_must(void **state)
 {
     (void)state;
@@ -703,6 +714,7 @@ int main(void)
         cmocka_unit_test(a_cycle_of_preferences_has_a_winner),
         cmocka_unit_test(schulze_finds_the_winner_of_his_example),
         cmocka_unit_test(instant_runoff_moves_votes_on),
+        cmocka_unit_test(who_is_left_alone_in_a_runoff_was_not_everybody_s_choice),
         cmocka_unit_test(a_median_lies_between_two_when_it_must),
         cmocka_unit_test(each_tie_policy_does_what_it_says),
         cmocka_unit_test(a_random_tie_follows_its_seed_alone),

@@ -128,6 +128,7 @@ static void who_lost_its_connection_is_offered_nothing_however_it_beats(void **s
     beats();
     submit("");
     assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_unreachable");
 
     assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
     settle();
@@ -264,6 +265,10 @@ static void wrong_words_get_their_sentence(void **state)
              "/tasks/submit {\"task_data\":{},\"requirements\":{\"agent_type\":\"drone\"}}"),
         HUB_INVALID);
     assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
+    assert_int_equal(post(t.boss, "/tasks/submit {\"task_data\":{\"n\":18446744073709551616}}"),
+                     HUB_INVALID);
+    assert_string_equal(message(t.f),
+                        "JSON: too big integer near '18446744073709551616': send it as a text");
     assert_int_equal(post(t.boss, "/tasks/queues/soon/clear {}"), HUB_BAD_REQUEST);
     assert_string_equal(message(t.f), "Invalid priority: soon");
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/none", NULL), HUB_NOT_FOUND);
@@ -699,6 +704,47 @@ static void why_waiting_names_what_is_missing(void **state)
     agent_comes(t.bee, "b2", ",\"capabilities\":[\"fly\"]");
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
+static void why_waiting_says_what_became_of_the_agents_that_fit(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"capabilities\":[\"fly\"]");
+    assert_int_equal(request(t.f, t.bee, METHOD_PUT, "/agents/b1/status",
+                             "{\"status\":\"busy\",\"load_metrics\":{\"cpu\":1}}"),
+                     HUB_OK);
+    submit(",\"requirements\":{\"capabilities\":[\"fly\"],\"min_health_score\":0.95}");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_away");
+    assert_string_equal(text(t.f, "task/why_waiting/message"),
+                        "agents that fit: 1, none of them active: 1 busy");
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_unhealthy");
+    assert_string_equal(
+        text(t.f, "task/why_waiting/message"),
+        "active agents that fit: 1, none of them healthy enough: the best has 0.80, "
+        "the task asks for 0.95");
+}
+
+static void assignments_in_vain_are_part_of_the_success_rate(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    wait_ms(5000);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/load_balancer_stats/total_assignments")),
+                     2);
+    assert_int_equal(
+        json_integer_value(member(t.f, "stats/load_balancer_stats/failed_assignments")), 1);
+    assert_true(json_number_value(member(t.f, "stats/load_balancer_stats/success_rate")) == 0.5);
 }
 
 static void expect_agent(const char *status, int64_t held)
@@ -1156,6 +1202,8 @@ int main(void)
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
+        CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),
+        CLAIM(assignments_in_vain_are_part_of_the_success_rate),
         CLAIM(an_agent_is_busy_while_its_slots_are_taken),
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),

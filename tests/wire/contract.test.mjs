@@ -174,14 +174,14 @@ story('a network executes, says how far it is, what it does and what would be be
   hasKeys(some.performance_metrics, ['success_rate', 'throughput']);
   for (const [method, path, body] of [
     ['GET', '', undefined], ['POST', '', undefined],
-    ...['efficiency', 'speed', 'cost', 'quality'].map((objective) => ['POST', '', { objective }]),
+    ...['efficiency', 'speed', 'cost', 'quality', null].map((objective) => ['POST', '', { objective }]),
     ['GET', '?objective=cost', undefined],
   ]) {
     const advice = await each([''], method, `${NETWORKS}/${id}/optimize${path}`, 200, body);
     hasKeys(advice, ['network_id', 'optimization_type', 'recommendations', 'performance_metrics', 'optimized_at']);
     includesKeys(advice.performance_metrics, ['avg_task_time', 'success_rate', 'resource_utilization']);
     for (const one of advice.recommendations) includesKeys(one, ['type', 'description', 'impact', 'evidence']);
-    if (body) assert.equal(advice.optimization_type, body.objective);
+    if (body) assert.equal(advice.optimization_type, body.objective ?? 'efficiency');
     isTime(advice.optimized_at);
   }
   for (const priority of ['low', 'normal', 'high', 'critical', 'urgent']) {
@@ -303,6 +303,8 @@ story('agents register with every type, are found and leave', async () => {
     assert.equal(answer.agent_id, agent_id);
   }
   await refusal('POST', '/agents/register', 422, "'drone' is not a valid AgentType", { agent_id, agent_type: 'drone' });
+  const type = await hub.post('/agents/register', { agent_id, agent_type: 'drone' });
+  assert.match(type.body.advice, /^Use worker, provider, .*training or processing\.$/);
   for (const body of [{ agent_type: 'worker' }, { agent_id }]) await refusal('POST', '/agents/register', 422, undefined, body);
   const { agent } = await coordinator('GET', `/agents/${agent_id}`, undefined, ['agent'], 'timestamp');
   includesKeys(agent, AGENT_KEYS, 'agent');
@@ -451,6 +453,7 @@ story('messages of every type, priority and protocol are sent, listed and shown'
   assert.equal(history.messages.at(-1).sender_id, 'agent-coordinator');
   const second = await each([''], 'GET', `/messages/history?receiver_id=${receiver_id}&limit=1&offset=1`, 200);
   assert.equal(second.messages[0].message_id, history.messages[1].message_id);
+  await each([''], 'GET', `/messages/history?receiver_id=&sender_id=`, 200); // nobody in particular
   const both = await each([''], 'GET', `/messages/history?receiver_id=none&sender_id=agent-coordinator`, 200);
   assert.ok(both.count > 0, 'the sender wins');
   const shown = await coordinator('GET', `/messages/${sent.message_id}`, undefined, ['message'], 'timestamp');

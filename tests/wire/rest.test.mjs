@@ -62,7 +62,9 @@ story('GET / says what runs here', async () => {
   assert.equal(status, 200);
   includesKeys(body, ['service', 'description', 'version', 'status', 'endpoints']);
   assert.equal(body.status, 'running');
-  assert.ok(Array.isArray(body.endpoints) && body.endpoints.length > 5);
+  for (const path of ['/ws/v1/events', '/agents', '/tasks/submit', '/messages/send', '/swarm/join', '/api/v1/agents/networks', '/api/v1/consensus']) {
+    assert.equal(body.endpoints.filter((one) => one === path).length, 1, path);
+  }
 });
 
 story('a browser at / is led to the dashboard, an API caller is not', async () => {

@@ -145,6 +145,8 @@ const making = {
   'consensus.open': async () => ({ question: 'which?', options: ['a', 'b'], electorate: [await agent()] }),
   'messages.send': async () => ({ receiver_id: await agent(), message_type: 'direct', payload: {} }),
   'messages.broadcast': () => ({ message_type: 'broadcast', payload: {} }),
+  'peers.add': () => ({ agent_id: fresh('bee'), peer_id: fresh('bee') }),
+  'hierarchy.add': () => ({ master_id: fresh('bee'), sub_id: fresh('bee') }),
 };
 /** How the same request is made another one. */
 const otherwise = {
@@ -156,6 +158,7 @@ const otherwise = {
   'networks.execute': { task: { n: 2 } }, 'swarm.join': { region: 'another' }, 'swarm.coordinate': { parameters: { n: 2 } },
   'swarm.consensus': { options: ['a', 'c'] }, 'swarm.task_consensus': { options: ['a', 'c'] },
   'consensus.open': { question: 'what?' }, 'messages.send': { payload: { n: 2 } }, 'messages.broadcast': { payload: { n: 2 } },
+  'peers.add': { peer_id: 'another' }, 'hierarchy.add': { sub_id: 'another' },
 };
 async function made(method, path, body) {
   const answer = await hub.http(method, path, { body });
