@@ -5,12 +5,6 @@
 
 enum { DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
 
-enum hub_rc task_hold(struct held_task *out, const struct task *found)
-{
-    buf_add_slice(&out->bytes, found->row);
-    return task_unpack(buf_slice(&out->bytes), &out->task) ? HUB_OK : HUB_STORE_DAMAGED;
-}
-
 bool task_move(struct task *after, enum task_event event)
 {
     enum task_state next = task_next(after->state, event);
@@ -246,7 +240,10 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         rc = tell(a, after, was, event, told, &channel);
     }
     if (rc == HUB_OK) {
-        live_set(t, after, channel, a->now_ms);
+        struct live *now = live_set(t, after, channel, a->now_ms);
+        if (now) {
+            kept_set(t, now, after);
+        }
         figures_set(t, tasks_app(t, after->app));
         rc = tell_group(a, after, was);
     }
@@ -382,20 +379,12 @@ enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum ta
 
 enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop stop)
 {
-    struct task found;
-    struct held_task held = {0};
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    if (rc == HUB_OK && (task_is_over(found.state) || found.state == TASK_CANCELLING)) {
-        return HUB_OK;
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    if (rc != HUB_OK || task_is_over(task.state) || task.state == TASK_CANCELLING) {
+        return rc;
     }
-    if (rc == HUB_OK) {
-        rc = task_hold(&held, &found);
-    }
-    if (rc == HUB_OK) {
-        rc = task_cancel_with(a, &held.task, stop, slice_of(NULL, 0));
-    }
-    buf_done(&held.bytes);
-    return rc;
+    return task_cancel_with(a, &task, stop, slice_of(NULL, 0));
 }
 
 /* ---- a new one ---- */

@@ -93,20 +93,17 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     struct unpack u = unpack_of(body);
     uint64_t number = unpack_u64(&u);
     int64_t lease_due = unpack_i64(&u);
-    struct held_task held = {0};
-    struct task found;
+    struct task task;
     (void)command;
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-    rc = rc == HUB_OK ? due(a, &held.task, lease_due) : rc;
+    enum hub_rc rc = task_take(a, number, &task);
+    rc = rc == HUB_OK ? due(a, &task, lease_due) : rc;
     struct live *live = live_find(t, number);
     if (rc == HUB_OK && live && live->due_ms == INT64_MAX) {
         live_due(t, live); /* nothing was to be done: its clock goes on */
     }
-    buf_done(&held.bytes);
     return rc;
 }
 
@@ -356,13 +353,9 @@ static enum hub_rc offer_one(struct apply *a, uint64_t number, uint32_t agent)
         live_wait(t, live, a->now_ms);
         return HUB_OK;
     }
-    struct held_task held = {0};
-    struct task found;
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-    rc = rc == HUB_OK ? offer(a, t, w, &held.task) : rc;
-    buf_done(&held.bytes);
-    return rc;
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    return rc == HUB_OK ? offer(a, t, w, &task) : rc;
 }
 
 static enum hub_rc offers_apply(struct apply *a, struct command *command, struct slice body)

@@ -58,7 +58,8 @@ struct live {
     bool picked;                          /* an offer is under way within this batch */
     struct live *held_next, *held_before; /* of its agent */
     struct kind *kind;
-    char *sticky; /* key of consistent_hash; NULL: none */
+    struct kept *kept; /* NULL: its row is read when it is asked for */
+    char *sticky;      /* key of consistent_hash; NULL: none */
     size_t sticky_n;
 };
 
@@ -137,7 +138,10 @@ struct tasks {
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct balance_keeping keeping;
-    struct buf told, channel;      /* the event that is put together; change.c */
+    struct buf told, channel;    /* the event that is put together; change.c */
+    struct buf reply;            /* lease.c */
+    struct kept **kept, *let_go; /* kept.c */
+    uint32_t kept_at;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
@@ -156,7 +160,8 @@ struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
 struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. channel: the number of its own; 0: not known. */
-void live_set(struct tasks *tasks, const struct task *task, uint64_t channel, int64_t now_ms);
+struct live *live_set(struct tasks *tasks, const struct task *task, uint64_t channel,
+                      int64_t now_ms); /* NULL: it is over */
 /* After its needs changed, while it does not wait. */
 void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
@@ -191,13 +196,21 @@ void kind_unref(struct tasks *tasks, struct kind *kind);
 bool kind_fits(const struct kind *kind, uint32_t agent);
 void kinds_forget(struct tasks *tasks);
 
+/* kept.c */
+/* The task as its row says. Its texts stay until the batch is over, whatever is written meanwhile.
+ */
+enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out);
+/* The same by the id. guess: the number that it may well have; 0: nobody knows. */
+enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, struct task *out);
+/* After each write of the row of a task that is not over. */
+void kept_set(struct tasks *t, struct live *live, const struct task *task);
+void kept_drop(struct tasks *t, struct live *live);
+const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
+bool kept_has_room(const struct tasks *t);             /* nobody had to make room yet */
+void kept_settle(struct tasks *t);                     /* the batch is over */
+void kept_forget(struct tasks *t);
+
 /* change.c */
-struct held_task {
-    struct buf bytes;
-    struct task task;
-};
-/* A row of its own, as a write moves what the view lent. found: by task_get() or task_find(). */
-enum hub_rc task_hold(struct held_task *out, const struct task *found);
 /* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
  * document: goes with the event when it is small. */
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -236,7 +249,7 @@ bool task_same_lease(const struct tasks *tasks, const struct task_lease *lease,
 bool task_act_get(struct slice body, struct task_act *out);
 /* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
-                     struct held_task *out);
+                     struct task *out);
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
 

@@ -284,6 +284,7 @@ static void live_free(struct live *live)
 
 static void live_drop(struct tasks *t, struct live *live)
 {
+    kept_drop(t, live);
     heap_drop(t, live);
     table_drop(t, live->item.number);
     kind_unref(t, live->kind);
@@ -319,19 +320,19 @@ static void live_attach(struct tasks *t, struct live *live, int64_t now_ms)
     }
 }
 
-void live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t now_ms)
+struct live *live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t now_ms)
 {
     struct live *live = live_find(t, k->number);
     if (!live && !task_is_over(k->state)) {
         live = live_new(t, k);
     }
     if (!live) {
-        return;
+        return NULL;
     }
     live_detach(t, live);
     if (task_is_over(k->state)) {
         live_drop(t, live);
-        return;
+        return NULL;
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
     live->told_seq = runs_on ? live->told_seq : 0;
@@ -352,6 +353,7 @@ void live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t n
     }
     live_attach(t, live, now_ms);
     live_due(t, live);
+    return live;
 }
 
 /* ---- start and end ---- */
@@ -368,6 +370,7 @@ void *tasks_open(const void *options)
 /* Lives, queues, kinds and workers go; apps' figures stay, as others look at them. */
 static void forget(struct tasks *t)
 {
+    kept_forget(t);
     for (size_t i = 0; i < t->heap_n; i++) {
         live_free(t->heap[i]);
     }
@@ -401,6 +404,8 @@ void tasks_close(void *state)
     candidates_free(t->candidates);
     buf_done(&t->told);
     buf_done(&t->channel);
+    buf_done(&t->reply);
+    free(t->kept);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);
@@ -447,11 +452,13 @@ static void clocks_keep(struct loading *l)
 static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
-    live_set(l->tasks, task, 0, l->now_ms);
+    struct live *live = live_set(l->tasks, task, 0, l->now_ms);
     struct task_clock key = {.number = task->number};
     const struct task_clock *clock =
         bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
-    struct live *live = live_find(l->tasks, task->number);
+    if (live && kept_has_room(l->tasks)) {
+        kept_set(l->tasks, live, task);
+    }
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;
         live_due(l->tasks, live);

@@ -251,7 +251,6 @@ static void unpack_times(struct unpack *u, struct task *t)
 bool task_unpack(struct slice row, struct task *t)
 {
     struct unpack u = unpack_of(row);
-    t->row = row;
     if (unpack_u8(&u) != ROW_VERSION) {
         return false;
     }
@@ -496,8 +495,7 @@ static enum store_rc index_new(struct store_txn *txn, const struct task *t)
     return rc;
 }
 
-/* Packed where it will stand. What it was unpacked from is no row of the store's own (task_hold).
- */
+/* Packed where it will stand. No text of it may lie in the store's map. */
 static enum store_rc row_put(struct store_txn *txn, const struct task *t)
 {
     uint8_t key[8];
