@@ -374,16 +374,29 @@ static size_t hex_escape(uint8_t *out, uint8_t byte)
     return 3;
 }
 
+/* Letters, digits, '-' and '_', of which nearly every id is made. */
+static bool is_plain(uint8_t byte)
+{
+    static const uint64_t plain[4] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe)};
+    return plain[byte / 64] >> (byte % 64) & 1;
+}
+
 void agent_channel(struct buf *out, const char *prefix, struct slice id)
 {
-    size_t begun = out->n;
+    size_t begun = out->n, plain_n = 0;
     buf_add_str(out, prefix);
     uint8_t *to = buf_reserve(out, 3 * id.n), *at = to;
-    for (size_t i = 0; i < id.n; i++) {
+    while (plain_n < id.n && is_plain(id.p[plain_n])) {
+        plain_n++;
+    }
+    if (plain_n) {
+        memcpy(at, id.p, plain_n);
+        at += plain_n;
+    }
+    for (size_t i = plain_n; i < id.n; i++) {
         uint8_t byte = id.p[i];
-        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
         /* A dot would divide segments, and the id is one. */
-        if (plain || (byte != '=' && byte != '.' && channel_name_valid(slice_of(&byte, 1)))) {
+        if (byte != '=' && byte != '.' && channel_name_valid(slice_of(&byte, 1))) {
             *at++ = byte;
         } else {
             at += hex_escape(at, byte);

@@ -8,6 +8,7 @@
 #ifndef WAGGLE_HUB_TASKS_INSIDE_H
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
+#include "channels/json_out.h"
 #include "hub/tasks/balance_module.h"
 #include "hub/tasks/module.h"
 #include "hub/tasks/pauses.h"
@@ -138,8 +139,10 @@ struct tasks {
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct balance_keeping keeping;
-    struct buf told, channel;    /* the event that is put together; change.c */
-    struct buf reply;            /* lease.c */
+    struct buf told, channel; /* the event that is put together; change.c */
+    struct buf reply;         /* lease.c */
+    int64_t now_ms;           /* of `now`, the time as events tell it; change.c */
+    uint8_t now[JSON_TIME_BYTES];
     struct kept **kept, *let_go; /* kept.c */
     uint32_t kept_at;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */

@@ -364,6 +364,7 @@ void *tasks_open(const void *options)
     t->options = *(const struct tasks_options *)options;
     t->balance = balance_new();
     t->candidates = candidates_new();
+    t->now_ms = INT64_MIN;
     return t;
 }
 
