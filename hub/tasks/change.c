@@ -116,7 +116,8 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     json_field(&o, "at");
     put_now(&o, a);
     json_end(&o, '}');
-    enum hub_rc rc = apply_tell(a, k->app, slice_str("tasks"), event, buf_slice(data));
+    enum hub_rc rc = apply_tell_known(a, k->app, slice_str("tasks"), &tasks_app(t, k->app)->channel,
+                                      event, buf_slice(data));
     if (rc == HUB_OK) {
         rc = apply_tell_known(a, k->app, channel_of(t, "task.", k->id), channel, event,
                               buf_slice(data));
@@ -128,7 +129,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
                             int64_t until_ms)
 {
     struct tasks *t = tasks_of(a);
-    const struct worker *w = worker_of(t, k->agent);
+    struct worker *w = worker_of(t, k->agent);
     if (!w) {
         return HUB_OK;
     }
@@ -154,7 +155,8 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     json_field(&o, "at");
     put_now(&o, a);
     json_end(&o, '}');
-    return apply_tell(a, k->app, channel_of(t, "agent.", w->id), event, buf_slice(data));
+    return apply_tell_known(a, k->app, channel_of(t, "agent.", w->id), &w->channel, event,
+                            buf_slice(data));
 }
 
 enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
@@ -220,7 +222,7 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
         n->redelivered += lost;
         n->rejected += !lost;
     }
-    app->totals_moved = true;
+    app->totals_moved = app->figures_moved = true;
 }
 
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -254,7 +256,6 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         if (now) {
             kept_set(t, now, after);
         }
-        figures_set(t, tasks_app(t, after->app));
         rc = tell_group(a, after, was);
     }
     return rc;
@@ -447,6 +448,9 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
     if (rc == HUB_OK) {
         t->newest = out->number;
         rc = task_change(a, NULL, out, "submitted", slice_of(NULL, 0));
+    }
+    if (rc == HUB_OK) {
+        kept_set_data(t, out->number, data);
     }
     return rc;
 }

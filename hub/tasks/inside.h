@@ -72,6 +72,7 @@ struct worker {
     bool busy;           /* counted as such */
     uint8_t ready_class; /* of its app's ready ones */
     uint64_t connection; /* as in its row */
+    uint64_t channel;    /* number of agent.<id>; 0: not known yet */
     uint8_t *texts;      /* what these borrow from: */
     struct slice id, owner, region;
     struct words capabilities, services;
@@ -115,7 +116,9 @@ struct tasks_app {
     uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
-    bool totals_moved; /* within this batch: their row is written at its end */
+    bool totals_moved;  /* within this batch: their row is written at its end, */
+    bool figures_moved; /* and who asks is shown them when it is on disk */
+    uint64_t channel;   /* number of its `tasks`; 0: not known yet */
 };
 
 struct tasks {
@@ -203,10 +206,14 @@ void kinds_forget(struct tasks *tasks);
 /* The task as its row says. Its texts stay until the batch is over, whatever is written meanwhile.
  */
 enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out);
-/* The same by the id. guess: the number that it may well have; 0: nobody knows. */
+/* What was submitted, borrowed until the next write. */
+enum hub_rc task_take_data(struct apply *a, uint64_t number, struct slice *out);
+/* The task by its id. guess: the number that it may well have; 0: nobody knows. */
 enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, struct task *out);
 /* After each write of the row of a task that is not over. */
 void kept_set(struct tasks *t, struct live *live, const struct task *task);
+/* After that of a new one, with what was submitted. */
+void kept_set_data(struct tasks *t, uint64_t number, struct slice data);
 void kept_drop(struct tasks *t, struct live *live);
 const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
 bool kept_has_room(const struct tasks *t);             /* nobody had to make room yet */

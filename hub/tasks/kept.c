@@ -20,6 +20,8 @@ struct kept {
     struct live *live;
     struct kept *next; /* of those let go of */
     uint32_t at;       /* place in the ring */
+    uint8_t *data;     /* its TASK_DATA; NULL: not at hand */
+    size_t data_n;
     uint8_t texts[];
 };
 
@@ -125,6 +127,22 @@ void kept_set(struct tasks *t, struct live *live, const struct task *k)
     if (texts_bytes(k) <= KEPT_BYTES_MAX) {
         keep(t, live, kept_new(k));
     }
+    if (kept && live->kept) { /* nothing changes it */
+        live->kept->data = kept->data;
+        live->kept->data_n = kept->data_n;
+        kept->data = NULL;
+    }
+}
+
+void kept_set_data(struct tasks *t, uint64_t number, struct slice data)
+{
+    struct live *live = live_find(t, number);
+    if (live && live->kept && data.n <= KEPT_BYTES_MAX) {
+        free(live->kept->data);
+        live->kept->data = xmalloc(data.n);
+        live->kept->data_n = data.n;
+        memcpy(live->kept->data, data.p, data.n);
+    }
 }
 
 bool kept_has_room(const struct tasks *t)
@@ -141,6 +159,7 @@ void kept_settle(struct tasks *t)
 {
     for (struct kept *kept = t->let_go, *next; kept; kept = next) {
         next = kept->next;
+        free(kept->data);
         free(kept);
     }
     t->let_go = NULL;
@@ -187,6 +206,16 @@ enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out)
         take_found(t, &found, out);
     }
     return rc;
+}
+
+enum hub_rc task_take_data(struct apply *a, uint64_t number, struct slice *out)
+{
+    const struct live *live = live_find(tasks_of(a), number);
+    if (live && live->kept && live->kept->data) {
+        *out = slice_of(live->kept->data, live->kept->data_n);
+        return HUB_OK;
+    }
+    return hub_rc_of_store(task_document(a->view, number, TASK_DATA, out));
 }
 
 enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, struct task *out)

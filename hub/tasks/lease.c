@@ -87,7 +87,7 @@ static void reply_acted(struct apply *a, struct command *command, const struct t
 static enum hub_rc reply_with_data(struct apply *a, struct command *command, const struct task *k)
 {
     struct slice data, given = slice_of(NULL, 0);
-    enum hub_rc rc = hub_rc_of_store(task_document(a->view, k->number, TASK_DATA, &data));
+    enum hub_rc rc = task_take_data(a, k->number, &data);
     if (rc == HUB_OK && k->lease > 1) {
         enum store_rc got = task_document(a->view, k->number, TASK_GIVEN, &given);
         rc = got == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(got);

@@ -50,7 +50,14 @@ static enum hub_rc finish(struct apply *a, struct tray *const *trays, unsigned t
 
 static void settled(void *state)
 {
-    kept_settle(state);
+    struct tasks *t = state;
+    kept_settle(t);
+    for (uint32_t i = 0; i < t->apps_n; i++) {
+        if (t->apps[i] && t->apps[i]->figures_moved) {
+            t->apps[i]->figures_moved = false;
+            figures_set(t, t->apps[i]);
+        }
+    }
 }
 
 const struct module tasks_module = {
