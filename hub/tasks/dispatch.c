@@ -211,8 +211,7 @@ static bool pick(struct tasks *t, struct tasks_app *app, struct live *live, int6
     struct worker *w = worker_of(t, agent);
     queue_take(app->queue, &live->item);
     live->picked = true;
-    w->picked_n++;
-    worker_judge(t, w);
+    worker_pick(t, w);
     pack_u64(out, live->item.number);
     pack_u32(out, agent);
     return true;

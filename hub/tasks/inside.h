@@ -99,9 +99,16 @@ struct figures {
     _Atomic uint64_t wait[TASK_WAIT_BUCKETS], offers, offer_wait_ms;
 };
 
-/* Numbers of agents with a free slot, in no order. */
+/* An agent with a free slot, as far as the commonest strategy compares it: side by side, as the
+ * workers themselves lie anywhere. */
+struct ready_agent {
+    uint32_t number, running, slots;
+    uint64_t picked_at; /* balance_picked_at() */
+};
+
+/* In no order. */
 struct ready {
-    uint32_t *list;
+    struct ready_agent *list;
     uint32_t n, cap;
 };
 
@@ -191,6 +198,8 @@ bool worker_is_there(
 struct slice agent_id_of(struct apply *a, uint32_t number);
 struct slice agent_owner_of(struct apply *a, uint32_t number);
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
+/* balance_pick() has chosen it. */
+void worker_pick(struct tasks *tasks, struct worker *worker);
 void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
 /* Pulse and what follows from it, at most a moment old. */

@@ -197,17 +197,26 @@ static void ready_add(struct tasks *t, struct worker *w)
         ready->list = xrealloc(ready->list, ready->cap * sizeof *ready->list);
     }
     w->ready_at = ready->n;
-    ready->list[ready->n++] = w->number;
+    ready->list[ready->n++] =
+        (struct ready_agent){.number = w->number,
+                             .running = w->held_n + w->picked_n,
+                             .slots = w->slots,
+                             .picked_at = balance_picked_at(t->balance, w->number)};
     app->ready_n++;
+}
+
+static struct ready_agent *ready_of(struct tasks *t, const struct worker *w)
+{
+    return &tasks_app(t, w->app)->ready[w->ready_class].list[w->ready_at];
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->app);
     struct ready *ready = &app->ready[w->ready_class];
-    uint32_t last = ready->list[--ready->n];
+    struct ready_agent last = ready->list[--ready->n];
     ready->list[w->ready_at] = last;
-    worker_of(t, last)->ready_at = w->ready_at;
+    worker_of(t, last.number)->ready_at = w->ready_at;
     w->ready_at = NOT_READY;
     app->ready_n--;
 }
@@ -256,6 +265,17 @@ void worker_judge(struct tasks *t, struct worker *w)
         }
     } else if (!ready && was) {
         ready_drop(t, w);
+    } else if (ready) {
+        ready_of(t, w)->running = w->held_n + w->picked_n;
+    }
+}
+
+void worker_pick(struct tasks *t, struct worker *w)
+{
+    w->picked_n++;
+    worker_judge(t, w);
+    if (w->ready_at != NOT_READY) {
+        ready_of(t, w)->picked_at = balance_picked_at(t->balance, w->number);
     }
 }
 
