@@ -144,23 +144,15 @@ static bool goes_on(struct tasks *t, struct live *live, int64_t now_ms)
 
 static bool expire_deadline(struct tasks *t, int64_t now_ms, struct tray *tray)
 {
-    if (t->heap_n == 0 || t->heap[0]->due_ms > now_ms) {
-        return false;
-    }
-    struct live *live = t->heap[0];
-    if (goes_on(t, live, now_ms)) {
-        return true;
+    struct live *live = live_due_next(t, now_ms);
+    if (!live || goes_on(t, live, now_ms)) {
+        return live != NULL;
     }
     struct command *command = begin(tray, &command_deadline, live->app, live->item.number);
     pack_u64(&tray->in, live->item.number);
     pack_i64(&tray->in, live->lease_due_ms);
     end(tray, command);
-    int64_t fixed = live->fixed_ms, lease = live->lease_due_ms, shun = live->shun_ms;
-    live->fixed_ms = live->lease_due_ms = live->shun_ms = INT64_MAX;
-    live_due(t, live); /* to the end, until the command has decided */
-    live->fixed_ms = fixed;
-    live->lease_due_ms = lease;
-    live->shun_ms = shun;
+    live->due_ms = INT64_MAX; /* until the command has decided */
     return true;
 }
 
@@ -266,8 +258,8 @@ static bool dispatch(struct tasks *t, int64_t now_ms, struct tray *tray)
 
 int64_t tasks_next_due(void *state)
 {
-    const struct tasks *t = state;
-    int64_t due = t->heap_n ? t->heap[0]->due_ms : INT64_MAX;
+    struct tasks *t = state;
+    int64_t due = lives_due_ms(t);
     for (uint32_t i = 1; i < t->apps_n; i++) {
         const struct tasks_app *app = t->apps[i];
         if (app && may_dispatch(app)) {

@@ -10,6 +10,7 @@
 
 #include "channels/json_out.h"
 #include "hub/tasks/balance_module.h"
+#include "hub/tasks/deadlines.h"
 #include "hub/tasks/module.h"
 #include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
@@ -54,9 +55,8 @@ struct live {
     uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
-    int64_t due_ms;       /* what the heap goes by */
-    uint32_t heap_at;
-    bool picked;                          /* an offer is under way within this batch */
+    int64_t due_ms;       /* under which it stands among the deadlines; INT64_MAX: it does not */
+    bool picked;          /* an offer is under way within this batch */
     struct live *held_next, *held_before; /* of its agent */
     struct kind *kind;
     struct kept *kept; /* NULL: its row is read when it is asked for */
@@ -134,10 +134,9 @@ struct tasks {
     uint64_t newest;     /* number */
     struct live **table; /* open addressing by number */
     size_t table_cap, table_n;
-    struct live **heap; /* by due_ms */
-    size_t heap_n, heap_cap;
-    uint64_t agents_changed; /* counts when one came, left or changed */
-    struct place *places;    /* by number */
+    struct deadlines *deadlines; /* of numbers; one counts that is the task's due_ms */
+    uint64_t agents_changed;     /* counts when one came, left or changed */
+    struct place *places;        /* by number */
     uint32_t places_n, places_cap;
     struct kind **kinds; /* by id; NULL: free */
     uint32_t kinds_n, kinds_cap;
@@ -178,6 +177,10 @@ struct live *live_set(struct tasks *tasks, const struct task *task, uint64_t cha
 /* After its needs changed, while it does not wait. */
 void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
+int64_t lives_due_ms(struct tasks *tasks);             /* the earliest; INT64_MAX: none */
+/* One whose moment has come, or had when its clock was set last; NULL: none. It stands among the
+ * deadlines no more. */
+struct live *live_due_next(struct tasks *tasks, int64_t now_ms);
 void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
 void tasks_wanted(struct tasks *tasks, uint32_t app);
 struct figures *tasks_figure(struct tasks *tasks, uint32_t app); /* NULL: past the bound */

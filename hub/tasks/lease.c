@@ -457,7 +457,7 @@ static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker
     if (!w || !asker_sees(asker, w->owner)) {
         return 0;
     }
-    /* Later than before: the heap finds out when the earlier moment comes. */
+    /* Later than before: it is found out when the earlier moment comes. */
     live->lease_due_ms = a->now_ms + live->lease_ms;
     return lease_until(live);
 }

@@ -1,6 +1,6 @@
 /* Tasks that are not over, on the writer: found by number, waiting in their app's queue or held by
- * an agent, and in a heap by the next deadline. A renewal only moves the lease's clock: the heap is
- * put right when the deadline that it goes by comes. */
+ * an agent, and among the deadlines. A renewal only moves the lease's clock: that is found out when
+ * the deadline that it had before comes. */
 #include "hub/tasks/balance_module.h"
 #include "hub/tasks/inside.h"
 
@@ -61,75 +61,54 @@ static void table_drop(struct tasks *t, uint64_t number)
     }
 }
 
-/* ---- the heap of deadlines ---- */
+/* ---- deadlines ---- */
 
-static void heap_place(struct tasks *t, size_t at, struct live *live)
-{
-    t->heap[at] = live;
-    live->heap_at = (uint32_t)at;
-}
-
-static void heap_sift(struct tasks *t, size_t at)
-{
-    struct live *live = t->heap[at];
-    for (; at > 0 && t->heap[(at - 1) / 2]->due_ms > live->due_ms; at = (at - 1) / 2) {
-        heap_place(t, at, t->heap[(at - 1) / 2]);
-    }
-    for (size_t child; (child = 2 * at + 1) < t->heap_n; at = child) {
-        if (child + 1 < t->heap_n && t->heap[child + 1]->due_ms < t->heap[child]->due_ms) {
-            child++;
-        }
-        if (t->heap[child]->due_ms >= live->due_ms) {
-            break;
-        }
-        heap_place(t, at, t->heap[child]);
-    }
-    heap_place(t, at, live);
-}
-
-static void heap_add(struct tasks *t, struct live *live)
-{
-    if (t->heap_n == t->heap_cap) {
-        t->heap_cap = t->heap_cap ? t->heap_cap * 2 : 1024;
-        t->heap = xrealloc(t->heap, t->heap_cap * sizeof(struct live *));
-    }
-    heap_place(t, t->heap_n++, live);
-    heap_sift(t, t->heap_n - 1);
-}
-
-static void heap_drop(struct tasks *t, struct live *live)
-{
-    size_t at = live->heap_at;
-    struct live *last = t->heap[--t->heap_n];
-    if (last != live) {
-        heap_place(t, at, last);
-        heap_sift(t, at);
-    }
-}
+enum { DEADLINES_SPARE = 4096 }; /* besides one a task: swept away when there are more */
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-static int64_t due_of(const struct live *live)
+static bool counts(const void *ctx, const struct deadline *deadline)
 {
-    return least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
-}
-
-void live_due(struct tasks *t, struct live *live)
-{
-    live->due_ms = due_of(live);
-    heap_sift(t, live->heap_at);
+    const struct live *live = live_find(ctx, deadline->number);
+    return live && live->due_ms == deadline->due_ms;
 }
 
 /* Nearly all are over before the first of their deadlines, so one that moves away is left where it
- * stands: when the moment comes, it is found to go on (dispatch.c). */
-static void live_due_within(struct tasks *t, struct live *live)
+ * stands: when the moment comes, the task is found to go on (dispatch.c). */
+void live_due(struct tasks *t, struct live *live)
 {
-    if (due_of(live) < live->due_ms) {
-        live_due(t, live);
+    int64_t due_ms = least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
+    if (due_ms >= live->due_ms) {
+        return;
     }
+    live->due_ms = due_ms;
+    deadlines_add(t->deadlines, (struct deadline){.due_ms = due_ms, .number = live->item.number});
+    if (deadlines_count(t->deadlines) > 2 * t->table_n + DEADLINES_SPARE) {
+        deadlines_sweep(t->deadlines, counts, t);
+    }
+}
+
+int64_t lives_due_ms(struct tasks *t)
+{
+    const struct deadline *first;
+    while ((first = deadlines_first(t->deadlines)) && !counts(t, first)) {
+        deadlines_drop_first(t->deadlines);
+    }
+    return first ? first->due_ms : INT64_MAX;
+}
+
+struct live *live_due_next(struct tasks *t, int64_t now_ms)
+{
+    if (lives_due_ms(t) > now_ms) {
+        return NULL;
+    }
+    struct live *live = live_find(t, deadlines_first(t->deadlines)->number);
+    deadlines_drop_first(t->deadlines);
+    live->due_ms = INT64_MAX;
+    return live;
 }
 
 /* ---- apps ---- */
@@ -277,7 +256,6 @@ static struct live *live_new(struct tasks *t, const struct task *k)
         live->sticky_n = k->sticky.n;
     }
     table_add(t, live);
-    heap_add(t, live);
     return live;
 }
 
@@ -301,7 +279,6 @@ static void live_free(struct live *live)
 static void live_drop(struct tasks *t, struct live *live)
 {
     kept_drop(t, live);
-    heap_drop(t, live);
     table_drop(t, live->item.number);
     kind_unref(t, live->kind);
     live_free(live);
@@ -368,7 +345,7 @@ struct live *live_set(struct tasks *t, const struct task *k, uint64_t channel, i
         live->lease_due_ms = now_ms + k->lease_ms;
     }
     live_attach(t, live, now_ms);
-    live_due_within(t, live);
+    live_due(t, live);
     return live;
 }
 
@@ -380,6 +357,7 @@ void *tasks_open(const void *options)
     t->options = *(const struct tasks_options *)options;
     t->balance = balance_new();
     t->candidates = candidates_new();
+    t->deadlines = deadlines_new();
     t->now_ms = INT64_MIN;
     return t;
 }
@@ -388,13 +366,14 @@ void *tasks_open(const void *options)
 static void forget(struct tasks *t)
 {
     kept_forget(t);
-    for (size_t i = 0; i < t->heap_n; i++) {
-        live_free(t->heap[i]);
+    for (size_t i = 0; i < t->table_cap; i++) {
+        if (t->table[i]) {
+            live_free(t->table[i]);
+            t->table[i] = NULL;
+        }
     }
-    t->heap_n = t->table_n = 0;
-    if (t->table_cap) {
-        memset(t->table, 0, t->table_cap * sizeof(struct live *));
-    }
+    t->table_n = 0;
+    deadlines_clear(t->deadlines);
     for (uint32_t i = 0; i < t->apps_n; i++) {
         if (t->apps[i]) {
             queue_free(t->apps[i]->queue);
@@ -427,7 +406,7 @@ void tasks_close(void *state)
     free(t->kinds_free);
     free(t->apps);
     free(t->table);
-    free(t->heap);
+    deadlines_free(t->deadlines);
     free(t);
 }
 
@@ -455,10 +434,10 @@ static int by_number(const void *a, const void *b)
 static void clocks_keep(struct loading *l)
 {
     struct tasks *t = l->tasks;
-    l->clocks = xcalloc(t->heap_n + 1, sizeof *l->clocks);
-    for (size_t i = 0; i < t->heap_n; i++) {
-        const struct live *live = t->heap[i];
-        if (live->state == TASK_RUNNING) {
+    l->clocks = xcalloc(t->table_n + 1, sizeof *l->clocks);
+    for (size_t i = 0; i < t->table_cap; i++) {
+        const struct live *live = t->table[i];
+        if (live && live->state == TASK_RUNNING) {
             l->clocks[l->clocks_n++] = (struct task_clock){
                 .number = live->item.number, .lease = live->lease, .due_ms = live->lease_due_ms};
         }
