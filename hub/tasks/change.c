@@ -254,7 +254,7 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
     if (rc == HUB_OK) {
         struct live *now = live_set(t, after, channel, a->now_ms);
         if (now) {
-            kept_set(t, now, after);
+            kept_set(t, now, after, told->data);
         }
         rc = tell_group(a, after, was);
     }
@@ -447,10 +447,7 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
     enum hub_rc rc = hub_rc_of_store(task_document_put(a->txn, out->number, TASK_DATA, data));
     if (rc == HUB_OK) {
         t->newest = out->number;
-        rc = task_change(a, NULL, out, "submitted", slice_of(NULL, 0));
-    }
-    if (rc == HUB_OK) {
-        kept_set_data(t, out->number, data);
+        rc = task_change_told(a, NULL, out, "submitted", &(struct task_told){.data = data});
     }
     return rc;
 }

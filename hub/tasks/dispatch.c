@@ -132,7 +132,7 @@ static bool goes_on(struct tasks *t, struct live *live, int64_t now_ms)
 {
     if (live->shun_ms <= now_ms) {
         live->shun_ms = INT64_MAX;
-        live->kind->blocked = false;
+        kind_block(t, live->kind, false);
         tasks_wanted(t, live->app);
         if (live->state == TASK_QUEUED && !live->item.waits && !live->picked) {
             live_wait(t, live, now_ms);
@@ -197,7 +197,7 @@ static bool pick(struct tasks *t, struct tasks_app *app, struct live *live, int6
         return false;
     }
     if (!agent) {
-        live->kind->blocked = true;
+        kind_block(t, live->kind, true);
         return false;
     }
     struct worker *w = worker_of(t, agent);
@@ -281,7 +281,7 @@ static void recheck(struct tasks *t, int64_t now_ms)
         app->wanted = true;
         for (uint32_t k = 0; k < t->kinds_n; k++) {
             if (t->kinds[k] && t->kinds[k]->app == app->app) {
-                t->kinds[k]->blocked = false;
+                kind_block(t, t->kinds[k], false);
             }
         }
     }

@@ -18,6 +18,7 @@
 
 enum {
     KIND_BUCKETS = 4096,
+    KINDS_IDLE_MAX = 64, /* nobody has a task of these now: the next need not be compared again */
     APPS_FIGURED_MAX = 1024,
     READY_CLASSES = 16, /* the last has all with more capabilities */
     NOT_READY = INT32_MAX
@@ -32,7 +33,8 @@ struct kind {
     struct words prefer;
     struct slice region;
     uint8_t priority; /* so that a paused queue is passed over at one look too */
-    uint32_t tasks;   /* that are not over */
+    uint32_t idled;   /* when it had no task last: tasks.kinds_idled then */
+    uint32_t tasks;   /* that are not over; of none: it is kept for a while */
     bool blocked;     /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;   /* a bit an agent's number */
     uint32_t fits_n;  /* words */
@@ -133,6 +135,8 @@ struct tasks {
     bool started;
     uint64_t newest;     /* number */
     struct live **table; /* open addressing by number */
+    struct live *lives_spare;
+    uint32_t lives_spare_n;
     size_t table_cap, table_n;
     struct deadlines *deadlines; /* of numbers; one counts that is the task's due_ms */
     uint64_t agents_changed;     /* counts when one came, left or changed */
@@ -142,6 +146,10 @@ struct tasks {
     uint32_t kinds_n, kinds_cap;
     uint32_t *kinds_free; /* ids to be used again; room for kinds_cap */
     uint32_t kinds_free_n;
+    uint32_t kinds_blocked;              /* so many */
+    uint32_t kinds_idle[KINDS_IDLE_MAX]; /* ids of those that had no task then, */
+    uint32_t kinds_idled;                /* and how often that was */
+    struct buf kind_asked;               /* the needs that are looked for */
     struct kind *kind_buckets[KIND_BUCKETS];
     struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
@@ -154,6 +162,8 @@ struct tasks {
     uint8_t now[JSON_TIME_BYTES];
     struct kept **kept, *let_go; /* kept.c */
     uint32_t kept_at;
+    struct kept *spare;
+    uint32_t spare_n;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
@@ -212,6 +222,7 @@ void workers_forget(struct tasks *tasks);
 struct kind *kind_of(struct tasks *tasks, const struct task *task);
 void kind_unref(struct tasks *tasks, struct kind *kind);
 bool kind_fits(const struct kind *kind, uint32_t agent);
+void kind_block(struct tasks *tasks, struct kind *kind, bool blocked);
 void kinds_forget(struct tasks *tasks);
 
 /* kept.c */
@@ -222,15 +233,15 @@ enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out);
 enum hub_rc task_take_data(struct apply *a, uint64_t number, struct slice *out);
 /* The task by its id. guess: the number that it may well have; 0: nobody knows. */
 enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, struct task *out);
-/* After each write of the row of a task that is not over. */
-void kept_set(struct tasks *t, struct live *live, const struct task *task);
-/* After that of a new one, with what was submitted. */
-void kept_set_data(struct tasks *t, uint64_t number, struct slice data);
+/* After each write of the row of a task that is not over. data: of a new one, what was submitted.
+ */
+void kept_set(struct tasks *t, struct live *live, const struct task *task, struct slice data);
 void kept_drop(struct tasks *t, struct live *live);
 const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
 bool kept_has_room(const struct tasks *t);             /* nobody had to make room yet */
 void kept_settle(struct tasks *t);                     /* the batch is over */
 void kept_forget(struct tasks *t);
+void kept_free(struct tasks *t);
 
 /* change.c */
 /* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
@@ -241,6 +252,7 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
 struct task_told {
     struct slice document; /* as above */
     struct slice reason;   /* in the words of who asked for it; empty: none */
+    struct slice data;     /* of a new one: what was submitted; not told, but kept at hand */
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);

@@ -12,6 +12,8 @@
 enum {
     KEPT_MAX = 1 << 14,
     KEPT_BYTES_MAX = 2048, /* of texts: of a task with more its row is read each time */
+    BYTES_COMMON = 160,    /* of texts and data; blocks of that size are used again, */
+    SPARE_MAX = 4096,      /* so many of them */
     TEXTS = 12
 };
 
@@ -20,8 +22,8 @@ struct kept {
     struct live *live;
     struct kept *next; /* of those let go of */
     uint32_t at;       /* place in the ring */
-    uint8_t *data;     /* its TASK_DATA; NULL: not at hand */
-    size_t data_n;
+    uint32_t room;     /* of texts */
+    struct slice data; /* its TASK_DATA, behind the texts; empty: not at hand */
     uint8_t texts[];
 };
 
@@ -52,21 +54,52 @@ static size_t texts_bytes(const struct task *k)
            k->fairness.n + k->sticky.n + k->note.n + k->error.n;
 }
 
-static struct kept *kept_new(const struct task *k)
+static struct kept *block_new(struct tasks *t, size_t bytes)
 {
-    struct kept *kept = xmalloc(sizeof *kept + texts_bytes(k));
-    *kept = (struct kept){.task = *k};
+    struct kept *kept = t->spare;
+    if (bytes <= BYTES_COMMON && kept) {
+        t->spare = kept->next;
+        t->spare_n--;
+        return kept;
+    }
+    uint32_t room = bytes <= BYTES_COMMON ? BYTES_COMMON : (uint32_t)bytes;
+    kept = xmalloc(sizeof *kept + room);
+    kept->room = room;
+    return kept;
+}
+
+static void block_give(struct tasks *t, struct kept *kept)
+{
+    if (kept->room == BYTES_COMMON && t->spare_n < SPARE_MAX) {
+        kept->next = t->spare;
+        t->spare = kept;
+        t->spare_n++;
+    } else {
+        free(kept);
+    }
+}
+
+static struct slice copy(uint8_t **at, struct slice text)
+{
+    struct slice own = slice_of(*at, text.n);
+    if (text.n) {
+        memcpy(*at, text.p, text.n);
+    }
+    *at += text.n;
+    return own;
+}
+
+static struct kept *kept_new(struct tasks *t, const struct task *k, struct slice data)
+{
+    struct kept *kept = block_new(t, texts_bytes(k) + data.n);
     struct slice *texts[TEXTS];
     uint8_t *at = kept->texts;
+    kept->task = *k;
     texts_of(&kept->task, texts);
     for (unsigned i = 0; i < TEXTS; i++) {
-        size_t n = texts[i]->n;
-        if (n) {
-            memcpy(at, texts[i]->p, n);
-        }
-        *texts[i] = slice_of(at, n);
-        at += n;
+        *texts[i] = copy(&at, *texts[i]);
     }
+    kept->data = copy(&at, data);
     return kept;
 }
 
@@ -116,32 +149,19 @@ static void keep(struct tasks *t, struct live *live, struct kept *kept)
     live->kept = kept;
 }
 
-void kept_set(struct tasks *t, struct live *live, const struct task *k)
+void kept_set(struct tasks *t, struct live *live, const struct task *k, struct slice data)
 {
     struct kept *kept = live->kept;
+    size_t bytes = texts_bytes(k);
     if (kept && same_texts(&kept->task, k)) {
         kept->task = *k;
         return;
     }
+    data = kept ? kept->data : data; /* nothing changes it */
     kept_drop(t, live);
-    if (texts_bytes(k) <= KEPT_BYTES_MAX) {
-        keep(t, live, kept_new(k));
-    }
-    if (kept && live->kept) { /* nothing changes it */
-        live->kept->data = kept->data;
-        live->kept->data_n = kept->data_n;
-        kept->data = NULL;
-    }
-}
-
-void kept_set_data(struct tasks *t, uint64_t number, struct slice data)
-{
-    struct live *live = live_find(t, number);
-    if (live && live->kept && data.n <= KEPT_BYTES_MAX) {
-        free(live->kept->data);
-        live->kept->data = xmalloc(data.n);
-        live->kept->data_n = data.n;
-        memcpy(live->kept->data, data.p, data.n);
+    if (bytes <= KEPT_BYTES_MAX) {
+        bool fits = bytes + data.n <= KEPT_BYTES_MAX;
+        keep(t, live, kept_new(t, k, fits ? data : slice_of(NULL, 0)));
     }
 }
 
@@ -159,8 +179,7 @@ void kept_settle(struct tasks *t)
 {
     for (struct kept *kept = t->let_go, *next; kept; kept = next) {
         next = kept->next;
-        free(kept->data);
-        free(kept);
+        block_give(t, kept);
     }
     t->let_go = NULL;
 }
@@ -176,13 +195,23 @@ void kept_forget(struct tasks *t)
     kept_settle(t);
 }
 
+void kept_free(struct tasks *t)
+{
+    kept_forget(t);
+    for (struct kept *kept = t->spare, *next; kept; kept = next) {
+        next = kept->next;
+        free(kept);
+    }
+    free(t->kept);
+}
+
 /* ---- taking ---- */
 
 /* From its row, which the next write may move: it is kept, or lent until the batch is over. */
 static void take_found(struct tasks *t, const struct task *found, struct task *out)
 {
     struct live *live = live_find(t, found->number);
-    struct kept *kept = kept_new(found);
+    struct kept *kept = kept_new(t, found, slice_of(NULL, 0));
     *out = kept->task;
     if (live && texts_bytes(found) <= KEPT_BYTES_MAX) {
         kept_drop(t, live);
@@ -211,8 +240,8 @@ enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out)
 enum hub_rc task_take_data(struct apply *a, uint64_t number, struct slice *out)
 {
     const struct live *live = live_find(tasks_of(a), number);
-    if (live && live->kept && live->kept->data) {
-        *out = slice_of(live->kept->data, live->kept->data_n);
+    if (live && live->kept && live->kept->data.n) {
+        *out = live->kept->data;
         return HUB_OK;
     }
     return hub_rc_of_store(task_document(a->view, number, TASK_DATA, out));

@@ -370,7 +370,7 @@ static enum hub_rc progress(struct apply *a, const struct task_act *act, const s
     enum hub_rc rc = HUB_OK;
     if (*out_stored) {
         rc = hub_rc_of_store(task_put(a->txn, &after, task));
-        kept_set(t, live, &after);
+        kept_set(t, live, &after, slice_of(NULL, 0));
     }
     return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
 }

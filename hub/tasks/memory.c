@@ -209,6 +209,8 @@ void tasks_figures(void *module_state, uint32_t app, struct tasks_figures *out)
 
 /* ---- a task ---- */
 
+enum { LIVES_SPARE_MAX = 4096 };
+
 /* The earliest moment at which its row asks to be looked at. */
 static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
 {
@@ -239,9 +241,21 @@ static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
     return INT64_MAX;
 }
 
+static struct live *live_make(struct tasks *t)
+{
+    struct live *live = t->lives_spare;
+    if (!live) {
+        return xcalloc(1, sizeof *live);
+    }
+    t->lives_spare = live->held_next;
+    t->lives_spare_n--;
+    *live = (struct live){.item.number = 0};
+    return live;
+}
+
 static struct live *live_new(struct tasks *t, const struct task *k)
 {
-    struct live *live = xcalloc(1, sizeof *live);
+    struct live *live = live_make(t);
     live->item = (struct queue_item){
         .number = k->number,
         .fairness = k->fairness.n ? hash64(0, k->fairness) : 0,
@@ -270,10 +284,16 @@ void live_rekind(struct tasks *t, const struct task *k)
     }
 }
 
-static void live_free(struct live *live)
+static void live_free(struct tasks *t, struct live *live)
 {
     free(live->sticky);
-    free(live);
+    if (t->lives_spare_n < LIVES_SPARE_MAX) {
+        live->held_next = t->lives_spare;
+        t->lives_spare = live;
+        t->lives_spare_n++;
+    } else {
+        free(live);
+    }
 }
 
 static void live_drop(struct tasks *t, struct live *live)
@@ -281,7 +301,7 @@ static void live_drop(struct tasks *t, struct live *live)
     kept_drop(t, live);
     table_drop(t, live->item.number);
     kind_unref(t, live->kind);
-    live_free(live);
+    live_free(t, live);
 }
 
 /* Out of the queue, out of its agent's hands. */
@@ -298,7 +318,7 @@ static void live_detach(struct tasks *t, struct live *live)
 void live_wait(struct tasks *t, struct live *live, int64_t now_ms)
 {
     live->picked = false;
-    live->kind->blocked = false;
+    kind_block(t, live->kind, false);
     queue_add(tasks_app(t, live->app)->queue, &live->item, now_ms);
     tasks_wanted(t, live->app);
 }
@@ -368,7 +388,7 @@ static void forget(struct tasks *t)
     kept_forget(t);
     for (size_t i = 0; i < t->table_cap; i++) {
         if (t->table[i]) {
-            live_free(t->table[i]);
+            live_free(t, t->table[i]);
             t->table[i] = NULL;
         }
     }
@@ -401,7 +421,12 @@ void tasks_close(void *state)
     buf_done(&t->told);
     buf_done(&t->channel);
     buf_done(&t->reply);
-    free(t->kept);
+    kept_free(t);
+    for (struct live *live = t->lives_spare, *next; live; live = next) {
+        next = live->held_next;
+        free(live);
+    }
+    buf_done(&t->kind_asked);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);
@@ -453,7 +478,7 @@ static bool load_task(void *ctx, const struct task *task)
     const struct task_clock *clock =
         bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
     if (live && kept_has_room(l->tasks)) {
-        kept_set(l->tasks, live, task);
+        kept_set(l->tasks, live, task, slice_of(NULL, 0));
     }
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;

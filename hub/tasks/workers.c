@@ -71,13 +71,12 @@ static uint32_t kind_place(struct tasks *t)
     return t->kinds_n++;
 }
 
-static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struct buf *packed)
+static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struct slice packed)
 {
     struct kind *kind = xcalloc(1, sizeof *kind);
     kind->app = app;
     kind->hash = hash;
-    kind->packed = *packed;
-    *packed = (struct buf){0};
+    buf_add_slice(&kind->packed, packed);
     struct unpack u = unpack_of(buf_slice(&kind->packed));
     (void)task_needs_unpack(&u, &kind->needs);
     kind->prefer.n = unpack_u32(&u);
@@ -96,20 +95,26 @@ static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struc
     return kind;
 }
 
+void kind_block(struct tasks *t, struct kind *kind, bool blocked)
+{
+    t->kinds_blocked += (uint32_t)blocked - (uint32_t)kind->blocked;
+    kind->blocked = blocked;
+}
+
 struct kind *kind_of(struct tasks *t, const struct task *task)
 {
-    struct buf packed = {0};
-    pack_kind(&packed, task);
-    uint64_t hash = hash64(task->app, buf_slice(&packed));
+    struct buf *packed = &t->kind_asked;
+    buf_clear(packed);
+    pack_kind(packed, task);
+    uint64_t hash = hash64(task->app, buf_slice(packed));
     struct kind *kind = t->kind_buckets[hash % KIND_BUCKETS];
     while (kind && (kind->app != task->app || kind->hash != hash ||
-                    !slice_equal(buf_slice(&kind->packed), buf_slice(&packed)))) {
+                    !slice_equal(buf_slice(&kind->packed), buf_slice(packed)))) {
         kind = kind->next;
     }
     if (!kind) {
-        kind = kind_new(t, task->app, hash, &packed);
+        kind = kind_new(t, task->app, hash, buf_slice(packed));
     }
-    buf_done(&packed);
     kind->tasks++;
     return kind;
 }
@@ -121,11 +126,8 @@ static void kind_free(struct kind *kind)
     free(kind);
 }
 
-void kind_unref(struct tasks *t, struct kind *kind)
+static void kind_drop(struct tasks *t, struct kind *kind)
 {
-    if (--kind->tasks > 0) {
-        return;
-    }
     struct kind **at = &t->kind_buckets[kind->hash % KIND_BUCKETS];
     while (*at != kind) {
         at = &(*at)->next;
@@ -133,7 +135,25 @@ void kind_unref(struct tasks *t, struct kind *kind)
     *at = kind->next;
     t->kinds[kind->id] = NULL;
     t->kinds_free[t->kinds_free_n++] = kind->id;
+    kind_block(t, kind, false);
     kind_free(kind);
+}
+
+/* It stays until so many others had none either: tasks of one kind come again and again, and a new
+ * one is compared with all agents. */
+void kind_unref(struct tasks *t, struct kind *kind)
+{
+    if (--kind->tasks > 0) {
+        return;
+    }
+    uint32_t now = t->kinds_idled++, *place = &t->kinds_idle[now % KINDS_IDLE_MAX];
+    struct kind *other = *place < t->kinds_n ? t->kinds[*place] : NULL;
+    *place = kind->id;
+    kind->idled = now;
+    kind->sums = (struct fit_sums){.of = 0};
+    if (other && other->tasks == 0 && other->idled + KINDS_IDLE_MAX == now) {
+        kind_drop(t, other);
+    }
 }
 
 void kinds_forget(struct tasks *t)
@@ -143,7 +163,7 @@ void kinds_forget(struct tasks *t)
             kind_free(t->kinds[i]);
         }
     }
-    t->kinds_n = t->kinds_free_n = 0;
+    t->kinds_n = t->kinds_free_n = t->kinds_blocked = t->kinds_idled = 0;
     memset(t->kind_buckets, 0, sizeof t->kind_buckets);
 }
 
@@ -258,9 +278,9 @@ void worker_judge(struct tasks *t, struct worker *w)
     if (ready && !was) {
         ready_add(t, w);
         tasks_wanted(t, w->app);
-        for (uint32_t i = 0; i < t->kinds_n; i++) {
+        for (uint32_t i = 0; t->kinds_blocked && i < t->kinds_n; i++) {
             if (t->kinds[i] && t->kinds[i]->blocked && kind_fits(t->kinds[i], w->number)) {
-                t->kinds[i]->blocked = false;
+                kind_block(t, t->kinds[i], false);
             }
         }
     } else if (!ready && was) {
@@ -335,7 +355,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     for (uint32_t i = 0; i < t->kinds_n; i++) {
         if (t->kinds[i]) {
             fit(t->kinds[i], w);
-            t->kinds[i]->blocked = false;
+            kind_block(t, t->kinds[i], false);
         }
     }
     worker_judge(t, w);

@@ -1075,6 +1075,29 @@ static void a_task_whose_place_another_took_goes_all_the_way(void **state)
     goes_all_the_way("b2");
 }
 
+/* More kinds than are remembered without a task, in turn; an agent that comes meanwhile is known to
+ * those of them that it fits. */
+static void kinds_of_tasks_come_back_whatever_came_between(void **state)
+{
+    enum { KINDS = 70, ROUNDS = 3 };
+    char wish[64];
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    for (int i = 0; i < KINDS * ROUNDS; i++) {
+        if (i == KINDS * 2) {
+            agent_comes(t.bee, "b2", "");
+            departs("b1");
+        }
+        (void)snprintf(wish, sizeof wish, ",\"requirements\":{\"avoid\":[\"b%d\"]}",
+                       10 + i % KINDS);
+        submit(wish);
+        accepted();
+        assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    }
+    submit(",\"requirements\":{\"avoid\":[\"b2\"]}");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1118,6 +1141,7 @@ int main(void)
         CLAIM(the_specialist_is_found_among_thousands),
         CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
+        CLAIM(kinds_of_tasks_come_back_whatever_came_between),
         CLAIM(a_task_with_more_text_than_is_kept_goes_all_the_way),
         CLAIM(a_task_whose_place_another_took_goes_all_the_way),
     };
