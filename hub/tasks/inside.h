@@ -178,7 +178,11 @@ static inline const struct hub_settings *task_settings(const struct tasks *tasks
 }
 
 /* memory.c */
-struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
+struct tasks_app *tasks_app_new(struct tasks *tasks, uint32_t app);
+static inline struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
+{
+    return app < t->apps_n && t->apps[app] ? t->apps[app] : tasks_app_new(t, app);
+}
 struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. channel: the number of its own; 0: not known. */

@@ -113,7 +113,7 @@ struct live *live_due_next(struct tasks *t, int64_t now_ms)
 
 /* ---- apps ---- */
 
-struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
+struct tasks_app *tasks_app_new(struct tasks *t, uint32_t app)
 {
     if (app >= t->apps_n) {
         t->apps = xrealloc(t->apps, ((size_t)app + 1) * sizeof(struct tasks_app *));
@@ -121,12 +121,10 @@ struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
             t->apps[t->apps_n++] = NULL;
         }
     }
-    if (!t->apps[app]) {
-        t->apps[app] = xcalloc(1, sizeof(struct tasks_app));
-        t->apps[app]->app = app;
-        t->apps[app]->recheck_ms = INT64_MAX;
-        t->apps[app]->queue = queue_new(task_settings(t)->task_aging_ms);
-    }
+    t->apps[app] = xcalloc(1, sizeof(struct tasks_app));
+    t->apps[app]->app = app;
+    t->apps[app]->recheck_ms = INT64_MAX;
+    t->apps[app]->queue = queue_new(task_settings(t)->task_aging_ms);
     return t->apps[app];
 }
 
