@@ -69,14 +69,7 @@ static void put_ends(struct json_out *o, const struct task *k)
 static struct buf *begin_telling(struct tasks *t)
 {
     buf_clear(&t->told);
-    buf_clear(&t->channel);
     return &t->told;
-}
-
-static struct slice channel_of(struct tasks *t, const char *prefix, struct slice id)
-{
-    agent_channel(&t->channel, prefix, id);
-    return buf_slice(&t->channel);
 }
 
 /* The same for all events of a batch. */
@@ -119,8 +112,7 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     enum hub_rc rc = apply_tell_known(a, k->app, slice_str("tasks"), &tasks_app(t, k->app)->channel,
                                       event, buf_slice(data));
     if (rc == HUB_OK) {
-        rc = apply_tell_known(a, k->app, channel_of(t, "task.", k->id), channel, event,
-                              buf_slice(data));
+        rc = apply_tell_known(a, k->app, kept_channel(t, k), channel, event, buf_slice(data));
     }
     return rc;
 }
@@ -155,8 +147,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     json_field(&o, "at");
     put_now(&o, a);
     json_end(&o, '}');
-    return apply_tell_known(a, k->app, channel_of(t, "agent.", w->id), &w->channel, event,
-                            buf_slice(data));
+    return apply_tell_known(a, k->app, w->channel_name, &w->channel, event, buf_slice(data));
 }
 
 enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
@@ -178,7 +169,7 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool store
     json_field(&o, "at");
     put_now(&o, a);
     json_end(&o, '}');
-    struct slice channel = channel_of(t, "task.", k->id);
+    struct slice channel = kept_channel(t, k);
     if (stored) {
         return apply_tell(a, k->app, channel, "progress", buf_slice(data));
     }

@@ -71,12 +71,12 @@ struct worker {
     uint32_t number, app, slots, interval_ms;
     enum agent_type type;
     enum agent_status status;
-    bool busy;           /* counted as such */
-    uint8_t ready_class; /* of its app's ready ones */
-    uint64_t connection; /* as in its row */
-    uint64_t channel;    /* number of agent.<id>; 0: not known yet */
-    uint8_t *texts;      /* what these borrow from: */
-    struct slice id, owner, region;
+    bool busy;                                    /* counted as such */
+    uint8_t ready_class;                          /* of its app's ready ones */
+    uint64_t connection;                          /* as in its row */
+    uint64_t channel;                             /* its number; 0: not known yet */
+    uint8_t *texts;                               /* what these borrow from: */
+    struct slice id, owner, region, channel_name; /* agent.<id> */
     struct words capabilities, services;
     uint32_t held_n, picked_n;
     struct live *held;
@@ -156,9 +156,10 @@ struct tasks {
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct balance_keeping keeping;
-    struct buf told, channel; /* the event that is put together; change.c */
-    struct buf reply;         /* lease.c */
-    int64_t now_ms;           /* of `now`, the time as events tell it; change.c */
+    struct buf told;    /* the event that is put together; change.c */
+    struct buf channel; /* the name of one, likewise */
+    struct buf reply;   /* lease.c */
+    int64_t now_ms;     /* of `now`, the time as events tell it; change.c */
     uint8_t now[JSON_TIME_BYTES];
     struct kept **kept, *let_go; /* kept.c */
     uint32_t kept_at;
@@ -242,8 +243,10 @@ enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, st
 void kept_set(struct tasks *t, struct live *live, const struct task *task, struct slice data);
 void kept_drop(struct tasks *t, struct live *live);
 const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
-bool kept_has_room(const struct tasks *t);             /* nobody had to make room yet */
-void kept_settle(struct tasks *t);                     /* the batch is over */
+/* The name of task.<id>; borrowed until the next of these. */
+struct slice kept_channel(struct tasks *t, const struct task *task);
+bool kept_has_room(const struct tasks *t); /* nobody had to make room yet */
+void kept_settle(struct tasks *t);         /* the batch is over */
 void kept_forget(struct tasks *t);
 void kept_free(struct tasks *t);
 

@@ -20,10 +20,11 @@ enum {
 struct kept {
     struct task task; /* borrows from texts, its own */
     struct live *live;
-    struct kept *next; /* of those let go of */
-    uint32_t at;       /* place in the ring */
-    uint32_t room;     /* of texts */
-    struct slice data; /* its TASK_DATA, behind the texts; empty: not at hand */
+    struct kept *next;    /* of those let go of */
+    uint32_t at;          /* place in the ring */
+    uint32_t room;        /* of texts */
+    struct slice channel; /* the name of task.<id>, behind the texts; */
+    struct slice data;    /* its TASK_DATA, behind that; empty: not at hand */
     uint8_t texts[];
 };
 
@@ -91,7 +92,9 @@ static struct slice copy(uint8_t **at, struct slice text)
 
 static struct kept *kept_new(struct tasks *t, const struct task *k, struct slice data)
 {
-    struct kept *kept = block_new(t, texts_bytes(k) + data.n);
+    buf_clear(&t->channel);
+    agent_channel(&t->channel, "task.", k->id);
+    struct kept *kept = block_new(t, texts_bytes(k) + t->channel.n + data.n);
     struct slice *texts[TEXTS];
     uint8_t *at = kept->texts;
     kept->task = *k;
@@ -99,6 +102,7 @@ static struct kept *kept_new(struct tasks *t, const struct task *k, struct slice
     for (unsigned i = 0; i < TEXTS; i++) {
         *texts[i] = copy(&at, *texts[i]);
     }
+    kept->channel = copy(&at, buf_slice(&t->channel));
     kept->data = copy(&at, data);
     return kept;
 }
@@ -173,6 +177,17 @@ bool kept_has_room(const struct tasks *t)
 const struct task *kept_task(const struct live *live)
 {
     return live->kept ? &live->kept->task : NULL;
+}
+
+struct slice kept_channel(struct tasks *t, const struct task *k)
+{
+    const struct live *live = live_find(t, k->number);
+    if (live && live->kept) {
+        return live->kept->channel;
+    }
+    buf_clear(&t->channel);
+    agent_channel(&t->channel, "task.", k->id);
+    return buf_slice(&t->channel);
 }
 
 void kept_settle(struct tasks *t)

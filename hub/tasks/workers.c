@@ -325,12 +325,16 @@ static struct slice copy(uint8_t **at, struct slice from)
     return to;
 }
 
-static void texts_set(struct worker *w, const struct agent *agent)
+static void texts_set(struct tasks *t, struct worker *w, const struct agent *agent)
 {
+    buf_clear(&t->channel);
+    agent_channel(&t->channel, "agent.", agent->id);
     free(w->texts);
-    uint8_t *at = w->texts = xmalloc(agent->id.n + agent->owner.n + agent->region.n +
-                                     agent->capabilities.packed.n + agent->services.packed.n);
+    uint8_t *at = w->texts =
+        xmalloc(agent->id.n + agent->owner.n + agent->region.n + agent->capabilities.packed.n +
+                agent->services.packed.n + t->channel.n);
     w->id = copy(&at, agent->id);
+    w->channel_name = copy(&at, buf_slice(&t->channel));
     w->owner = copy(&at, agent->owner);
     w->region = copy(&at, agent->region);
     w->capabilities = (struct words){agent->capabilities.n, copy(&at, agent->capabilities.packed)};
@@ -342,7 +346,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     if (w->ready_at != NOT_READY) {
         ready_drop(t, w); /* its class may be another now */
     }
-    texts_set(w, agent);
+    texts_set(t, w, agent);
     w->number = agent->number;
     w->app = agent->app;
     w->slots = agent->slots;
