@@ -175,7 +175,9 @@ enum store_rc book_publish(struct book *book, const struct publish *publish, str
 enum store_rc book_tell(struct book *book, uint32_t app, const struct event *event,
                         uint64_t *channel, book_emit *emit, void *ctx)
 {
-    if (book_options(book, app, event->channel)->delivery == NS_LIVE) {
+    /* Whether its events are stored is fixed for each namespace that the hub writes (namespace.c).
+     */
+    if (!*channel && book_options(book, app, event->channel)->delivery == NS_LIVE) {
         emit(ctx, app, event, 0, 0);
         return STORE_OK;
     }

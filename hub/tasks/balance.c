@@ -551,6 +551,7 @@ enum balance_reach balance_reach(const struct balance *balance, const struct bal
     case BALANCE_CAPABILITY_BASED:
         return BALANCE_AMONG_SPECIALISTS;
     case BALANCE_LEAST_CONNECTIONS:
+        return BALANCE_AMONG_LEAST;
     case BALANCE_WEIGHTED_ROUND_ROBIN:
     case BALANCE_RESOURCE_BASED:
     case BALANCE_RANDOM:
@@ -560,6 +561,11 @@ enum balance_reach balance_reach(const struct balance *balance, const struct bal
         break;
     }
     return BALANCE_AMONG_SAMPLE;
+}
+
+uint64_t balance_picked_at(const struct balance *balance, uint32_t number)
+{
+    return number < balance->records_n ? balance->records[number].picked_at : 0;
 }
 
 uint32_t balance_last(const struct balance *balance, uint32_t app)

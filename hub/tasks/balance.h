@@ -71,6 +71,7 @@ struct balance_ask {
 
 /* Whom the list must have: of ten thousand agents a pick should not look at each. */
 enum balance_reach {
+    BALANCE_AMONG_LEAST,       /* of a fair sample who has the fewest tasks, ties as above */
     BALANCE_AMONG_SAMPLE,      /* a fair sample of those with a free slot will do */
     BALANCE_AMONG_NEXT,        /* the first with a free slot behind balance_last(), going round */
     BALANCE_AMONG_KEYED,       /* by balance_key_place() the highest that has not too much */
@@ -78,6 +79,8 @@ enum balance_reach {
     BALANCE_AMONG_NEAREST,     /* of those who are the nearest by balance_distance() a sample */
 };
 enum balance_reach balance_reach(const struct balance *balance, const struct balance_ask *ask);
+/* The count of picks when an agent was picked last; 0: never. */
+uint64_t balance_picked_at(const struct balance *balance, uint32_t number);
 /* The number of the agent picked last; 0: none. */
 uint32_t balance_last(const struct balance *balance, uint32_t app);
 /* geographic: how far a region is from that of a task; 0: it is the same. */

@@ -91,8 +91,8 @@ static void consider_ready(struct tasks *t, struct tasks_app *app, const struct 
                            const struct ready *ready, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to && t->candidates->n < SAMPLE_MAX; i++) {
-        if (kind_fits(want->kind, ready->list[i])) {
-            consider(t, app, want, ready->list[i]);
+        if (kind_fits(want->kind, ready->list[i].number)) {
+            consider(t, app, want, ready->list[i].number);
         }
     }
 }
@@ -117,6 +117,54 @@ static void sample(struct tasks *t, struct tasks_app *app, const struct wanted *
     app->ready_from += t->candidates->n == SAMPLE_MAX ? SAMPLE_MAX : 0;
 }
 
+/* least_connections' own order (balance.h). A share is the smaller, the more slots, unless it is
+ * none of them. */
+static bool has_fewer(const struct ready_agent *a, const struct ready_agent *b)
+{
+    if (a->running != b->running) {
+        return a->running < b->running;
+    }
+    if (a->running && a->slots != b->slots) {
+        return a->slots > b->slots;
+    }
+    return a->picked_at != b->picked_at ? a->picked_at < b->picked_at : a->number < b->number;
+}
+
+/* The first of them who is well. */
+static void consider_least(struct tasks *t, struct tasks_app *app, const struct wanted *want,
+                           const struct ready_agent **among, uint32_t n)
+{
+    while (n && t->candidates->n == 0) {
+        uint32_t least = 0;
+        for (uint32_t i = 1; i < n; i++) {
+            least = has_fewer(among[i], among[least]) ? i : least;
+        }
+        consider(t, app, want, among[least]->number);
+        among[least] = among[--n];
+    }
+}
+
+/* The best of a sample as above, and of another one only if nobody of it is well. Who is not the
+ * best is not looked at any closer. */
+static void gather_least(struct tasks *t, struct tasks_app *app, const struct wanted *want)
+{
+    const struct ready_agent *among[SAMPLE_MAX];
+    uint32_t left = app->ready_n, at = left ? app->ready_from % left : 0, class = 0;
+    while (left && t->candidates->n == 0) {
+        uint32_t n = 0;
+        for (; left && n < SAMPLE_MAX; left--, at++) {
+            while (at >= app->ready[class].n) {
+                at -= app->ready[class].n;
+                class = (class + 1) % READY_CLASSES;
+            }
+            among[n] = &app->ready[class].list[at];
+            n += among[n]->number != want->except && kind_fits(want->kind, among[n]->number);
+        }
+        app->ready_from += n == SAMPLE_MAX ? SAMPLE_MAX : 0;
+        consider_least(t, app, want, among, n);
+    }
+}
+
 /* Who fits has all that is wanted, so the fewer capabilities, the better the match: a sample of the
  * first class that has anybody. The last has agents of many counts, and all of these are compared.
  */
@@ -128,7 +176,7 @@ static void sample_specialists(struct tasks *t, struct tasks_app *app, const str
         uint32_t from = ready->n ? app->ready_from % ready->n : 0;
         bool all = class == READY_CLASSES - 1;
         for (uint32_t i = 0; i < ready->n && (all || c->n < SAMPLE_MAX); i++) {
-            uint32_t number = ready->list[(from + i) % ready->n];
+            uint32_t number = ready->list[(from + i) % ready->n].number;
             if (kind_fits(want->kind, number)) {
                 consider(t, app, want, number);
             }
@@ -365,9 +413,9 @@ static void gather_nearest(struct tasks *t, struct tasks_app *app, const struct 
 static bool gather(struct tasks *t, struct tasks_app *app, const struct wanted *want)
 {
     static void (*const ways[])(struct tasks *, struct tasks_app *, const struct wanted *) = {
-        [BALANCE_AMONG_SAMPLE] = sample,          [BALANCE_AMONG_NEXT] = gather_next,
-        [BALANCE_AMONG_KEYED] = gather_keyed,     [BALANCE_AMONG_SPECIALISTS] = sample_specialists,
-        [BALANCE_AMONG_NEAREST] = gather_nearest,
+        [BALANCE_AMONG_LEAST] = gather_least,     [BALANCE_AMONG_SAMPLE] = sample,
+        [BALANCE_AMONG_NEXT] = gather_next,       [BALANCE_AMONG_KEYED] = gather_keyed,
+        [BALANCE_AMONG_NEAREST] = gather_nearest, [BALANCE_AMONG_SPECIALISTS] = sample_specialists,
     };
     t->candidates->n = t->candidates->free_n = 0;
     ways[balance_reach(t->balance, want->ask)](t, app, want);

@@ -1,15 +1,8 @@
 /* The one way in which a task changes, whoever asks for it: the row, the totals, what is kept in
  * memory, what the channels and the group hear, all within one transaction. */
 #include "hub/tasks/inside.h"
-#include "channels/json_out.h"
 
 enum { DOCUMENT_TOLD_MAX = 2048, BACKOFF_DOUBLINGS_MAX = 30 };
-
-enum hub_rc task_hold(struct held_task *out, const struct task *found)
-{
-    buf_add_slice(&out->bytes, found->row);
-    return task_unpack(buf_slice(&out->bytes), &out->task) ? HUB_OK : HUB_STORE_DAMAGED;
-}
 
 bool task_move(struct task *after, enum task_event event)
 {
@@ -26,7 +19,7 @@ bool task_move(struct task *after, enum task_event event)
 static void put_agent(struct json_out *o, struct apply *a, uint32_t number)
 {
     struct slice id = agent_id_of(a, number);
-    json_key(o, "agent_id");
+    json_field(o, "agent_id");
     if (id.n) {
         json_text(o, id);
     } else {
@@ -36,38 +29,38 @@ static void put_agent(struct json_out *o, struct apply *a, uint32_t number)
 
 static void put_state(struct json_out *o, const struct task *k, enum task_state before)
 {
-    json_key(o, "task_id");
+    json_field(o, "task_id");
     json_text(o, k->id);
-    json_key(o, "state");
-    json_str(o, task_state_name(k->state));
-    json_key(o, "status");
-    json_str(o, task_status_name(task_status_in(k->state)));
-    json_key(o, "previous_state");
+    json_field(o, "state");
+    json_plain(o, task_state_name(k->state));
+    json_field(o, "status");
+    json_plain(o, task_status_name(task_status_in(k->state)));
+    json_field(o, "previous_state");
     if (before == TASK_NONE) {
         json_put_null(o);
     } else {
-        json_str(o, task_state_name(before));
+        json_plain(o, task_state_name(before));
     }
-    json_key(o, "priority");
-    json_str(o, task_priority_name(k->priority));
+    json_field(o, "priority");
+    json_plain(o, task_priority_name(k->priority));
 }
 
 static void put_ends(struct json_out *o, const struct task *k)
 {
     if (k->stop != STOP_NONE) {
-        json_key(o, "stop_reason");
-        json_str(o, task_stop_name(k->stop));
+        json_field(o, "stop_reason");
+        json_plain(o, task_stop_name(k->stop));
     }
     if (k->error.n && (k->state == TASK_DEAD || k->state == TASK_RETRY_WAIT)) {
-        json_key(o, "error");
+        json_field(o, "error");
         json_text(o, k->error);
     }
     if (k->state == TASK_SCHEDULED || k->state == TASK_RETRY_WAIT) {
-        json_key(o, "due_at");
+        json_field(o, "due_at");
         json_time(o, k->due_ms);
     }
     if (k->state == TASK_INPUT_REQUIRED) {
-        json_key(o, "question");
+        json_field(o, "question");
         json_text(o, k->note);
     }
 }
@@ -76,14 +69,18 @@ static void put_ends(struct json_out *o, const struct task *k)
 static struct buf *begin_telling(struct tasks *t)
 {
     buf_clear(&t->told);
-    buf_clear(&t->channel);
     return &t->told;
 }
 
-static struct slice channel_of(struct tasks *t, const char *prefix, struct slice id)
+/* The same for all events of a batch. */
+static void put_now(struct json_out *o, const struct apply *a)
 {
-    agent_channel(&t->channel, prefix, id);
-    return buf_slice(&t->channel);
+    struct tasks *t = tasks_of(a);
+    if (t->now_ms != a->now_ms) {
+        t->now_ms = a->now_ms;
+        json_time_put(t->now, a->now_ms);
+    }
+    json_escaped(o, slice_of(t->now, sizeof t->now));
 }
 
 /* *channel: the number of its own, see apply_tell_known(). */
@@ -96,26 +93,26 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
     json_begin(&o, '{');
     put_state(&o, k, before);
     put_agent(&o, a, task_is_held(k->state) ? k->agent : k->last_agent);
-    json_key(&o, "attempts");
+    json_field(&o, "attempts");
     json_u64(&o, k->attempts);
-    json_key(&o, "redeliveries");
+    json_field(&o, "redeliveries");
     json_u64(&o, k->redeliveries);
     put_ends(&o, k);
     if (told->document.n && told->document.n <= DOCUMENT_TOLD_MAX) {
-        json_key(&o, "result");
+        json_field(&o, "result");
         json_raw(&o, told->document);
     }
     if (told->reason.n) {
-        json_key(&o, "reason");
+        json_field(&o, "reason");
         json_text(&o, told->reason);
     }
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    json_field(&o, "at");
+    put_now(&o, a);
     json_end(&o, '}');
-    enum hub_rc rc = apply_tell(a, k->app, slice_str("tasks"), event, buf_slice(data));
+    enum hub_rc rc = apply_tell_known(a, k->app, slice_str("tasks"), &tasks_app(t, k->app)->channel,
+                                      event, buf_slice(data));
     if (rc == HUB_OK) {
-        rc = apply_tell_known(a, k->app, channel_of(t, "task.", k->id), channel, event,
-                              buf_slice(data));
+        rc = apply_tell_known(a, k->app, kept_channel(t, k), channel, event, buf_slice(data));
     }
     return rc;
 }
@@ -124,7 +121,7 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
                             int64_t until_ms)
 {
     struct tasks *t = tasks_of(a);
-    const struct worker *w = worker_of(t, k->agent);
+    struct worker *w = worker_of(t, k->agent);
     if (!w) {
         return HUB_OK;
     }
@@ -133,24 +130,24 @@ enum hub_rc task_tell_agent(struct apply *a, const struct task *k, const char *e
     task_lease_id(lease, &(struct task_lease){t->options.life, k->number, k->lease});
     struct json_out o = json_out_to(data);
     json_begin(&o, '{');
-    json_key(&o, "task_id");
+    json_field(&o, "task_id");
     json_text(&o, k->id);
-    json_key(&o, "lease_id");
-    json_str(&o, lease);
-    json_key(&o, "agent_id");
+    json_field(&o, "lease_id");
+    json_plain(&o, lease);
+    json_field(&o, "agent_id");
     json_text(&o, w->id);
-    json_key(&o, "priority");
-    json_str(&o, task_priority_name(k->priority));
-    json_key(&o, "attempt");
+    json_field(&o, "priority");
+    json_plain(&o, task_priority_name(k->priority));
+    json_field(&o, "attempt");
     json_u64(&o, (uint64_t)k->attempts + 1);
-    json_key(&o, "redeliveries");
+    json_field(&o, "redeliveries");
     json_u64(&o, k->redeliveries);
-    json_key(&o, "deadline");
+    json_field(&o, "deadline");
     json_time(&o, until_ms);
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    json_field(&o, "at");
+    put_now(&o, a);
     json_end(&o, '}');
-    return apply_tell(a, k->app, channel_of(t, "agent.", w->id), event, buf_slice(data));
+    return apply_tell_known(a, k->app, w->channel_name, &w->channel, event, buf_slice(data));
 }
 
 enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool stored)
@@ -161,18 +158,18 @@ enum hub_rc task_tell_progress(struct apply *a, const struct task *k, bool store
     json_begin(&o, '{');
     put_state(&o, k, k->state);
     put_agent(&o, a, k->agent);
-    json_key(&o, "seq");
+    json_field(&o, "seq");
     json_u64(&o, k->progress_seq);
     if (k->percent != TASK_PERCENT_NONE) {
-        json_key(&o, "percent");
+        json_field(&o, "percent");
         json_u64(&o, k->percent);
     }
-    json_key(&o, "note");
+    json_field(&o, "note");
     json_text(&o, k->note);
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    json_field(&o, "at");
+    put_now(&o, a);
     json_end(&o, '}');
-    struct slice channel = channel_of(t, "task.", k->id);
+    struct slice channel = kept_channel(t, k);
     if (stored) {
         return apply_tell(a, k->app, channel, "progress", buf_slice(data));
     }
@@ -216,7 +213,7 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
         n->redelivered += lost;
         n->rejected += !lost;
     }
-    app->totals_moved = true;
+    app->totals_moved = app->figures_moved = true;
 }
 
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -246,8 +243,10 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         rc = tell(a, after, was, event, told, &channel);
     }
     if (rc == HUB_OK) {
-        live_set(t, after, channel, a->now_ms);
-        figures_set(t, tasks_app(t, after->app));
+        struct live *now = live_set(t, after, channel, a->now_ms);
+        if (now) {
+            kept_set(t, now, after, told->data);
+        }
         rc = tell_group(a, after, was);
     }
     return rc;
@@ -382,20 +381,12 @@ enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum ta
 
 enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop stop)
 {
-    struct task found;
-    struct held_task held = {0};
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    if (rc == HUB_OK && (task_is_over(found.state) || found.state == TASK_CANCELLING)) {
-        return HUB_OK;
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    if (rc != HUB_OK || task_is_over(task.state) || task.state == TASK_CANCELLING) {
+        return rc;
     }
-    if (rc == HUB_OK) {
-        rc = task_hold(&held, &found);
-    }
-    if (rc == HUB_OK) {
-        rc = task_cancel_with(a, &held.task, stop, slice_of(NULL, 0));
-    }
-    buf_done(&held.bytes);
-    return rc;
+    return task_cancel_with(a, &task, stop, slice_of(NULL, 0));
 }
 
 /* ---- a new one ---- */
@@ -447,7 +438,7 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
     enum hub_rc rc = hub_rc_of_store(task_document_put(a->txn, out->number, TASK_DATA, data));
     if (rc == HUB_OK) {
         t->newest = out->number;
-        rc = task_change(a, NULL, out, "submitted", slice_of(NULL, 0));
+        rc = task_change_told(a, NULL, out, "submitted", &(struct task_told){.data = data});
     }
     return rc;
 }

@@ -93,20 +93,17 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     struct unpack u = unpack_of(body);
     uint64_t number = unpack_u64(&u);
     int64_t lease_due = unpack_i64(&u);
-    struct held_task held = {0};
-    struct task found;
+    struct task task;
     (void)command;
     if (!unpack_done(&u)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-    rc = rc == HUB_OK ? due(a, &held.task, lease_due) : rc;
+    enum hub_rc rc = task_take(a, number, &task);
+    rc = rc == HUB_OK ? due(a, &task, lease_due) : rc;
     struct live *live = live_find(t, number);
     if (rc == HUB_OK && live && live->due_ms == INT64_MAX) {
         live_due(t, live); /* nothing was to be done: its clock goes on */
     }
-    buf_done(&held.bytes);
     return rc;
 }
 
@@ -135,7 +132,7 @@ static bool goes_on(struct tasks *t, struct live *live, int64_t now_ms)
 {
     if (live->shun_ms <= now_ms) {
         live->shun_ms = INT64_MAX;
-        live->kind->blocked = false;
+        kind_block(t, live->kind, false);
         tasks_wanted(t, live->app);
         if (live->state == TASK_QUEUED && !live->item.waits && !live->picked) {
             live_wait(t, live, now_ms);
@@ -147,23 +144,15 @@ static bool goes_on(struct tasks *t, struct live *live, int64_t now_ms)
 
 static bool expire_deadline(struct tasks *t, int64_t now_ms, struct tray *tray)
 {
-    if (t->heap_n == 0 || t->heap[0]->due_ms > now_ms) {
-        return false;
-    }
-    struct live *live = t->heap[0];
-    if (goes_on(t, live, now_ms)) {
-        return true;
+    struct live *live = live_due_next(t, now_ms);
+    if (!live || goes_on(t, live, now_ms)) {
+        return live != NULL;
     }
     struct command *command = begin(tray, &command_deadline, live->app, live->item.number);
     pack_u64(&tray->in, live->item.number);
     pack_i64(&tray->in, live->lease_due_ms);
     end(tray, command);
-    int64_t fixed = live->fixed_ms, lease = live->lease_due_ms, shun = live->shun_ms;
-    live->fixed_ms = live->lease_due_ms = live->shun_ms = INT64_MAX;
-    live_due(t, live); /* to the end, until the command has decided */
-    live->fixed_ms = fixed;
-    live->lease_due_ms = lease;
-    live->shun_ms = shun;
+    live->due_ms = INT64_MAX; /* until the command has decided */
     return true;
 }
 
@@ -208,14 +197,13 @@ static bool pick(struct tasks *t, struct tasks_app *app, struct live *live, int6
         return false;
     }
     if (!agent) {
-        live->kind->blocked = true;
+        kind_block(t, live->kind, true);
         return false;
     }
     struct worker *w = worker_of(t, agent);
     queue_take(app->queue, &live->item);
     live->picked = true;
-    w->picked_n++;
-    worker_judge(t, w);
+    worker_pick(t, w);
     pack_u64(out, live->item.number);
     pack_u32(out, agent);
     return true;
@@ -270,8 +258,8 @@ static bool dispatch(struct tasks *t, int64_t now_ms, struct tray *tray)
 
 int64_t tasks_next_due(void *state)
 {
-    const struct tasks *t = state;
-    int64_t due = t->heap_n ? t->heap[0]->due_ms : INT64_MAX;
+    struct tasks *t = state;
+    int64_t due = lives_due_ms(t);
     for (uint32_t i = 1; i < t->apps_n; i++) {
         const struct tasks_app *app = t->apps[i];
         if (app && may_dispatch(app)) {
@@ -293,7 +281,7 @@ static void recheck(struct tasks *t, int64_t now_ms)
         app->wanted = true;
         for (uint32_t k = 0; k < t->kinds_n; k++) {
             if (t->kinds[k] && t->kinds[k]->app == app->app) {
-                t->kinds[k]->blocked = false;
+                kind_block(t, t->kinds[k], false);
             }
         }
     }
@@ -356,13 +344,9 @@ static enum hub_rc offer_one(struct apply *a, uint64_t number, uint32_t agent)
         live_wait(t, live, a->now_ms);
         return HUB_OK;
     }
-    struct held_task held = {0};
-    struct task found;
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-    rc = rc == HUB_OK ? offer(a, t, w, &held.task) : rc;
-    buf_done(&held.bytes);
-    return rc;
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    return rc == HUB_OK ? offer(a, t, w, &task) : rc;
 }
 
 static enum hub_rc offers_apply(struct apply *a, struct command *command, struct slice body)

@@ -32,22 +32,19 @@ static enum hub_rc restrict_to(struct apply *a, const struct task *task, const s
 
 enum hub_rc task_forgo_inside(struct apply *a, uint64_t number, task_forgoes *forgoes, void *ctx)
 {
-    struct task found;
-    struct held_task held = {0};
+    struct task task;
     struct buf packed = {0};
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    if (rc != HUB_OK || task_is_over(found.state) || found.state == TASK_CANCELLING ||
-        found.needs.agents.n == 0) {
+    enum hub_rc rc = task_take(a, number, &task);
+    if (rc != HUB_OK || task_is_over(task.state) || task.state == TASK_CANCELLING ||
+        task.needs.agents.n == 0) {
         return rc;
     }
-    rc = task_hold(&held, &found);
-    struct words left = words_left(&held.task.needs.agents, forgoes, ctx, &packed);
-    if (rc == HUB_OK && left.n == 0 && !task_is_held(held.task.state)) {
+    struct words left = words_left(&task.needs.agents, forgoes, ctx, &packed);
+    if (left.n == 0 && !task_is_held(task.state)) {
         rc = task_cancel_inside(a, number, STOP_GROUP);
-    } else if (rc == HUB_OK && left.n && left.n < held.task.needs.agents.n) {
-        rc = restrict_to(a, &held.task, &left);
+    } else if (left.n && left.n < task.needs.agents.n) {
+        rc = restrict_to(a, &task, &left);
     }
     buf_done(&packed);
-    buf_done(&held.bytes);
     return rc;
 }

@@ -8,7 +8,9 @@
 #ifndef WAGGLE_HUB_TASKS_INSIDE_H
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
+#include "channels/json_out.h"
 #include "hub/tasks/balance_module.h"
+#include "hub/tasks/deadlines.h"
 #include "hub/tasks/module.h"
 #include "hub/tasks/pauses.h"
 #include "hub/tasks/queue.h"
@@ -16,7 +18,7 @@
 
 enum {
     KIND_BUCKETS = 4096,
-    KINDS_REST = 64,
+    KINDS_IDLE_MAX = 64, /* nobody has a task of these now: the next need not be compared again */
     APPS_FIGURED_MAX = 1024,
     READY_CLASSES = 16, /* the last has all with more capabilities */
     NOT_READY = INT32_MAX
@@ -31,8 +33,8 @@ struct kind {
     struct words prefer;
     struct slice region;
     uint8_t priority; /* so that a paused queue is passed over at one look too */
-    uint32_t tasks;   /* that are not over */
-    bool rests;       /* in a place of kinds_rest */
+    uint32_t idled;   /* when it had no task last: tasks.kinds_idled then */
+    uint32_t tasks;   /* that are not over; of none: it is kept for a while */
     bool blocked;     /* nobody who fits is ready; a fitting agent that gets ready ends it */
     uint64_t *fits;   /* a bit an agent's number */
     uint32_t fits_n;  /* words */
@@ -55,12 +57,12 @@ struct live {
     uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
-    int64_t due_ms;       /* what the heap goes by */
-    uint32_t heap_at;
-    bool picked;                          /* an offer is under way within this batch */
+    int64_t due_ms;       /* under which it stands among the deadlines; INT64_MAX: it does not */
+    bool picked;          /* an offer is under way within this batch */
     struct live *held_next, *held_before; /* of its agent */
     struct kind *kind;
-    char *sticky; /* key of consistent_hash; NULL: none */
+    struct kept *kept; /* NULL: its row is read when it is asked for */
+    char *sticky;      /* key of consistent_hash; NULL: none */
     size_t sticky_n;
 };
 
@@ -69,11 +71,12 @@ struct worker {
     uint32_t number, app, slots, interval_ms;
     enum agent_type type;
     enum agent_status status;
-    bool busy;           /* counted as such */
-    uint8_t ready_class; /* of its app's ready ones */
-    uint64_t connection; /* as in its row */
-    uint8_t *texts;      /* what these borrow from: */
-    struct slice id, owner, region;
+    bool busy;                                    /* counted as such */
+    uint8_t ready_class;                          /* of its app's ready ones */
+    uint64_t connection;                          /* as in its row */
+    uint64_t channel;                             /* its number; 0: not known yet */
+    uint8_t *texts;                               /* what these borrow from: */
+    struct slice id, owner, region, channel_name; /* agent.<id> */
     struct words capabilities, services;
     uint32_t held_n, picked_n;
     struct live *held;
@@ -100,9 +103,16 @@ struct figures {
     _Atomic uint64_t wait[TASK_WAIT_BUCKETS], offers, offer_wait_ms;
 };
 
-/* Numbers of agents with a free slot, in no order. */
+/* An agent with a free slot, as far as the commonest strategy compares it: side by side, as the
+ * workers themselves lie anywhere. */
+struct ready_agent {
+    uint32_t number, running, slots;
+    uint64_t picked_at; /* balance_picked_at() */
+};
+
+/* In no order. */
 struct ready {
-    uint32_t *list;
+    struct ready_agent *list;
     uint32_t n, cap;
 };
 
@@ -128,7 +138,9 @@ struct tasks_app {
     uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
-    bool totals_moved; /* within this batch: their row is written at its end */
+    bool totals_moved;  /* within this batch: their row is written at its end, */
+    bool figures_moved; /* and who asks is shown them when it is on disk */
+    uint64_t channel;   /* number of its `tasks`; 0: not known yet */
 };
 
 struct tasks {
@@ -136,25 +148,36 @@ struct tasks {
     bool started;
     uint64_t newest;     /* number */
     struct live **table; /* open addressing by number */
+    struct live *lives_spare;
+    uint32_t lives_spare_n;
     size_t table_cap, table_n;
-    struct live **heap; /* by due_ms */
-    size_t heap_n, heap_cap;
-    uint64_t agents_changed; /* counts when one came, left or changed */
-    struct place *places;    /* by number */
+    struct deadlines *deadlines; /* of numbers; one counts that is the task's due_ms */
+    uint64_t agents_changed;     /* counts when one came, left or changed */
+    struct place *places;        /* by number */
     uint32_t places_n, places_cap;
     struct kind **kinds; /* by id; NULL: free */
     uint32_t kinds_n, kinds_cap;
     uint32_t *kinds_free; /* ids to be used again; room for kinds_cap */
     uint32_t kinds_free_n;
+    uint32_t kinds_blocked;              /* so many */
+    uint32_t kinds_idle[KINDS_IDLE_MAX]; /* ids of those that had no task then, */
+    uint32_t kinds_idled;                /* and how often that was */
+    struct buf kind_asked;               /* the needs that are looked for */
     struct kind *kind_buckets[KIND_BUCKETS];
-    struct kind *kinds_rest[KINDS_REST]; /* those whose last task ended, and perhaps more came */
-    uint32_t kinds_rested;               /* so often one did */
-    struct tasks_app **apps;             /* by number; NULL: none yet */
+    struct tasks_app **apps; /* by number; NULL: none yet */
     uint32_t apps_n;
     _Atomic uint64_t busy; /* workers */
     struct balance *balance;
     struct balance_keeping keeping;
-    struct buf told, channel;      /* the event that is put together; change.c */
+    struct buf told;    /* the event that is put together; change.c */
+    struct buf channel; /* the name of one, likewise */
+    struct buf reply;   /* lease.c */
+    int64_t now_ms;     /* of `now`, the time as events tell it; change.c */
+    uint8_t now[JSON_TIME_BYTES];
+    struct kept **kept, *let_go; /* kept.c */
+    uint32_t kept_at;
+    struct kept *spare;
+    uint32_t spare_n;
     struct candidates *candidates; /* of the task that is being placed; dispatch.c */
     _Atomic(struct figures *) figures[APPS_FIGURED_MAX];
 };
@@ -169,14 +192,23 @@ static inline const struct hub_settings *task_settings(const struct tasks *tasks
 }
 
 /* memory.c */
-struct tasks_app *tasks_app(struct tasks *tasks, uint32_t app);
+struct tasks_app *tasks_app_new(struct tasks *tasks, uint32_t app);
+static inline struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
+{
+    return app < t->apps_n && t->apps[app] ? t->apps[app] : tasks_app_new(t, app);
+}
 struct live *live_find(const struct tasks *tasks, uint64_t number);
 /* Makes memory what the row says, whatever it was before: waiting, held, clocks; drops it when it
  * is over. channel: the number of its own; 0: not known. */
-void live_set(struct tasks *tasks, const struct task *task, uint64_t channel, int64_t now_ms);
+struct live *live_set(struct tasks *tasks, const struct task *task, uint64_t channel,
+                      int64_t now_ms); /* NULL: it is over */
 /* After its needs changed, while it does not wait. */
 void live_rekind(struct tasks *tasks, const struct task *task);
 void live_due(struct tasks *tasks, struct live *live); /* after a clock of it moved */
+int64_t lives_due_ms(struct tasks *tasks);             /* the earliest; INT64_MAX: none */
+/* One whose moment has come, or had when its clock was set last; NULL: none. It stands among the
+ * deadlines no more. */
+struct live *live_due_next(struct tasks *tasks, int64_t now_ms);
 void live_wait(struct tasks *tasks, struct live *live, int64_t now_ms); /* into the queue */
 void tasks_wanted(struct tasks *tasks, uint32_t app);
 struct figures *tasks_figure(struct tasks *tasks, uint32_t app); /* NULL: past the bound */
@@ -197,6 +229,8 @@ bool worker_is_there(
 struct slice agent_id_of(struct apply *a, uint32_t number);
 struct slice agent_owner_of(struct apply *a, uint32_t number);
 void worker_judge(struct tasks *tasks, struct worker *worker); /* ready or not, after a change */
+/* balance_pick() has chosen it. */
+void worker_pick(struct tasks *tasks, struct worker *worker);
 void worker_hold(struct tasks *tasks, struct live *live);
 void worker_release(struct tasks *tasks, struct live *live);
 /* Pulse and what follows from it, at most a moment old. */
@@ -206,15 +240,30 @@ void workers_forget(struct tasks *tasks);
 struct kind *kind_of(struct tasks *tasks, const struct task *task);
 void kind_unref(struct tasks *tasks, struct kind *kind);
 bool kind_fits(const struct kind *kind, uint32_t agent);
+void kind_block(struct tasks *tasks, struct kind *kind, bool blocked);
 void kinds_forget(struct tasks *tasks);
 
+/* kept.c */
+/* The task as its row says. Its texts stay until the batch is over, whatever is written meanwhile.
+ */
+enum hub_rc task_take(struct apply *a, uint64_t number, struct task *out);
+/* What was submitted, borrowed until the next write. */
+enum hub_rc task_take_data(struct apply *a, uint64_t number, struct slice *out);
+/* The task by its id. guess: the number that it may well have; 0: nobody knows. */
+enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, struct task *out);
+/* After each write of the row of a task that is not over. data: of a new one, what was submitted.
+ */
+void kept_set(struct tasks *t, struct live *live, const struct task *task, struct slice data);
+void kept_drop(struct tasks *t, struct live *live);
+const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
+/* The name of task.<id>; borrowed until the next of these. */
+struct slice kept_channel(struct tasks *t, const struct task *task);
+bool kept_has_room(const struct tasks *t); /* nobody had to make room yet */
+void kept_settle(struct tasks *t);         /* the batch is over */
+void kept_forget(struct tasks *t);
+void kept_free(struct tasks *t);
+
 /* change.c */
-struct held_task {
-    struct buf bytes;
-    struct task task;
-};
-/* A row of its own, as a write moves what the view lent. found: by task_get() or task_find(). */
-enum hub_rc task_hold(struct held_task *out, const struct task *found);
 /* The one way in which a task changes: row, totals, memory, what the channels and the group hear.
  * document: goes with the event when it is small. */
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
@@ -223,6 +272,7 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
 struct task_told {
     struct slice document; /* as above */
     struct slice reason;   /* in the words of who asked for it; empty: none */
+    struct slice data;     /* of a new one: what was submitted; not told, but kept at hand */
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);
@@ -253,7 +303,7 @@ bool task_same_lease(const struct tasks *tasks, const struct task_lease *lease,
 bool task_act_get(struct slice body, struct task_act *out);
 /* The task, if the asker may know of it; else HUB_NOT_FOUND with its sentence. */
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
-                     struct held_task *out);
+                     struct task *out);
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
 

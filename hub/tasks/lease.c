@@ -59,47 +59,53 @@ static int64_t lease_until(const struct live *live)
     return live->lease_due_ms < live->fixed_ms ? live->lease_due_ms : live->fixed_ms;
 }
 
-static enum hub_rc reply_acted(struct apply *a, struct command *command, uint64_t number,
-                               bool stored, bool with_data)
+static void reply_acted(struct apply *a, struct command *command, const struct task *k, bool stored,
+                        struct slice data, struct slice given)
 {
     struct tasks *t = tasks_of(a);
-    struct task k;
-    struct slice data = slice_of(NULL, 0), given = slice_of(NULL, 0);
-    struct buf b = {0};
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &k));
-    if (rc == HUB_OK && with_data) {
-        rc = hub_rc_of_store(task_document(a->view, number, TASK_DATA, &data));
-    }
-    if (rc == HUB_OK && with_data) {
-        enum store_rc got = task_document(a->view, number, TASK_GIVEN, &given);
+    const struct live *live = live_find(t, k->number);
+    int64_t until = k->state == TASK_RUNNING && live ? lease_until(live)
+                    : k->state == TASK_RETRY_WAIT    ? k->due_ms
+                                                     : 0;
+    struct buf *b = &t->reply;
+    buf_clear(b);
+    pack_i64(b, a->now_ms);
+    pack_i64(b, until);
+    pack_u8(b, (uint8_t)k->state);
+    pack_u16(b, k->attempts);
+    pack_u16(b, k->redeliveries);
+    pack_u32(b, k->lease);
+    pack_u8(b, stored);
+    pack_u64(b, k->number);
+    pack_slice(b, k->id);
+    pack_slice(b, data);
+    pack_slice(b, given);
+    apply_reply(a, command, buf_slice(b));
+}
+
+/* Input was given to a task that had asked for it, and so had been offered before. */
+static enum hub_rc reply_with_data(struct apply *a, struct command *command, const struct task *k)
+{
+    struct slice data, given = slice_of(NULL, 0);
+    enum hub_rc rc = task_take_data(a, k->number, &data);
+    if (rc == HUB_OK && k->lease > 1) {
+        enum store_rc got = task_document(a->view, k->number, TASK_GIVEN, &given);
         rc = got == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(got);
     }
-    if (rc != HUB_OK) {
-        return rc;
+    if (rc == HUB_OK) {
+        reply_acted(a, command, k, true, data, given);
     }
-    const struct live *live = live_find(t, number);
-    int64_t until = k.state == TASK_RUNNING && live ? lease_until(live)
-                    : k.state == TASK_RETRY_WAIT    ? k.due_ms
-                                                    : 0;
-    pack_i64(&b, a->now_ms);
-    pack_i64(&b, until);
-    pack_u8(&b, (uint8_t)k.state);
-    pack_u16(&b, k.attempts);
-    pack_u16(&b, k.redeliveries);
-    pack_u32(&b, k.lease);
-    pack_u8(&b, stored);
-    pack_u64(&b, k.number);
-    pack_slice(&b, k.id);
-    pack_slice(&b, data);
-    pack_slice(&b, given);
-    apply_reply(a, command, buf_slice(&b));
-    buf_done(&b);
-    return HUB_OK;
+    return rc;
 }
 
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number)
 {
-    return reply_acted(a, command, number, true, false);
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    if (rc == HUB_OK) {
+        reply_acted(a, command, &task, true, slice_of(NULL, 0), slice_of(NULL, 0));
+    }
+    return rc;
 }
 
 bool task_acted_get(struct slice reply, struct task_acted *out)
@@ -129,17 +135,13 @@ static bool sees(struct apply *a, const struct asker *asker, const struct task *
 }
 
 enum hub_rc task_see(struct apply *a, struct command *command, const struct task_act *act,
-                     struct held_task *out)
+                     struct task *out)
 {
-    struct task found;
-    enum hub_rc rc = hub_rc_of_store(task_find(a->view, a->app, act->id, &found));
-    if (rc == HUB_OK && !sees(a, &act->asker, &found)) {
+    enum hub_rc rc = task_take_named(a, act->id, act->lease.number, out);
+    if (rc == HUB_OK && !sees(a, &act->asker, out)) {
         rc = HUB_NOT_FOUND;
     }
-    if (rc == HUB_NOT_FOUND) {
-        return apply_refuse(a, command, rc, "Task ", act->id, " not found");
-    }
-    return rc == HUB_OK ? task_hold(out, &found) : rc;
+    return rc == HUB_NOT_FOUND ? apply_refuse(a, command, rc, "Task ", act->id, " not found") : rc;
 }
 
 static enum hub_rc lease_lost(struct apply *a, struct command *command, const struct task_act *act)
@@ -165,31 +167,33 @@ static bool lapsed_only(const struct task *task)
 struct report {
     enum task_state done, or ; /* this is what it looks like when it was done */
     bool late;                 /* also when the lease lapsed only */
+    /* task: what it is then, if it is over: such a one does not change any more. */
     enum hub_rc (*change)(struct apply *a, struct command *command, const struct task_act *act,
-                          const struct task *task);
+                          struct task *task);
 };
 
 static enum hub_rc report(struct apply *a, struct command *command, struct slice body,
                           const struct report *r)
 {
     struct task_act act;
-    struct held_task held = {0};
+    struct task k;
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &held);
-    const struct task *k = &held.task;
-    if (rc == HUB_OK && !task_same_lease(tasks_of(a), &act.lease, k)) {
+    enum hub_rc rc = task_see(a, command, &act, &k);
+    if (rc == HUB_OK && !task_same_lease(tasks_of(a), &act.lease, &k)) {
         rc = lease_lost(a, command, &act);
     }
-    if (rc == HUB_OK && k->state != r->done && k->state != r->or) {
-        bool may = task_is_held(k->state) || (r->late && lapsed_only(k));
-        rc = may ? r->change(a, command, &act, k) : lease_lost(a, command, &act);
+    if (rc == HUB_OK && k.state != r->done && k.state != r->or) {
+        bool may = task_is_held(k.state) || (r->late && lapsed_only(&k));
+        rc = may ? r->change(a, command, &act, &k) : lease_lost(a, command, &act);
+        rc = rc == HUB_OK && !task_is_over(k.state) ? task_take(a, k.number, &k) : rc;
     }
-    if (rc == HUB_OK) {
-        rc = reply_acted(a, command, k->number, true, r->done == TASK_RUNNING);
+    if (rc == HUB_OK && r->done == TASK_RUNNING) {
+        rc = reply_with_data(a, command, &k);
+    } else if (rc == HUB_OK) {
+        reply_acted(a, command, &k, true, slice_of(NULL, 0), slice_of(NULL, 0));
     }
-    buf_done(&held.bytes);
     return rc;
 }
 
@@ -202,7 +206,7 @@ static enum hub_rc not_now(struct apply *a, struct command *command, const struc
 /* ---- accept, reject ---- */
 
 static enum hub_rc accept(struct apply *a, struct command *command, const struct task_act *act,
-                          const struct task *task)
+                          struct task *task)
 {
     struct task after = *task;
     (void)act;
@@ -243,7 +247,7 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
 }
 
 static enum hub_rc reject(struct apply *a, struct command *command, const struct task_act *act,
-                          const struct task *task)
+                          struct task *task)
 {
     (void)act;
     return task->state == TASK_LEASED ? task_rejected(a, task, "rejected")
@@ -263,7 +267,7 @@ const struct command_kind command_task_reject = {
 
 /* A result that comes after the cancelling is kept and changes nothing more. */
 static enum hub_rc complete(struct apply *a, struct command *command, const struct task_act *act,
-                            const struct task *task)
+                            struct task *task)
 {
     struct task after = *task;
     bool cancelled = task->state == TASK_CANCELLING;
@@ -280,7 +284,9 @@ static enum hub_rc complete(struct apply *a, struct command *command, const stru
         after.percent = 100;
         task_outcome(a, task, true);
     }
-    return task_change(a, task, &after, cancelled ? "cancelled" : "completed", act->document);
+    rc = task_change(a, task, &after, cancelled ? "cancelled" : "completed", act->document);
+    *task = after;
+    return rc;
 }
 
 static enum hub_rc complete_apply(struct apply *a, struct command *command, struct slice body)
@@ -293,7 +299,7 @@ const struct command_kind command_task_complete = {
     .name = "tasks.complete", .apply = complete_apply, .module = MODULE_TASKS};
 
 static enum hub_rc fail(struct apply *a, struct command *command, const struct task_act *act,
-                        const struct task *task)
+                        struct task *task)
 {
     struct task after = *task;
     if (task->state == TASK_CANCELLING) {
@@ -319,7 +325,7 @@ const struct command_kind command_task_fail = {
     .name = "tasks.fail", .apply = fail_apply, .module = MODULE_TASKS};
 
 static enum hub_rc ask(struct apply *a, struct command *command, const struct task_act *act,
-                       const struct task *task)
+                       struct task *task)
 {
     struct task after = *task;
     if (!task_move(&after, TASK_ASK)) {
@@ -361,30 +367,33 @@ static enum hub_rc progress(struct apply *a, const struct task_act *act, const s
     after.progress_ms = a->now_ms;
     after.percent = act->has_percent ? act->percent : after.percent;
     after.note = act->text.n ? act->text : after.note;
-    enum hub_rc rc = *out_stored ? hub_rc_of_store(task_put(a->txn, &after, task)) : HUB_OK;
+    enum hub_rc rc = HUB_OK;
+    if (*out_stored) {
+        rc = hub_rc_of_store(task_put(a->txn, &after, task));
+        kept_set(t, live, &after, slice_of(NULL, 0));
+    }
     return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
 }
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;
-    struct held_task held = {0};
+    struct task task;
     bool stored = false;
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &held);
-    if (rc == HUB_OK && (!task_same_lease(tasks_of(a), &act.lease, &held.task) ||
-                         held.task.state != TASK_RUNNING)) {
+    enum hub_rc rc = task_see(a, command, &act, &task);
+    if (rc == HUB_OK &&
+        (!task_same_lease(tasks_of(a), &act.lease, &task) || task.state != TASK_RUNNING)) {
         rc = lease_lost(a, command, &act);
     }
     if (rc == HUB_OK) {
-        rc = progress(a, &act, &held.task, &stored);
+        rc = progress(a, &act, &task, &stored);
     }
-    if (rc == HUB_OK) {
-        rc = reply_acted(a, command, held.task.number, stored, false);
+    if (rc == HUB_OK) { /* its state and its counts are the same as before */
+        reply_acted(a, command, &task, stored, slice_of(NULL, 0), slice_of(NULL, 0));
     }
-    buf_done(&held.bytes);
     return rc;
 }
 
@@ -416,16 +425,11 @@ static enum hub_rc give_back(struct apply *a, const struct task *task)
 
 enum hub_rc task_return_inside(struct apply *a, uint64_t number)
 {
-    struct task found;
-    struct held_task held = {0};
-    enum hub_rc rc = hub_rc_of_store(task_get(a->view, number, &found));
-    if (rc != HUB_OK || (found.state != TASK_LEASED && found.state != TASK_RUNNING)) {
-        return rc;
-    }
-    rc = task_hold(&held, &found);
-    rc = rc == HUB_OK ? give_back(a, &held.task) : rc;
-    buf_done(&held.bytes);
-    return rc;
+    struct task task;
+    enum hub_rc rc = task_take(a, number, &task);
+    return rc == HUB_OK && (task.state == TASK_LEASED || task.state == TASK_RUNNING)
+               ? give_back(a, &task)
+               : rc;
 }
 
 /* ---- renew: moves clocks in memory, writes nothing ---- */
@@ -453,7 +457,7 @@ static int64_t renew(struct apply *a, struct tasks *t, const struct asker *asker
     if (!w || !asker_sees(asker, w->owner)) {
         return 0;
     }
-    /* Later than before: the heap finds out when the earlier moment comes. */
+    /* Later than before: it is found out when the earlier moment comes. */
     live->lease_due_ms = a->now_ms + live->lease_ms;
     return lease_until(live);
 }

@@ -1,17 +1,19 @@
 /* Tasks that are not over, on the writer: found by number, waiting in their app's queue or held by
- * an agent, and in a heap by the next deadline. A renewal only moves the lease's clock: the heap is
- * put right when the deadline that it goes by comes. */
+ * an agent, and among the deadlines. A renewal only moves the lease's clock: that is found out when
+ * the deadline that it had before comes. */
 #include "hub/tasks/balance_module.h"
 #include "hub/tasks/inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* ---- the table by number: open addressing, dense numbers spread by a multiplication ---- */
+/* ---- the table by number: open addressing; dense numbers, eight to a cache line as they are asked
+ * for one after the other, and the lines spread by a multiplication ---- */
 
 static size_t slot_of(const struct tasks *t, uint64_t number)
 {
-    size_t at = (size_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (t->table_cap - 1);
+    uint64_t line = (number >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+    size_t at = (size_t)(line << 3 | (number & 7)) & (t->table_cap - 1);
     while (t->table[at] && t->table[at]->item.number != number) {
         at = (at + 1) & (t->table_cap - 1);
     }
@@ -59,66 +61,59 @@ static void table_drop(struct tasks *t, uint64_t number)
     }
 }
 
-/* ---- the heap of deadlines ---- */
+/* ---- deadlines ---- */
 
-static void heap_place(struct tasks *t, size_t at, struct live *live)
-{
-    t->heap[at] = live;
-    live->heap_at = (uint32_t)at;
-}
-
-static void heap_sift(struct tasks *t, size_t at)
-{
-    struct live *live = t->heap[at];
-    for (; at > 0 && t->heap[(at - 1) / 2]->due_ms > live->due_ms; at = (at - 1) / 2) {
-        heap_place(t, at, t->heap[(at - 1) / 2]);
-    }
-    for (size_t child; (child = 2 * at + 1) < t->heap_n; at = child) {
-        if (child + 1 < t->heap_n && t->heap[child + 1]->due_ms < t->heap[child]->due_ms) {
-            child++;
-        }
-        if (t->heap[child]->due_ms >= live->due_ms) {
-            break;
-        }
-        heap_place(t, at, t->heap[child]);
-    }
-    heap_place(t, at, live);
-}
-
-static void heap_add(struct tasks *t, struct live *live)
-{
-    if (t->heap_n == t->heap_cap) {
-        t->heap_cap = t->heap_cap ? t->heap_cap * 2 : 1024;
-        t->heap = xrealloc(t->heap, t->heap_cap * sizeof(struct live *));
-    }
-    heap_place(t, t->heap_n++, live);
-    heap_sift(t, t->heap_n - 1);
-}
-
-static void heap_drop(struct tasks *t, struct live *live)
-{
-    size_t at = live->heap_at;
-    struct live *last = t->heap[--t->heap_n];
-    if (last != live) {
-        heap_place(t, at, last);
-        heap_sift(t, at);
-    }
-}
+enum { DEADLINES_SPARE = 4096 }; /* besides one a task: swept away when there are more */
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
+static bool counts(const void *ctx, const struct deadline *deadline)
+{
+    const struct live *live = live_find(ctx, deadline->number);
+    return live && live->due_ms == deadline->due_ms;
+}
+
+/* Nearly all are over before the first of their deadlines, so one that moves away is left where it
+ * stands: when the moment comes, the task is found to go on (dispatch.c). */
 void live_due(struct tasks *t, struct live *live)
 {
-    live->due_ms = least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
-    heap_sift(t, live->heap_at);
+    int64_t due_ms = least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
+    if (due_ms >= live->due_ms) {
+        return;
+    }
+    live->due_ms = due_ms;
+    deadlines_add(t->deadlines, (struct deadline){.due_ms = due_ms, .number = live->item.number});
+    if (deadlines_count(t->deadlines) > 2 * t->table_n + DEADLINES_SPARE) {
+        deadlines_sweep(t->deadlines, counts, t);
+    }
+}
+
+int64_t lives_due_ms(struct tasks *t)
+{
+    const struct deadline *first;
+    while ((first = deadlines_first(t->deadlines)) && !counts(t, first)) {
+        deadlines_drop_first(t->deadlines);
+    }
+    return first ? first->due_ms : INT64_MAX;
+}
+
+struct live *live_due_next(struct tasks *t, int64_t now_ms)
+{
+    if (lives_due_ms(t) > now_ms) {
+        return NULL;
+    }
+    struct live *live = live_find(t, deadlines_first(t->deadlines)->number);
+    deadlines_drop_first(t->deadlines);
+    live->due_ms = INT64_MAX;
+    return live;
 }
 
 /* ---- apps ---- */
 
-struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
+struct tasks_app *tasks_app_new(struct tasks *t, uint32_t app)
 {
     if (app >= t->apps_n) {
         t->apps = xrealloc(t->apps, ((size_t)app + 1) * sizeof(struct tasks_app *));
@@ -126,12 +121,10 @@ struct tasks_app *tasks_app(struct tasks *t, uint32_t app)
             t->apps[t->apps_n++] = NULL;
         }
     }
-    if (!t->apps[app]) {
-        t->apps[app] = xcalloc(1, sizeof(struct tasks_app));
-        t->apps[app]->app = app;
-        t->apps[app]->recheck_ms = INT64_MAX;
-        t->apps[app]->queue = queue_new(task_settings(t)->task_aging_ms);
-    }
+    t->apps[app] = xcalloc(1, sizeof(struct tasks_app));
+    t->apps[app]->app = app;
+    t->apps[app]->recheck_ms = INT64_MAX;
+    t->apps[app]->queue = queue_new(task_settings(t)->task_aging_ms);
     return t->apps[app];
 }
 
@@ -214,6 +207,8 @@ void tasks_figures(void *module_state, uint32_t app, struct tasks_figures *out)
 
 /* ---- a task ---- */
 
+enum { LIVES_SPARE_MAX = 4096 };
+
 /* The earliest moment at which its row asks to be looked at. */
 static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
 {
@@ -244,9 +239,21 @@ static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
     return INT64_MAX;
 }
 
+static struct live *live_make(struct tasks *t)
+{
+    struct live *live = t->lives_spare;
+    if (!live) {
+        return xcalloc(1, sizeof *live);
+    }
+    t->lives_spare = live->held_next;
+    t->lives_spare_n--;
+    *live = (struct live){.item.number = 0};
+    return live;
+}
+
 static struct live *live_new(struct tasks *t, const struct task *k)
 {
-    struct live *live = xcalloc(1, sizeof *live);
+    struct live *live = live_make(t);
     live->item = (struct queue_item){
         .number = k->number,
         .fairness = k->fairness.n ? hash64(0, k->fairness) : 0,
@@ -261,7 +268,6 @@ static struct live *live_new(struct tasks *t, const struct task *k)
         live->sticky_n = k->sticky.n;
     }
     table_add(t, live);
-    heap_add(t, live);
     return live;
 }
 
@@ -276,18 +282,24 @@ void live_rekind(struct tasks *t, const struct task *k)
     }
 }
 
-static void live_free(struct live *live)
+static void live_free(struct tasks *t, struct live *live)
 {
     free(live->sticky);
-    free(live);
+    if (t->lives_spare_n < LIVES_SPARE_MAX) {
+        live->held_next = t->lives_spare;
+        t->lives_spare = live;
+        t->lives_spare_n++;
+    } else {
+        free(live);
+    }
 }
 
 static void live_drop(struct tasks *t, struct live *live)
 {
-    heap_drop(t, live);
+    kept_drop(t, live);
     table_drop(t, live->item.number);
     kind_unref(t, live->kind);
-    live_free(live);
+    live_free(t, live);
 }
 
 /* Out of the queue, out of its agent's hands. */
@@ -304,7 +316,7 @@ static void live_detach(struct tasks *t, struct live *live)
 void live_wait(struct tasks *t, struct live *live, int64_t now_ms)
 {
     live->picked = false;
-    live->kind->blocked = false;
+    kind_block(t, live->kind, false);
     queue_add(tasks_app(t, live->app)->queue, &live->item, now_ms);
     tasks_wanted(t, live->app);
 }
@@ -319,19 +331,19 @@ static void live_attach(struct tasks *t, struct live *live, int64_t now_ms)
     }
 }
 
-void live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t now_ms)
+struct live *live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t now_ms)
 {
     struct live *live = live_find(t, k->number);
     if (!live && !task_is_over(k->state)) {
         live = live_new(t, k);
     }
     if (!live) {
-        return;
+        return NULL;
     }
     live_detach(t, live);
     if (task_is_over(k->state)) {
         live_drop(t, live);
-        return;
+        return NULL;
     }
     bool runs_on = live->state == TASK_RUNNING && live->lease == k->lease;
     live->told_seq = runs_on ? live->told_seq : 0;
@@ -352,6 +364,7 @@ void live_set(struct tasks *t, const struct task *k, uint64_t channel, int64_t n
     }
     live_attach(t, live, now_ms);
     live_due(t, live);
+    return live;
 }
 
 /* ---- start and end ---- */
@@ -362,19 +375,23 @@ void *tasks_open(const void *options)
     t->options = *(const struct tasks_options *)options;
     t->balance = balance_new();
     t->candidates = candidates_new();
+    t->deadlines = deadlines_new();
+    t->now_ms = INT64_MIN;
     return t;
 }
 
 /* Lives, queues, kinds and workers go; apps' figures stay, as others look at them. */
 static void forget(struct tasks *t)
 {
-    for (size_t i = 0; i < t->heap_n; i++) {
-        live_free(t->heap[i]);
+    kept_forget(t);
+    for (size_t i = 0; i < t->table_cap; i++) {
+        if (t->table[i]) {
+            live_free(t, t->table[i]);
+            t->table[i] = NULL;
+        }
     }
-    t->heap_n = t->table_n = 0;
-    if (t->table_cap) {
-        memset(t->table, 0, t->table_cap * sizeof(struct live *));
-    }
+    t->table_n = 0;
+    deadlines_clear(t->deadlines);
     for (uint32_t i = 0; i < t->apps_n; i++) {
         if (t->apps[i]) {
             queue_free(t->apps[i]->queue);
@@ -402,11 +419,18 @@ void tasks_close(void *state)
     candidates_free(t->candidates);
     buf_done(&t->told);
     buf_done(&t->channel);
+    buf_done(&t->reply);
+    kept_free(t);
+    for (struct live *live = t->lives_spare, *next; live; live = next) {
+        next = live->held_next;
+        free(live);
+    }
+    buf_done(&t->kind_asked);
     free(t->kinds);
     free(t->kinds_free);
     free(t->apps);
     free(t->table);
-    free(t->heap);
+    deadlines_free(t->deadlines);
     free(t);
 }
 
@@ -434,10 +458,10 @@ static int by_number(const void *a, const void *b)
 static void clocks_keep(struct loading *l)
 {
     struct tasks *t = l->tasks;
-    l->clocks = xcalloc(t->heap_n + 1, sizeof *l->clocks);
-    for (size_t i = 0; i < t->heap_n; i++) {
-        const struct live *live = t->heap[i];
-        if (live->state == TASK_RUNNING) {
+    l->clocks = xcalloc(t->table_n + 1, sizeof *l->clocks);
+    for (size_t i = 0; i < t->table_cap; i++) {
+        const struct live *live = t->table[i];
+        if (live && live->state == TASK_RUNNING) {
             l->clocks[l->clocks_n++] = (struct task_clock){
                 .number = live->item.number, .lease = live->lease, .due_ms = live->lease_due_ms};
         }
@@ -448,11 +472,13 @@ static void clocks_keep(struct loading *l)
 static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
-    live_set(l->tasks, task, 0, l->now_ms);
+    struct live *live = live_set(l->tasks, task, 0, l->now_ms);
     struct task_clock key = {.number = task->number};
     const struct task_clock *clock =
         bsearch(&key, l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
-    struct live *live = live_find(l->tasks, task->number);
+    if (live && kept_has_room(l->tasks)) {
+        kept_set(l->tasks, live, task, slice_of(NULL, 0));
+    }
     if (clock && live && live->state == TASK_RUNNING && clock->lease == live->lease) {
         live->lease_due_ms = clock->due_ms;
         live_due(l->tasks, live);

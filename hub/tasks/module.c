@@ -9,12 +9,9 @@ static enum hub_rc revoke(struct apply *a, struct tasks *t, struct worker *w)
     enum hub_rc rc = HUB_OK;
     while (rc == HUB_OK && w && w->held) {
         uint64_t number = w->held->item.number;
-        struct held_task held = {0};
-        struct task found;
-        rc = hub_rc_of_store(task_get(a->view, number, &found));
-        rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-        rc = rc == HUB_OK ? task_lost(a, &held.task, "lease_lost") : rc;
-        buf_done(&held.bytes);
+        struct task task;
+        rc = task_take(a, number, &task);
+        rc = rc == HUB_OK ? task_lost(a, &task, "lease_lost") : rc;
         w = worker_of(t, w->number);
     }
     return rc;
@@ -51,6 +48,18 @@ static enum hub_rc finish(struct apply *a, struct tray *const *trays, unsigned t
     return rc == HUB_OK ? balance_keep(a, t->balance, &t->keeping) : rc;
 }
 
+static void settled(void *state)
+{
+    struct tasks *t = state;
+    kept_settle(t);
+    for (uint32_t i = 0; i < t->apps_n; i++) {
+        if (t->apps[i] && t->apps[i]->figures_moved) {
+            t->apps[i]->figures_moved = false;
+            figures_set(t, t->apps[i]);
+        }
+    }
+}
+
 const struct module tasks_module = {
     .name = "tasks",
     .open = tasks_open,
@@ -60,4 +69,5 @@ const struct module tasks_module = {
     .next_due = tasks_next_due,
     .expire = tasks_expire,
     .finish = finish,
+    .settled = settled,
 };

@@ -10,6 +10,19 @@ static bool waits(const struct live *live)
                                 live->shun_ms != INT64_MAX);
 }
 
+/* All of its row, as far as it is kept: what a command would go by. */
+static uint64_t row_hash(const struct live *live)
+{
+    const struct task *task = kept_task(live);
+    struct buf row = {0};
+    if (task) {
+        task_pack(&row, task);
+    }
+    uint64_t hash = hash64(0, buf_slice(&row));
+    buf_done(&row);
+    return hash;
+}
+
 static void recall_live(const struct live *live, bool lasting, struct buf *out)
 {
     buf_printf(out, "task %llu of %u: %s, lease %u, agent %u, last %u%s\n",
@@ -21,6 +34,7 @@ static void recall_live(const struct live *live, bool lasting, struct buf *out)
     buf_printf(out, "- queued %lld, deadline %lld, lease %lld until %lld\n",
                (long long)live->item.queued_ms, (long long)live->fixed_ms,
                (long long)live->lease_ms, (long long)(lasting ? 0 : live->lease_due_ms));
+    buf_printf(out, "- row %llx\n", (unsigned long long)row_hash(live));
 }
 
 static void recall_app(const struct tasks_app *app, struct buf *out)

@@ -185,12 +185,11 @@ static struct task_spec spec_again(const struct task *k, struct slice data)
 }
 
 /* A new task of the same make; the old one stays as it ended and names it. */
-static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth,
-                          struct held_task *out)
+static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth, struct task *out)
 {
     struct slice stored;
     struct buf data = {0};
-    struct task found, after = *old;
+    struct task after = *old;
     uint64_t number;
     enum hub_rc rc = hub_rc_of_store(task_document(a->view, old->number, TASK_DATA, &stored));
     if (rc == HUB_OK) {
@@ -203,10 +202,7 @@ static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth,
         rc = hub_rc_of_store(task_put(a->txn, &after, old));
     }
     if (rc == HUB_OK) {
-        rc = hub_rc_of_store(task_get(a->view, number, &found));
-    }
-    if (rc == HUB_OK) {
-        rc = task_hold(out, &found);
+        rc = task_take(a, number, out);
     }
     buf_done(&data);
     return rc;
@@ -215,23 +211,20 @@ static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth,
 static enum hub_rc replay_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;
-    struct held_task old = {0}, made = {0};
+    struct task old, made;
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
     enum hub_rc rc = task_see(a, command, &act, &old);
-    if (rc == HUB_OK && !may_replay(&old.task)) {
-        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, why_no_replay(&old.task));
+    if (rc == HUB_OK && !may_replay(&old)) {
+        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, why_no_replay(&old));
     }
     if (rc == HUB_OK) {
-        rc = replay(a, &old.task, 0, &made);
+        rc = replay(a, &old, 0, &made);
     }
     if (rc == HUB_OK) {
-        reply_submitted(a, command, &made.task, slice_str(task_priority_name(made.task.priority)),
-                        false);
+        reply_submitted(a, command, &made, slice_str(task_priority_name(made.priority)), false);
     }
-    buf_done(&old.bytes);
-    buf_done(&made.bytes);
     return rc;
 }
 
@@ -316,12 +309,9 @@ static enum hub_rc do_many(struct apply *a, struct command *command, struct slic
     enum hub_rc rc =
         hub_rc_of_store(tasks_each(a->view, &list, 0, LOOKED_MAX, find_one, &f, &next));
     for (uint32_t i = 0; rc == HUB_OK && i < f.n; i++) {
-        struct task found;
-        struct held_task held = {0};
-        rc = hub_rc_of_store(task_get(a->view, f.numbers[i], &found));
-        rc = rc == HUB_OK ? task_hold(&held, &found) : rc;
-        rc = rc == HUB_OK ? one(a, &held.task, &many, i) : rc;
-        buf_done(&held.bytes);
+        struct task task;
+        rc = task_take(a, f.numbers[i], &task);
+        rc = rc == HUB_OK ? one(a, &task, &many, i) : rc;
     }
     if (rc == HUB_OK) {
         struct buf b = {0};
@@ -355,10 +345,8 @@ static enum hub_rc replay_one(struct apply *a, const struct task *task,
                               const struct task_many *many, uint32_t nth)
 {
     (void)many;
-    struct held_task made = {0};
-    enum hub_rc rc = replay(a, task, nth, &made);
-    buf_done(&made.bytes);
-    return rc;
+    struct task made;
+    return replay(a, task, nth, &made);
 }
 
 static enum hub_rc replay_many_apply(struct apply *a, struct command *command, struct slice body)
@@ -422,19 +410,15 @@ static enum hub_rc cancel_one(struct apply *a, struct command *command, const st
 static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;
-    struct held_task held = {0};
+    struct task task;
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &held);
+    enum hub_rc rc = task_see(a, command, &act, &task);
     if (rc == HUB_OK) {
-        rc = cancel_one(a, command, &act, &held.task);
+        rc = cancel_one(a, command, &act, &task);
     }
-    if (rc == HUB_OK) {
-        rc = task_reply(a, command, held.task.number);
-    }
-    buf_done(&held.bytes);
-    return rc;
+    return rc == HUB_OK ? task_reply(a, command, task.number) : rc;
 }
 
 const struct command_kind command_task_cancel = {
@@ -443,27 +427,24 @@ const struct command_kind command_task_cancel = {
 static enum hub_rc input_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;
-    struct held_task held = {0};
+    struct task task, after;
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &held);
-    struct task after = held.task;
-    if (rc == HUB_OK && !task_move(&after, TASK_INPUT)) {
-        rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, " asks for no input");
+    enum hub_rc rc = task_see(a, command, &act, &task);
+    if (rc != HUB_OK) {
+        return rc;
     }
-    if (rc == HUB_OK) {
-        rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
+    after = task;
+    if (!task_move(&after, TASK_INPUT)) {
+        return apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, " asks for no input");
     }
+    rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
     if (rc == HUB_OK) {
         after.last_agent = 0; /* who asked may well go on */
-        rc = task_change(a, &held.task, &after, "input", slice_of(NULL, 0));
+        rc = task_change(a, &task, &after, "input", slice_of(NULL, 0));
     }
-    if (rc == HUB_OK) {
-        rc = task_reply(a, command, after.number);
-    }
-    buf_done(&held.bytes);
-    return rc;
+    return rc == HUB_OK ? task_reply(a, command, after.number) : rc;
 }
 
 const struct command_kind command_task_input = {

@@ -7,7 +7,8 @@
 
 enum {
     ROW_VERSION = 1,
-    ROW_BYTES_LEAST = 256, /* of a row in which all that has a length is empty */
+    NEEDS_BYTES_LEAST = 34, /* when all that has a length is empty */
+    ROW_BYTES_LEAST = 222,  /* the same of a row, less what is needed */
     INDEX_ID = 'n',
     INDEX_TOTALS = 't',
     INDEX_BYTES_MAX = 1 + 4 + 1 + 16 + 8,
@@ -150,27 +151,74 @@ bool task_is_held(enum task_state state)
 
 /* ---- the row ---- */
 
-static void pack_words(struct buf *b, const struct words *words)
-{
-    pack_u16(b, (uint16_t)words->n);
-    pack_slice(b, words->packed);
-}
-
 static struct words unpack_words(struct unpack *u)
 {
     uint16_t n = unpack_u16(u);
     return (struct words){.n = n, .packed = unpack_slice(u)};
 }
 
+/* Rows are put where there is room for all of them: each change of a task makes one. */
+static uint8_t *put_u8(uint8_t *at, uint8_t v)
+{
+    *at = v;
+    return at + 1;
+}
+
+static uint8_t *put_u16(uint8_t *at, uint16_t v)
+{
+    be16_put(at, v);
+    return at + 2;
+}
+
+static uint8_t *put_u32(uint8_t *at, uint32_t v)
+{
+    be32_put(at, v);
+    return at + 4;
+}
+
+static uint8_t *put_u64(uint8_t *at, uint64_t v)
+{
+    be64_put(at, v);
+    return at + 8;
+}
+
+static uint8_t *put_slice(uint8_t *at, struct slice s)
+{
+    at = put_u32(at, (uint32_t)s.n);
+    if (s.n) {
+        memcpy(at, s.p, s.n);
+    }
+    return at + s.n;
+}
+
+static uint8_t *put_words(uint8_t *at, const struct words *words)
+{
+    return put_slice(put_u16(at, (uint16_t)words->n), words->packed);
+}
+
+static size_t needs_bytes(const struct task_needs *needs)
+{
+    return NEEDS_BYTES_LEAST + needs->capabilities.packed.n + needs->services.packed.n +
+           needs->agents.packed.n + needs->avoid.packed.n;
+}
+
+static uint8_t *put_needs(uint8_t *at, const struct task_needs *needs)
+{
+    uint64_t health;
+    memcpy(&health, &needs->health_least, sizeof health);
+    at = put_u8(at, needs->by_type);
+    at = put_u8(at, (uint8_t)needs->type);
+    at = put_u64(at, health);
+    at = put_words(at, &needs->capabilities);
+    at = put_words(at, &needs->services);
+    at = put_words(at, &needs->agents);
+    return put_words(at, &needs->avoid);
+}
+
 void task_needs_pack(struct buf *b, const struct task_needs *needs)
 {
-    pack_u8(b, needs->by_type);
-    pack_u8(b, (uint8_t)needs->type);
-    pack_f64(b, needs->health_least);
-    pack_words(b, &needs->capabilities);
-    pack_words(b, &needs->services);
-    pack_words(b, &needs->agents);
-    pack_words(b, &needs->avoid);
+    uint8_t *at = buf_reserve(b, needs_bytes(needs));
+    b->n += (size_t)(put_needs(at, needs) - at);
 }
 
 bool task_needs_unpack(struct unpack *u, struct task_needs *out)
@@ -186,55 +234,58 @@ bool task_needs_unpack(struct unpack *u, struct task_needs *out)
     return !u->bad && type < AGENT_TYPES;
 }
 
-void task_pack(struct buf *b, const struct task *t)
+static size_t row_bytes(const struct task *t)
 {
-    pack_u8(b, ROW_VERSION);
-    pack_u64(b, t->number);
-    pack_u32(b, t->app);
-    pack_slice(b, t->id);
-    pack_slice(b, t->owner);
-    pack_u8(b, (uint8_t)t->priority);
-    pack_u8(b, (uint8_t)t->state);
-    pack_u8(b, (uint8_t)t->stop);
-    pack_u16(b, t->attempts);
-    pack_u16(b, t->attempts_max);
-    pack_u16(b, t->redeliveries);
-    pack_u32(b, t->lease);
-    pack_u32(b, t->agent);
-    pack_u32(b, t->agent_epoch);
-    pack_u32(b, t->last_agent);
+    return ROW_BYTES_LEAST + needs_bytes(&t->needs) + t->id.n + t->owner.n + t->prefer.packed.n +
+           t->region.n + t->fairness.n + t->sticky.n + t->note.n + t->error.n;
+}
+
+static uint8_t *put_row(uint8_t *at, const struct task *t)
+{
+    at = put_u8(at, ROW_VERSION);
+    at = put_u64(at, t->number);
+    at = put_u32(at, t->app);
+    at = put_slice(at, t->id);
+    at = put_slice(at, t->owner);
+    at = put_u8(at, (uint8_t)t->priority);
+    at = put_u8(at, (uint8_t)t->state);
+    at = put_u8(at, (uint8_t)t->stop);
+    at = put_u16(at, t->attempts);
+    at = put_u16(at, t->attempts_max);
+    at = put_u16(at, t->redeliveries);
+    at = put_u32(at, t->lease);
+    at = put_u32(at, t->agent);
+    at = put_u32(at, t->agent_epoch);
+    at = put_u32(at, t->last_agent);
     const int64_t times[] = {t->submitted_ms,    t->queued_ms,       t->changed_ms,
                              t->due_ms,          t->leased_ms,       t->started_ms,
                              t->finished_ms,     t->start_within_ms, t->close_within_ms,
                              t->total_within_ms, t->input_within_ms, t->lease_ms};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-        pack_i64(b, times[i]);
+        at = put_u64(at, (uint64_t)times[i]);
     }
-    task_needs_pack(b, &t->needs);
-    pack_words(b, &t->prefer);
-    pack_slice(b, t->region);
-    pack_slice(b, t->fairness);
-    pack_slice(b, t->sticky);
-    pack_u8(b, t->group.module);
-    pack_u64(b, t->group.id);
-    pack_u32(b, t->group.item);
-    pack_u64(b, t->replay_of);
-    pack_u64(b, t->replayed_as);
-    pack_u8(b, t->percent);
-    pack_u64(b, t->progress_seq);
-    pack_i64(b, t->progress_ms);
-    pack_slice(b, t->note);
-    pack_slice(b, t->error);
-    pack_u64(b, t->request_hash);
+    at = put_needs(at, &t->needs);
+    at = put_words(at, &t->prefer);
+    at = put_slice(at, t->region);
+    at = put_slice(at, t->fairness);
+    at = put_slice(at, t->sticky);
+    at = put_u8(at, t->group.module);
+    at = put_u64(at, t->group.id);
+    at = put_u32(at, t->group.item);
+    at = put_u64(at, t->replay_of);
+    at = put_u64(at, t->replayed_as);
+    at = put_u8(at, t->percent);
+    at = put_u64(at, t->progress_seq);
+    at = put_u64(at, (uint64_t)t->progress_ms);
+    at = put_slice(at, t->note);
+    at = put_slice(at, t->error);
+    return put_u64(at, t->request_hash);
 }
 
-/* What task_pack() writes. */
-static size_t row_bytes(const struct task *t)
+void task_pack(struct buf *b, const struct task *t)
 {
-    const struct task_needs *needs = &t->needs;
-    return ROW_BYTES_LEAST + t->id.n + t->owner.n + needs->capabilities.packed.n +
-           needs->services.packed.n + needs->agents.packed.n + needs->avoid.packed.n +
-           t->prefer.packed.n + t->region.n + t->fairness.n + t->sticky.n + t->note.n + t->error.n;
+    uint8_t *at = buf_reserve(b, row_bytes(t));
+    b->n += (size_t)(put_row(at, t) - at);
 }
 
 static void unpack_times(struct unpack *u, struct task *t)
@@ -251,7 +302,6 @@ static void unpack_times(struct unpack *u, struct task *t)
 bool task_unpack(struct slice row, struct task *t)
 {
     struct unpack u = unpack_of(row);
-    t->row = row;
     if (unpack_u8(&u) != ROW_VERSION) {
         return false;
     }
@@ -496,17 +546,16 @@ static enum store_rc index_new(struct store_txn *txn, const struct task *t)
     return rc;
 }
 
-/* Packed where it will stand. What it was unpacked from is no row of the store's own (task_hold).
- */
+/* Packed where it will stand. No text of it may lie in the store's map. */
 static enum store_rc row_put(struct store_txn *txn, const struct task *t)
 {
-    uint8_t key[8];
-    struct buf row = {.cap = row_bytes(t)};
+    uint8_t key[8], *row;
+    size_t n = row_bytes(t);
     enum store_rc rc =
-        store_put_reserve(txn, TABLE_TASK, number_key(key, t->number), row.cap, false, &row.p);
+        store_put_reserve(txn, TABLE_TASK, number_key(key, t->number), n, false, &row);
     if (rc == STORE_OK) {
-        task_pack(&row, t);
-        assert(row.n == row.cap);
+        const uint8_t *end = put_row(row, t);
+        assert(end == row + n);
     }
     return rc;
 }

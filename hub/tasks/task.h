@@ -127,7 +127,6 @@ struct task_group {
 #define TASK_PURGED UINT64_MAX
 
 struct task {
-    struct slice row; /* what it was unpacked from and borrows from; else empty */
     uint64_t number;
     uint32_t app;
     struct slice id, owner;

@@ -71,13 +71,12 @@ static uint32_t kind_place(struct tasks *t)
     return t->kinds_n++;
 }
 
-static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struct buf *packed)
+static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struct slice packed)
 {
     struct kind *kind = xcalloc(1, sizeof *kind);
     kind->app = app;
     kind->hash = hash;
-    kind->packed = *packed;
-    *packed = (struct buf){0};
+    buf_add_slice(&kind->packed, packed);
     struct unpack u = unpack_of(buf_slice(&kind->packed));
     (void)task_needs_unpack(&u, &kind->needs);
     kind->prefer.n = unpack_u32(&u);
@@ -96,20 +95,26 @@ static struct kind *kind_new(struct tasks *t, uint32_t app, uint64_t hash, struc
     return kind;
 }
 
+void kind_block(struct tasks *t, struct kind *kind, bool blocked)
+{
+    t->kinds_blocked += (uint32_t)blocked - (uint32_t)kind->blocked;
+    kind->blocked = blocked;
+}
+
 struct kind *kind_of(struct tasks *t, const struct task *task)
 {
-    struct buf packed = {0};
-    pack_kind(&packed, task);
-    uint64_t hash = hash64(task->app, buf_slice(&packed));
+    struct buf *packed = &t->kind_asked;
+    buf_clear(packed);
+    pack_kind(packed, task);
+    uint64_t hash = hash64(task->app, buf_slice(packed));
     struct kind *kind = t->kind_buckets[hash % KIND_BUCKETS];
     while (kind && (kind->app != task->app || kind->hash != hash ||
-                    !slice_equal(buf_slice(&kind->packed), buf_slice(&packed)))) {
+                    !slice_equal(buf_slice(&kind->packed), buf_slice(packed)))) {
         kind = kind->next;
     }
     if (!kind) {
-        kind = kind_new(t, task->app, hash, &packed);
+        kind = kind_new(t, task->app, hash, buf_slice(packed));
     }
-    buf_done(&packed);
     kind->tasks++;
     return kind;
 }
@@ -130,30 +135,25 @@ static void kind_drop(struct tasks *t, struct kind *kind)
     *at = kind->next;
     t->kinds[kind->id] = NULL;
     t->kinds_free[t->kinds_free_n++] = kind->id;
+    kind_block(t, kind, false);
     kind_free(kind);
 }
 
-/* Where tasks are done as fast as they come, there is often none of a kind, and the next one comes
- * at once: to compare ten thousand agents anew each time takes longer than all else that is done
- * for a task. So a kind without tasks rests, until that many others came to rest after it. */
+/* It stays until so many others had none either: tasks of one kind come again and again, and a new
+ * one is compared with all agents. */
 void kind_unref(struct tasks *t, struct kind *kind)
 {
     if (--kind->tasks > 0) {
         return;
     }
-    kind->blocked = false; /* nobody waits who would have it looked at again */
-    if (kind->rests) {
-        return;
+    uint32_t now = t->kinds_idled++, *place = &t->kinds_idle[now % KINDS_IDLE_MAX];
+    struct kind *other = *place < t->kinds_n ? t->kinds[*place] : NULL;
+    *place = kind->id;
+    kind->idled = now;
+    kind->sums = (struct fit_sums){.of = 0};
+    if (other && other->tasks == 0 && other->idled + KINDS_IDLE_MAX == now) {
+        kind_drop(t, other);
     }
-    struct kind **place = &t->kinds_rest[t->kinds_rested++ % KINDS_REST];
-    if (*place) {
-        (*place)->rests = false;
-    }
-    if (*place && (*place)->tasks == 0) {
-        kind_drop(t, *place);
-    }
-    *place = kind;
-    kind->rests = true;
 }
 
 void kinds_forget(struct tasks *t)
@@ -163,8 +163,7 @@ void kinds_forget(struct tasks *t)
             kind_free(t->kinds[i]);
         }
     }
-    t->kinds_n = t->kinds_free_n = t->kinds_rested = 0;
-    memset(t->kinds_rest, 0, sizeof t->kinds_rest);
+    t->kinds_n = t->kinds_free_n = t->kinds_blocked = t->kinds_idled = 0;
     memset(t->kind_buckets, 0, sizeof t->kind_buckets);
 }
 
@@ -218,18 +217,27 @@ static void ready_add(struct tasks *t, struct worker *w)
         ready->list = xrealloc(ready->list, ready->cap * sizeof *ready->list);
     }
     w->ready_at = ready->n;
-    ready->list[ready->n++] = w->number;
+    ready->list[ready->n++] =
+        (struct ready_agent){.number = w->number,
+                             .running = w->held_n + w->picked_n,
+                             .slots = w->slots,
+                             .picked_at = balance_picked_at(t->balance, w->number)};
     app->ready_n++;
     region_ready(app, w);
+}
+
+static struct ready_agent *ready_of(struct tasks *t, const struct worker *w)
+{
+    return &tasks_app(t, w->app)->ready[w->ready_class].list[w->ready_at];
 }
 
 static void ready_drop(struct tasks *t, struct worker *w)
 {
     struct tasks_app *app = tasks_app(t, w->app);
     struct ready *ready = &app->ready[w->ready_class];
-    uint32_t last = ready->list[--ready->n];
+    struct ready_agent last = ready->list[--ready->n];
     ready->list[w->ready_at] = last;
-    worker_of(t, last)->ready_at = w->ready_at;
+    worker_of(t, last.number)->ready_at = w->ready_at;
     w->ready_at = NOT_READY;
     app->ready_n--;
     region_unready(app, w);
@@ -272,13 +280,24 @@ void worker_judge(struct tasks *t, struct worker *w)
     if (ready && !was) {
         ready_add(t, w);
         tasks_wanted(t, w->app);
-        for (uint32_t i = 0; i < t->kinds_n; i++) {
+        for (uint32_t i = 0; t->kinds_blocked && i < t->kinds_n; i++) {
             if (t->kinds[i] && t->kinds[i]->blocked && kind_fits(t->kinds[i], w->number)) {
-                t->kinds[i]->blocked = false;
+                kind_block(t, t->kinds[i], false);
             }
         }
     } else if (!ready && was) {
         ready_drop(t, w);
+    } else if (ready) {
+        ready_of(t, w)->running = w->held_n + w->picked_n;
+    }
+}
+
+void worker_pick(struct tasks *t, struct worker *w)
+{
+    w->picked_n++;
+    worker_judge(t, w);
+    if (w->ready_at != NOT_READY) {
+        ready_of(t, w)->picked_at = balance_picked_at(t->balance, w->number);
     }
 }
 
@@ -308,12 +327,16 @@ static struct slice copy(uint8_t **at, struct slice from)
     return to;
 }
 
-static void texts_set(struct worker *w, const struct agent *agent)
+static void texts_set(struct tasks *t, struct worker *w, const struct agent *agent)
 {
+    buf_clear(&t->channel);
+    agent_channel(&t->channel, "agent.", agent->id);
     free(w->texts);
-    uint8_t *at = w->texts = xmalloc(agent->id.n + agent->owner.n + agent->region.n +
-                                     agent->capabilities.packed.n + agent->services.packed.n);
+    uint8_t *at = w->texts =
+        xmalloc(agent->id.n + agent->owner.n + agent->region.n + agent->capabilities.packed.n +
+                agent->services.packed.n + t->channel.n);
     w->id = copy(&at, agent->id);
+    w->channel_name = copy(&at, buf_slice(&t->channel));
     w->owner = copy(&at, agent->owner);
     w->region = copy(&at, agent->region);
     w->capabilities = (struct words){agent->capabilities.n, copy(&at, agent->capabilities.packed)};
@@ -325,7 +348,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     if (w->ready_at != NOT_READY) {
         ready_drop(t, w); /* its class may be another now */
     }
-    texts_set(w, agent);
+    texts_set(t, w, agent);
     w->number = agent->number;
     w->app = agent->app;
     w->slots = agent->slots;
@@ -338,7 +361,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
     for (uint32_t i = 0; i < t->kinds_n; i++) {
         if (t->kinds[i]) {
             fit(t->kinds[i], w);
-            t->kinds[i]->blocked = false;
+            kind_block(t, t->kinds[i], false);
         }
     }
     worker_judge(t, w);

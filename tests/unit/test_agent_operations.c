@@ -1,4 +1,5 @@
 /* Agents, from the request to the answer: what callers of the coordinator rely on. */
+#include "channels/name.h"
 #include "tests/unit/api_fixture.h"
 
 struct test {
@@ -480,9 +481,27 @@ static void a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bo
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Whatever byte stands in an id, and wherever. */
+static void an_id_is_one_segment_of_its_channels_name(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint8_t id[3] = {'a', (uint8_t)byte, 'z'};
+        bool itself = byte != '=' && byte != '.' && channel_name_valid(slice_of(id + 1, 1));
+        struct buf name = {0}, want = {0};
+        agent_channel(&name, "agent.", slice_of(id, sizeof id));
+        buf_printf(&want, itself ? "agent.a%cz" : "agent.a=%02xz", byte);
+        assert_true(slice_equal(buf_slice(&name), buf_slice(&want)));
+        assert_true(channel_name_valid(buf_slice(&name)));
+        buf_done(&name);
+        buf_done(&want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_id_is_one_segment_of_its_channels_name),
         TEST(a_registered_agent_is_shown_as_it_said),
         TEST(words_that_are_no_type_or_status_get_their_sentence),
         TEST(fields_past_their_bounds_are_named),

@@ -52,6 +52,27 @@ static void commas_stand_between_values_only(void **state)
                     "\"g\":false}");
 }
 
+static void what_is_ours_is_written_as_if_it_were_escaped(void **state)
+{
+    (void)state;
+    struct buf ours = {0}, any = {0};
+    struct json_out o = json_out_to(&ours), p = json_out_to(&any);
+    const char *words[] = {"", "a", "retry_wait"};
+    json_begin(&o, '{');
+    json_begin(&p, '{');
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        json_field(&o, words[i]);
+        json_key(&p, words[i]);
+        json_plain(&o, words[i]);
+        json_str(&p, words[i]);
+    }
+    json_end(&o, '}');
+    json_end(&p, '}');
+    buf_add(&any, "", 1);
+    assert_text(&ours, (const char *)any.p);
+    buf_done(&any);
+}
+
 static void text_is_escaped_in_the_canonical_way(void **state)
 {
     (void)state;
@@ -245,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_stand_between_values_only),
+        cmocka_unit_test(what_is_ours_is_written_as_if_it_were_escaped),
         cmocka_unit_test(text_is_escaped_in_the_canonical_way),
         cmocka_unit_test(bad_utf8_becomes_the_replacement_character),
         cmocka_unit_test(any_bytes_become_a_string),
