@@ -211,7 +211,7 @@ static void agents_settled(void *state)
     a->changed_n = a->changed_cap = 0;
 }
 
-static bool agents_unsettled(const void *state)
+static bool agents_hold_back(const void *state)
 {
     return ((const struct agents *)state)->changed_n > 0;
 }
@@ -997,5 +997,5 @@ const struct module agents_module = {
     .next_due = agents_next_due,
     .expire = agents_expire,
     .settled = agents_settled,
-    .unsettled = agents_unsettled,
+    .holds_back = agents_hold_back,
 };

@@ -71,11 +71,12 @@ struct module {
     /* At the end of a batch, in its transaction: what the batch's events set off. a->tray is the
      * last of the trays. What it returns but HUB_OK aborts the batch. */
     enum hub_rc (*finish)(struct apply *a, struct tray *const *trays, unsigned trays_n);
-    /* The batch is on disk, or was taken back and load() called; nobody has been told yet. NULL:
-     * nobody reads its memory but the writer. */
+    /* The batch is over: on disk, on its way there, or taken back and load() called. Nobody has
+     * been told yet. */
     void (*settled)(void *state);
-    /* Whether settled() has anything to do: then no other batch is begun before. */
-    bool (*unsettled)(const void *state);
+    /* Whether settled() will tell others what must be on disk first: the batch does not go there by
+     * itself then, while the next is begun. NULL: it never does. */
+    bool (*holds_back)(const void *state);
 };
 
 struct timer_kind {

@@ -183,6 +183,15 @@ static void take_back(struct writer *w)
     forget_changes(w);
 }
 
+static void modules_settled(struct writer *w)
+{
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->settled) {
+            w->modules[m]->settled(w->state[m]);
+        }
+    }
+}
+
 /* The one before is refused; the one that is filled has been taken back. */
 static void give_up_before(struct writer *w)
 {
@@ -194,6 +203,7 @@ static void give_up_before(struct writer *w)
     replies_handed_end(w->replies, false);
     count(&w->stats.aborted, 1);
     memory_reload(w);
+    modules_settled(w);
     if (rc == HUB_STORE_FULL) {
         w->full = true;
     } else if (rc == HUB_INTERNAL) {
@@ -261,7 +271,7 @@ static bool may_be_handed_over(const struct writer *w)
         may = may && !w->changed[i];
     }
     for (unsigned m = 0; m < w->modules_n; m++) {
-        may = may && !(w->modules[m]->settled && w->modules[m]->unsettled(w->state[m]));
+        may = may && !(w->modules[m]->holds_back && w->modules[m]->holds_back(w->state[m]));
     }
     return may;
 }
@@ -318,11 +328,7 @@ enum hub_rc writer_commit(struct writer *w)
 
 void writer_settle(struct writer *w)
 {
-    for (unsigned m = 0; m < w->modules_n; m++) {
-        if (w->modules[m]->settled && !w->on_its_way) {
-            w->modules[m]->settled(w->state[m]);
-        }
-    }
+    modules_settled(w);
     for (unsigned i = 0; i < CHANGE_COUNT; i++) {
         if (w->changed[i]) {
             atomic_fetch_add(&w->change[i], 1);
