@@ -100,13 +100,12 @@ enum hub_rc call_snapshot(struct call *call, struct store_view **out)
     return hub_rc_of_store(store_snapshot(call->io->reader, out));
 }
 
-enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
-                       struct words *out)
+enum hub_rc call_words_of(struct call *call, const char *field, struct call_texts *list,
+                          struct buf *packed, struct words *out)
 {
+    struct slice word;
     *out = (struct words){0};
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct slice word = slice_of(json_string_value(item), json_string_length(item));
+    while (call_texts_next(list, &word)) {
         out->packed = buf_slice(packed);
         if (word.n == 0 || word.n > AGENT_WORD_BYTES_MAX) {
             return call_fail_field(call, field, "value_error", "each has 1 to %d bytes",
@@ -123,6 +122,13 @@ enum hub_rc call_words(struct call *call, const char *field, const json_t *list,
     }
     out->packed = buf_slice(packed);
     return HUB_OK;
+}
+
+enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
+                       struct words *out)
+{
+    struct call_texts texts = call_texts_in(list);
+    return call_words_of(call, field, &texts, packed, out);
 }
 
 enum hub_rc call_reason(struct call *call, struct slice *out)

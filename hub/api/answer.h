@@ -41,6 +41,10 @@ enum hub_rc call_snapshot(struct call *call, struct store_view **out);
 enum hub_rc call_words(struct call *call, const char *field, const json_t *list, struct buf *packed,
                        struct words *out);
 
+/* The same of a list that may have been read without a tree. */
+enum hub_rc call_words_of(struct call *call, const char *field, struct call_texts *list,
+                          struct buf *packed, struct words *out);
+
 /* Why somebody asks for it, as the event of the change will say; empty: not said. */
 enum { REASON_BYTES_MAX = 256 };
 enum hub_rc call_reason(struct call *call, struct slice *out);

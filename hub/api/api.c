@@ -431,8 +431,7 @@ static enum api_result run_command(const struct entry *entry, struct call *call,
                                    struct slice id, struct slice key, struct return_address from,
                                    const struct api *api, enum hub_rc *out_rc)
 {
-    struct buf *body = &call->io->body;
-    buf_clear(body);
+    struct buf *body = io_body(call->io);
     *out_rc = entry->operation->prepare(call, body);
     if (*out_rc != HUB_OK) {
         *out_rc = *out_rc == HUB_ANSWERED ? HUB_OK : *out_rc;

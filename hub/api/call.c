@@ -166,7 +166,11 @@ struct call_texts call_texts_of(const struct call *call, const char *name)
         struct slice list = value_of(call, name);
         return (struct call_texts){.n = items_of(list), .walk = json_walk_of(list)};
     }
-    const json_t *list = call_json(call, name);
+    return call_texts_in(call_json(call, name));
+}
+
+struct call_texts call_texts_in(const json_t *list)
+{
     return (struct call_texts){.n = json_array_size(list), .list = list};
 }
 

@@ -49,7 +49,8 @@ static bool is_as_usual(const struct field *field, struct slice value)
     case FIELD_TEXTS:
         return are_texts(field, value);
     case FIELD_NUMBER:
-        return json_to_double(value, &number) && is_within(field, number);
+        /* -0 is another number in a tree, where it is whole */
+        return value.p[0] != '-' && json_to_double(value, &number) && is_within(field, number);
     case FIELD_WHOLE:
         return json_kind_of(value) == JSON_KIND_NUMBER && json_to_u64(value, &whole) &&
                is_within(field, (double)whole);
@@ -57,6 +58,8 @@ static bool is_as_usual(const struct field *field, struct slice value)
         return json_to_bool(value, &flag);
     case FIELD_DOCUMENT:
         return json_is_compact(value);
+    case FIELD_GROUP:
+        return json_kind_of(value) == JSON_KIND_OBJECT;
     }
     return false;
 }
@@ -71,18 +74,33 @@ static bool has_needed(const struct field *fields, const struct slice *values)
     return true;
 }
 
-bool fields_read(const struct field *fields, struct slice params, struct slice out[FIELDS_MAX])
+static bool is_in(const struct field *field, const char *group)
 {
-    struct json_walk walk = json_walk_of(params);
+    return group ? field->in && strcmp(field->in, group) == 0 : !field->in;
+}
+
+static bool read_members(const struct field *fields, const char *group, struct slice object,
+                         struct slice *out)
+{
+    struct json_walk walk = json_walk_of(object);
     struct slice key, value, name;
-    memset(out, 0, FIELDS_MAX * sizeof *out);
     while (json_walk_next(&walk, &key, &value)) {
         int i = json_is_plain(key, &name) ? field_named(fields, name) : -1;
-        if (i < 0 || out[i].n || !is_as_usual(&fields[i], value) ||
+        if (i < 0 || out[i].n || !is_in(&fields[i], group) || !is_as_usual(&fields[i], value) ||
             (fields[i].fits && !fields[i].fits(value))) {
             return false;
         }
         out[i] = value;
+        if (fields[i].kind == FIELD_GROUP && !read_members(fields, fields[i].name, value, out)) {
+            return false;
+        }
     }
-    return json_kind_of(params) == JSON_KIND_OBJECT && has_needed(fields, out);
+    return true;
+}
+
+bool fields_read(const struct field *fields, struct slice params, struct slice out[FIELDS_MAX])
+{
+    memset(out, 0, FIELDS_MAX * sizeof *out);
+    return json_kind_of(params) == JSON_KIND_OBJECT && read_members(fields, NULL, params, out) &&
+           has_needed(fields, out);
 }

@@ -14,16 +14,17 @@
 
 #include "store/mem.h"
 
-enum { FIELDS_MAX = 16 };
+enum { FIELDS_MAX = 24 };
 
 enum field_kind {
     FIELD_NONE,     /* ends a list */
     FIELD_TEXT,     /* bytes within bounds: no fewer and no more characters than the schema wants */
     FIELD_TEXTS,    /* up to items_max such */
-    FIELD_NUMBER,   /* within bounds */
-    FIELD_WHOLE,    /* likewise, not negative */
+    FIELD_NUMBER,   /* within bounds, without a sign */
+    FIELD_WHOLE,    /* likewise */
     FIELD_FLAG,     /* true or false */
     FIELD_DOCUMENT, /* any value that is compact */
+    FIELD_GROUP,    /* an object of those fields that are `in` it */
 };
 
 struct field {
@@ -33,9 +34,11 @@ struct field {
     double least, most;
     uint32_t items_max;
     bool (*fits)(struct slice value); /* what else there is to it; NULL: nothing */
+    const char *in;                   /* the group's name; NULL: stands by itself */
 };
 
-/* params is checked JSON, or empty. True: out[i] is the text of fields[i], empty when it is absent.
+/* A field of a group is found by its own name, which is therefore like no other's.
+ * params is checked JSON, or empty. True: out[i] is the text of fields[i], empty when it is absent.
  */
 bool fields_read(const struct field *fields, struct slice params, struct slice out[FIELDS_MAX]);
 /* The place of a name in the list, or -1. */

@@ -160,6 +160,7 @@ struct call_texts {
     size_t at;
 };
 struct call_texts call_texts_of(const struct call *call, const char *name);
+struct call_texts call_texts_in(const json_t *list); /* NULL and no list: none */
 bool call_texts_next(struct call_texts *texts, struct slice *out);
 /* Of the tree, so NULL for listed fields that were read without one. Borrowed; NULL when absent. */
 json_t *call_json(const struct call *call, const char *name);

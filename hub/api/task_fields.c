@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { LEASE_BYTES_MAX = 64, LEASES_MAX = 10000, SECONDS_MAX = 31536000 };
+enum { LEASE_BYTES_MAX = 64, LEASES_MAX = 10000, WORDS_MAX = 64, SECONDS_MAX = 31536000 };
 
 static bool find_id(struct slice data, struct slice *out)
 {
@@ -38,20 +38,27 @@ static bool is_task_data(struct slice data)
 }
 
 /* clang-format off */
-#define TASK_ID  {"task_id",  FIELD_TEXT, true, 1, TASK_ID_BYTES_MAX, 0, NULL}
-#define LEASE_ID {"lease_id", FIELD_TEXT, true, 1, LEASE_BYTES_MAX,   0, NULL}
-#define KEY(name)     {name, FIELD_TEXT, false, 0, TASK_WORD_BYTES_MAX, 0, NULL}
-#define SECONDS(name) {name, FIELD_NUMBER, false, 0, SECONDS_MAX, 0, NULL}
-#define END {NULL, FIELD_NONE, false, 0, 0, 0, NULL}
+#define TASK_ID  {"task_id",  FIELD_TEXT, true, 1, TASK_ID_BYTES_MAX, 0, NULL, NULL}
+#define LEASE_ID {"lease_id", FIELD_TEXT, true, 1, LEASE_BYTES_MAX,   0, NULL, NULL}
+#define KEY(name)     {name, FIELD_TEXT, false, 0, TASK_WORD_BYTES_MAX, 0, NULL, NULL}
+#define SECONDS(name) {name, FIELD_NUMBER, false, 0, SECONDS_MAX, 0, NULL, NULL}
+#define WORDS(name, in) {name, FIELD_TEXTS, false, 1, TASK_WORD_BYTES_MAX, WORDS_MAX, NULL, in}
+#define END {NULL, FIELD_NONE, false, 0, 0, 0, NULL, NULL}
 
 const struct field task_submit_fields[] = {
-    {"task_data", FIELD_DOCUMENT, true, 0, 0, 0, is_task_data},
-    {"priority",  FIELD_TEXT, false, 0, INFINITY, 0, NULL},
+    {"task_data", FIELD_DOCUMENT, true, 0, 0, 0, is_task_data, NULL},
+    {"priority",  FIELD_TEXT, false, 0, INFINITY, 0, NULL, NULL},
     KEY("fairness_key"), KEY("sticky_key"), KEY("region"),
     SECONDS("delay_seconds"), SECONDS("schedule_to_start_seconds"), SECONDS("start_to_close_seconds"),
     SECONDS("total_seconds"), SECONDS("input_seconds"),
-    {"lease_seconds", FIELD_NUMBER, false, 0.05, 86400, 0, NULL},
-    {"max_attempts",  FIELD_WHOLE,  false, 1,    1000,  0, NULL},
+    {"lease_seconds", FIELD_NUMBER, false, 0.05, 86400, 0, NULL, NULL},
+    {"max_attempts",  FIELD_WHOLE,  false, 1,    1000,  0, NULL, NULL},
+    WORDS("prefer_agents", NULL),
+    {"requirements", FIELD_GROUP, false, 0, 0, 0, NULL, NULL},
+    {"agent_type", FIELD_TEXT, false, 0, INFINITY, 0, NULL, "requirements"},
+    WORDS("capabilities", "requirements"), WORDS("services", "requirements"),
+    WORDS("agents", "requirements"), WORDS("avoid", "requirements"),
+    {"min_health_score", FIELD_NUMBER, false, 0, 1, 0, NULL, "requirements"},
     END,
 };
 
@@ -59,32 +66,32 @@ const struct field task_act_fields[] = {TASK_ID, LEASE_ID, END};
 
 const struct field task_progress_fields[] = {
     TASK_ID, LEASE_ID,
-    {"percent", FIELD_NUMBER, false, 0, 100,                 0, NULL},
-    {"seq",     FIELD_WHOLE,  false, 0, 9e18,                0, NULL},
-    {"note",    FIELD_TEXT,   false, 0, TASK_NOTE_BYTES_MAX, 0, NULL},
+    {"percent", FIELD_NUMBER, false, 0, 100,                 0, NULL, NULL},
+    {"seq",     FIELD_WHOLE,  false, 0, 9e18,                0, NULL, NULL},
+    {"note",    FIELD_TEXT,   false, 0, TASK_NOTE_BYTES_MAX, 0, NULL, NULL},
     END,
 };
 
 const struct field task_complete_fields[] = {
-    TASK_ID, LEASE_ID, {"result", FIELD_DOCUMENT, false, 0, 0, 0, NULL}, END,
+    TASK_ID, LEASE_ID, {"result", FIELD_DOCUMENT, false, 0, 0, 0, NULL, NULL}, END,
 };
 
 const struct field task_fail_fields[] = {
     TASK_ID, LEASE_ID,
-    {"error",         FIELD_TEXT, false, 0, INFINITY, 0, NULL},
+    {"error",         FIELD_TEXT, false, 0, INFINITY, 0, NULL, NULL},
     SECONDS("retry_after"),
-    {"non_retryable", FIELD_FLAG, false, 0, 0,        0, NULL},
+    {"non_retryable", FIELD_FLAG, false, 0, 0,        0, NULL, NULL},
     END,
 };
 
 const struct field task_ask_fields[] = {
-    TASK_ID, LEASE_ID, {"question", FIELD_TEXT, false, 0, TASK_NOTE_BYTES_MAX, 0, NULL}, END,
+    TASK_ID, LEASE_ID, {"question", FIELD_TEXT, false, 0, TASK_NOTE_BYTES_MAX, 0, NULL, NULL}, END,
 };
 
 const struct field task_renew_fields[] = {
-    {"task_id",  FIELD_TEXT,  false, 1, TASK_ID_BYTES_MAX, 0,          NULL},
-    {"lease_id", FIELD_TEXT,  false, 1, LEASE_BYTES_MAX,   0,          NULL},
-    {"leases",   FIELD_TEXTS, false, 1, LEASE_BYTES_MAX,   LEASES_MAX, NULL},
+    {"task_id",  FIELD_TEXT,  false, 1, TASK_ID_BYTES_MAX, 0,          NULL, NULL},
+    {"lease_id", FIELD_TEXT,  false, 1, LEASE_BYTES_MAX,   0,          NULL, NULL},
+    {"leases",   FIELD_TEXTS, false, 1, LEASE_BYTES_MAX,   LEASES_MAX, NULL, NULL},
     END,
 };
 /* clang-format on */

@@ -28,26 +28,42 @@ static void scratch_done(struct submit_scratch *s)
     buf_done(&s->prefer);
 }
 
-static enum hub_rc read_words(struct call *call, const json_t *object, const char *name,
+/* What stands in `requirements`: fields of a group, or members of the tree's object. */
+static enum hub_rc read_words(struct call *call, const json_t *needs, const char *name,
                               struct buf *packed, struct words *out)
 {
-    return call_words(call, name, json_object_get(object, name), packed, out);
+    struct call_texts list =
+        call->values ? call_texts_of(call, name) : call_texts_in(json_object_get(needs, name));
+    return call_words_of(call, name, &list, packed, out);
+}
+
+static double read_health(const struct call *call, const json_t *needs)
+{
+    const json_t *health = json_object_get(needs, "min_health_score");
+    return call->values             ? call_number(call, "min_health_score", 0.5)
+           : json_is_number(health) ? json_number_value(health)
+                                    : 0.5;
+}
+
+static enum hub_rc read_type(struct call *call, const json_t *needs, struct task_needs *out)
+{
+    const json_t *type = json_object_get(needs, "agent_type");
+    struct slice word = call->values ? call_text(call, "agent_type")
+                        : json_is_string(type)
+                            ? slice_of(json_string_value(type), json_string_length(type))
+                            : slice_of(NULL, 0);
+    out->by_type = call->values ? call_has(call, "agent_type") : json_is_string(type);
+    return !out->by_type || agent_type_of(word, &out->type) ? HUB_OK : agent_bad_type(call, word);
 }
 
 static enum hub_rc read_needs(struct call *call, struct submit_scratch *s, struct task_needs *out)
 {
     const json_t *needs = call_json(call, "requirements");
-    const json_t *type = json_object_get(needs, "agent_type");
-    const json_t *health = json_object_get(needs, "min_health_score");
-    out->health_least = json_is_number(health) ? json_number_value(health) : 0.5;
-    if (json_is_string(type)) {
-        struct slice word = slice_of(json_string_value(type), json_string_length(type));
-        out->by_type = true;
-        if (!agent_type_of(word, &out->type)) {
-            return agent_bad_type(call, word);
-        }
+    out->health_least = read_health(call, needs);
+    enum hub_rc rc = read_type(call, needs, out);
+    if (rc == HUB_OK) {
+        rc = read_words(call, needs, "capabilities", &s->capabilities, &out->capabilities);
     }
-    enum hub_rc rc = read_words(call, needs, "capabilities", &s->capabilities, &out->capabilities);
     if (rc == HUB_OK) {
         rc = read_words(call, needs, "services", &s->services, &out->services);
     }
@@ -105,8 +121,8 @@ static enum hub_rc read_spec(struct call *call, struct submit_scratch *s, struct
         rc = read_needs(call, s, &spec->needs);
     }
     if (rc == HUB_OK) {
-        rc = call_words(call, "prefer_agents", call_json(call, "prefer_agents"), &s->prefer,
-                        &spec->prefer);
+        struct call_texts prefer = call_texts_of(call, "prefer_agents");
+        rc = call_words_of(call, "prefer_agents", &prefer, &s->prefer, &spec->prefer);
     }
     return rc == HUB_OK ? read_keys(call, spec) : rc;
 }

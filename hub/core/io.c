@@ -177,6 +177,15 @@ void io_seed(struct io *io, uint8_t out[SEED_BYTES])
     memcpy(out, io->seeds[--io->seeds_n], SEED_BYTES);
 }
 
+struct buf *io_body(struct io *io)
+{
+    if (io->body.cap > TRAY_BYTES_KEPT) {
+        buf_done(&io->body);
+    }
+    buf_clear(&io->body);
+    return &io->body;
+}
+
 struct buf *io_arena(struct io *io)
 {
     assert(io->filling);

@@ -87,7 +87,7 @@ struct io {
     _Atomic int64_t heard_ms; /* what had come by then was read, and is with the writer */
     struct io_counters counters;
     void (*draw)(void *out, size_t n);         /* randomness: auth_random, or a simulation's */
-    struct buf body;                           /* of the command that is being made ready */
+    struct buf body;                           /* io_body()'s */
     uint8_t seeds[IO_SEEDS_DRAWN][SEED_BYTES]; /* io_seed()'s */
     unsigned seeds_n;
 };
@@ -120,6 +120,7 @@ struct command *io_command(struct io *io, const struct command_kind *kind, uint3
                            struct return_address from, uint64_t ticket);
 /* A command's seed. The kernel is asked once for many: that costs as much as for one. */
 void io_seed(struct io *io, uint8_t out[SEED_BYTES]);
+struct buf *io_body(struct io *io);   /* empty; for a command's body before there is a command */
 struct buf *io_arena(struct io *io);  /* the `in` of the tray being filled */
 bool io_starved(const struct io *io); /* the pool is out: read no more for now */
 /* Whether there is something that the writer should have. Not while it has so much already that it
