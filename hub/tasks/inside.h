@@ -128,9 +128,8 @@ struct tasks_app {
     uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
-    bool totals_moved;  /* within this batch: their row is written at its end, */
-    bool figures_moved; /* and who asks is shown them when it is on disk */
-    uint64_t channel;   /* number of its `tasks`; 0: not known yet */
+    bool totals_moved; /* within this batch: row and figures are put at its end */
+    uint64_t channel;  /* number of its `tasks`; 0: not known yet */
 };
 
 struct tasks {
