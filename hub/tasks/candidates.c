@@ -157,8 +157,10 @@ static void gather_least(struct tasks *t, struct tasks_app *app, const struct wa
                 at -= app->ready[class].n;
                 class = (class + 1) % READY_CLASSES;
             }
-            among[n] = &app->ready[class].list[at];
-            n += among[n]->number != want->except && kind_fits(want->kind, among[n]->number);
+            const struct ready_agent *one = &app->ready[class].list[at];
+            if (one->number != want->except && kind_fits(want->kind, one->number)) {
+                among[n++] = one;
+            }
         }
         app->ready_from += n == SAMPLE_MAX ? SAMPLE_MAX : 0;
         consider_least(t, app, want, among, n);
@@ -282,7 +284,7 @@ static const struct keyed *keyed_of(struct tasks *t, const struct kind *kind, st
     if (keyed->key == hash && keyed->needs == kind->hash && keyed->of == t->agents_changed) {
         return keyed;
     }
-    double places[KEYED_AGENTS];
+    double places[KEYED_AGENTS] = {0};
     *keyed = (struct keyed){.key = hash, .needs = kind->hash, .of = t->agents_changed};
     for (uint32_t word = 0; word < kind->fits_n; word++) {
         for (uint64_t bits = kind->fits[word]; bits; bits &= bits - 1) {
@@ -328,7 +330,7 @@ static void gather_keyed(struct tasks *t, struct tasks_app *app, const struct wa
     for (uint32_t i = 0; i < keyed->n && c->n == 0; i++) {
         const struct worker *w = worker_of(t, keyed->agents[i]);
         uint32_t has = w ? w->held_n + w->picked_n : 0;
-        if (worker_is_there(w) && w->ready_at != NOT_READY &&
+        if (w && worker_is_there(w) && w->ready_at != NOT_READY &&
             has < balance_key_bound(sums->running, sums->slots, w->slots)) {
             consider(t, app, want, keyed->agents[i]);
         }

@@ -213,7 +213,7 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
         n->redelivered += lost;
         n->rejected += !lost;
     }
-    app->totals_moved = app->figures_moved = true;
+    app->totals_moved = true;
 }
 
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,

@@ -66,28 +66,31 @@ struct live {
     size_t sticky_n;
 };
 
-/* An agent as far as work goes, from when it comes until it departs. */
+/* An agent as far as work goes, from when it comes until it departs. What each task asks of it
+ * stands first: of thousands it is never in the cache. */
 struct worker {
-    uint32_t number, app, slots, interval_ms;
-    enum agent_type type;
-    enum agent_status status;
-    bool busy;                                    /* counted as such */
-    uint8_t ready_class;                          /* of its app's ready ones */
-    uint64_t connection;                          /* as in its row */
-    uint64_t channel;                             /* its number; 0: not known yet */
-    uint8_t *texts;                               /* what these borrow from: */
-    struct slice id, owner, region, channel_name; /* agent.<id> */
-    struct words capabilities, services;
+    uint32_t number, app, slots;
     uint32_t held_n, picked_n;
-    struct live *held;
-    uint32_t ready_at;        /* place among its app's ready ones of its class; NOT_READY */
-    struct region *region_of; /* among whose ready ones it is, while it is ready, */
-    uint32_t region_at;       /* and its place there */
-    int64_t seen_ms;          /* by its row: for one that has no pulse */
-    int64_t looked_ms;        /* when these were read of its pulse: */
+    uint32_t ready_at; /* place among its app's ready ones of its class; NOT_READY */
+    enum agent_status status;
+    bool busy;                     /* counted as such */
+    uint8_t ready_class;           /* of its app's ready ones */
+    uint64_t connection;           /* as in its row */
+    struct live *held;             /* the newest of them */
+    struct slice id, channel_name; /* agent.<id> */
+    uint64_t channel;              /* its number; 0: not known yet */
+    int64_t looked_ms;             /* when these were read of its pulse: */
     double health, load;
     struct load_parts use;
     int64_t reported_ms;
+    int64_t seen_ms; /* by its row: for one that has no pulse */
+    uint32_t interval_ms;
+    enum agent_type type;
+    uint8_t *texts; /* what slices and words borrow from */
+    struct slice owner, region;
+    struct region *region_of; /* among whose ready ones it is, while it is ready, */
+    uint32_t region_at;       /* and its place there */
+    struct words capabilities, services;
 };
 
 /* What is remembered of an agent by its number, for good: departed ones are many. */
@@ -138,9 +141,8 @@ struct tasks_app {
     uint8_t paused;      /* priorities, a bit each */
     int64_t recheck_ms;  /* somebody would fit but was not well: look again then */
     struct task_totals totals;
-    bool totals_moved;  /* within this batch: their row is written at its end, */
-    bool figures_moved; /* and who asks is shown them when it is on disk */
-    uint64_t channel;   /* number of its `tasks`; 0: not known yet */
+    bool totals_moved; /* within this batch: row and figures are put at its end */
+    uint64_t channel;  /* number of its `tasks`; 0: not known yet */
 };
 
 struct tasks {

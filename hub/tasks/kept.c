@@ -18,14 +18,14 @@ enum {
 };
 
 struct kept {
-    struct task task; /* borrows from texts, its own */
     struct live *live;
-    struct kept *next;    /* of those let go of */
+    struct kept *next;    /* of those let go of, of those to be used again */
     uint32_t at;          /* place in the ring */
     uint32_t room;        /* of texts */
-    struct slice channel; /* the name of task.<id>, behind the texts; */
-    struct slice data;    /* its TASK_DATA, behind that; empty: not at hand */
-    uint8_t texts[];
+    struct slice channel; /* the name of task.<id> */
+    struct slice data;    /* its TASK_DATA; empty: not at hand */
+    struct task task;
+    uint8_t texts[]; /* what task, channel and data borrow from */
 };
 
 static void texts_of(struct task *k, struct slice *out[TEXTS])

@@ -31,33 +31,23 @@ enum hub_rc tasks_agent_changed(struct apply *a, const struct agent *agent,
     return rc;
 }
 
-/* A batch changes an app's totals thousands of times: their row is written once. No other module's
- * finish changes tasks. */
+/* A batch changes an app's totals thousands of times: their row is written once, and the figures
+ * are shown once. No other module's finish changes tasks. */
 static enum hub_rc finish(struct apply *a, struct tray *const *trays, unsigned trays_n)
 {
     struct tasks *t = a->state;
     enum hub_rc rc = HUB_OK;
     (void)trays, (void)trays_n;
+    kept_settle(t);
     for (uint32_t i = 0; rc == HUB_OK && i < t->apps_n; i++) {
         struct tasks_app *app = t->apps[i];
         if (app && app->totals_moved) {
             app->totals_moved = false;
+            figures_set(t, app);
             rc = hub_rc_of_store(task_totals_put(a->txn, app->app, &app->totals));
         }
     }
     return rc == HUB_OK ? balance_keep(a, t->balance, &t->keeping) : rc;
-}
-
-static void settled(void *state)
-{
-    struct tasks *t = state;
-    kept_settle(t);
-    for (uint32_t i = 0; i < t->apps_n; i++) {
-        if (t->apps[i] && t->apps[i]->figures_moved) {
-            t->apps[i]->figures_moved = false;
-            figures_set(t, t->apps[i]);
-        }
-    }
 }
 
 const struct module tasks_module = {
@@ -69,5 +59,4 @@ const struct module tasks_module = {
     .next_due = tasks_next_due,
     .expire = tasks_expire,
     .finish = finish,
-    .settled = settled,
 };
