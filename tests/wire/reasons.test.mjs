@@ -42,6 +42,8 @@ const ends = {
     return ['tasks', 'cancelled', 'task_id', id, () => hub.post('/tasks/queues/low/clear', { reason })];
   },
   'tasks.queue_pause': async () => ['tasks', 'queue_paused', 'queue', 'low', () => hub.post('/tasks/queues/low/pause', { reason })],
+  'load_balancer.strategy': async () => ['tasks', 'strategy_changed', 'strategy', 'random',
+    () => hub.put(`/load-balancer/strategy?strategy=random&reason=${encodeURIComponent(reason)}`)],
   'networks.delete': async () => {
     const { id } = (await hub.post('/api/v1/agents/networks', { name: fresh('net'), agents: [await agent()] })).body;
     return [`network.${id}`, 'deleted', 'network_id', id, () => hub.delete(`/api/v1/agents/networks/${id}?reason=${encodeURIComponent(reason)}`)];

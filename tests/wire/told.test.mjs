@@ -206,6 +206,9 @@ story('every operation that changes something has its event here, and each excep
   assert.deepEqual(Object.keys(tells).filter((name) => quiet[name]), [], 'told and quiet');
 });
 
+/** What concerns all of an app says who did it: it has no owner of its own. */
+const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name));
+
 for (const [name, make] of Object.entries(tells)) {
   story(`${name} is told`, async () => {
     const op = ops.find((one) => one.name === name);
@@ -216,6 +219,7 @@ for (const [name, make] of Object.entries(tells)) {
     const wanted = typeof row.names === 'function' ? row.names({ ...row.params, ...answer.body }) : row.names;
     const { data } = await watcher.next(isTold(row, wanted), { what: `${row.event} on ${row.channel}` });
     assert.ok(data.at, 'when');
+    if (byWhom.includes(name)) assert.equal(data.by, '--admin-key');
   });
 }
 
