@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { startHub } from './lib/hub.mjs';
+import { startHub, until } from './lib/hub.mjs';
 import { fresh, story } from './lib/story.mjs';
 
 const reason = 'it was "old" \u2014 weg damit';
@@ -95,6 +95,8 @@ const ends = {
     const reader = await hub.connect();
     await reader.subscribe({ channel, cursor, since: 0 });
     await reader.unsubscribe(channel);
+    const isLeft = async () => (await hub.get(`/api/v1/channels/${channel}/cursors`)).body.cursors[0].connections === 0;
+    await until(isLeft, { what: 'a cursor without connections' });
     return ['channels', 'cursor_deleted', 'cursor', cursor, () => hub.delete(`/api/v1/channels/${channel}/cursors/${cursor}?reason=${encodeURIComponent(reason)}`)];
   },
   'messages.term': async () => {
