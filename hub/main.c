@@ -47,6 +47,8 @@ struct program {
     size_t settings_n;
     pthread_t writer_thread;
     bool writer_runs;
+    pthread_t committer_thread;
+    bool committer_runs;
 };
 
 /* ---- log lines: one an event, logfmt or JSON, to stderr ---- */
@@ -263,6 +265,29 @@ static void *run_writer(void *arg)
     return NULL;
 }
 
+static void *run_committer(void *arg)
+{
+    struct program *p = arg;
+    pthread_setname_np(pthread_self(), "waggle-commit");
+    store_committer_run(p->hub.store);
+    return NULL;
+}
+
+static void on_committed(void *ctx)
+{
+    struct program *p = ctx;
+    writer_wake(p->hub.writer);
+}
+
+static bool run_threads(struct program *p)
+{
+    store_committer_new(p->hub.store, on_committed, p);
+    p->committer_runs = pthread_create(&p->committer_thread, NULL, run_committer, p) == 0;
+    p->writer_runs =
+        p->committer_runs && pthread_create(&p->writer_thread, NULL, run_writer, p) == 0;
+    return p->writer_runs;
+}
+
 static void hub_fill(struct program *p)
 {
     struct hub *hub = &p->hub;
@@ -427,8 +452,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         !filter_calls(&p->config, text, text_n)) {
         return false;
     }
-    p->writer_runs = pthread_create(&p->writer_thread, NULL, run_writer, p) == 0;
-    return p->writer_runs;
+    return run_threads(p);
 }
 
 static void announce(struct program *p)
@@ -458,6 +482,10 @@ static void stop(struct program *p)
     if (p->writer_runs) {
         writer_stop(p->hub.writer);
         pthread_join(p->writer_thread, NULL);
+    }
+    if (p->committer_runs) {
+        store_committer_stop(p->hub.store);
+        pthread_join(p->committer_thread, NULL);
     }
     server_free(p->server);
     api_free(p->api);

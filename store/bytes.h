@@ -31,6 +31,14 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* As LMDB orders keys: below 0, 0, above 0. */
+static inline int slice_compare(struct slice a, struct slice b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int difference = n > 0 ? memcmp(a.p, b.p, n) : 0;
+    return difference != 0 ? difference : (a.n > b.n) - (a.n < b.n);
+}
+
 static inline bool slice_is(struct slice a, const char *text)
 {
     return slice_equal(a, slice_str(text));

@@ -42,15 +42,39 @@ void store_cursor_close(struct store_cursor *cursor)
     free(cursor);
 }
 
+static bool may_end_late(const struct store_cursor *cursor)
+{
+    return cursor->table == TABLE_JOURNAL && cursor->view->writes &&
+           appended_waits(cursor->view->writes->appended);
+}
+
+/* Rows appended to the journal are past all of its tree: who comes from the front, to trim it, does
+ * not need them there. */
+static enum store_rc go(struct store_cursor *cursor, MDB_cursor_op op, MDB_val *key, MDB_val *v)
+{
+    enum store_rc rc = store_settle(cursor->view, cursor->table);
+    if (rc == STORE_OK && (op == MDB_LAST || op == MDB_PREV) && may_end_late(cursor))
+        rc = store_settle_end(cursor->view);
+    if (rc == STORE_OK)
+        rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, key, v, op));
+    if (rc != STORE_NOT_FOUND || !may_end_late(cursor))
+        return rc;
+    struct slice first = appended_first(cursor->view->writes->appended);
+    rc = store_settle_end(cursor->view);
+    if (op != MDB_SET_RANGE)
+        *key = val_of(first);
+    return rc == STORE_OK
+               ? store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, key, v, MDB_SET_RANGE))
+               : rc;
+}
+
 /* A row whose checksum does not fit gives its key, to go on after it or to be deleted. */
 static enum store_rc move(struct store_cursor *cursor, MDB_cursor_op op, MDB_val key,
                           struct slice *out_key, struct slice *out_value)
 {
     MDB_val v;
     store_seal_reserved(cursor->view);
-    enum store_rc rc = store_settle(cursor->view, cursor->table);
-    if (rc == STORE_OK)
-        rc = store_view_rc(cursor->view, mdb_cursor_get(cursor->mdb, &key, &v, op));
+    enum store_rc rc = go(cursor, op, &key, &v);
     cursor->on_row = rc == STORE_OK;
     if (rc != STORE_OK)
         return rc;
@@ -103,6 +127,9 @@ enum store_rc store_cursor_del(struct store_cursor *cursor)
     if (!store_pages_sound(cursor->view->store, cursor->table, key.mv_size, slice_of_val(&value)))
         return STORE_DAMAGED;
     cursor->on_row = false;
+    if (pending_holds(
+            cursor->table)) /* for the batch after this one, which does not see the tree */
+        pending_gone(cursor->view->writes->pending, cursor->table, slice_of_val(&key), true);
     return store_view_rc(cursor->view, mdb_cursor_del(cursor->mdb, 0));
 }
 

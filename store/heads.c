@@ -1,6 +1,7 @@
 /* Heads lie in chunks by channel number, loaded from their rows on demand and never let go: the
  * writer finds one in two steps. Before a batch changes a head it keeps a copy; a batch that fails
- * puts the copies back, and a head whose channel was made in it is unloaded again.
+ * puts the copies back, and a head whose channel was made in it is unloaded again. Of two batches
+ * the later is taken back first.
  *
  * Beside them stands what other threads may know: the newest committed sequence of each channel.
  * A chunk of it is published before anyone can learn of a channel in it, and never freed. */
@@ -23,7 +24,6 @@ void heads_done(struct heads *heads)
         free(atomic_load(&heads->newest[i].chunk));
     free(heads->chunks);
     free(heads->newest);
-    free(heads->undo);
 }
 
 static void reach(struct heads *heads, uint64_t channel)
@@ -78,13 +78,13 @@ enum store_rc head_get(struct log *log, uint64_t channel, struct head **out)
     return rc;
 }
 
-static void keep_for_undo(struct heads *heads, uint64_t channel, const struct head *head)
+static void keep_for_undo(struct heads_changed *changed, uint64_t channel, const struct head *head)
 {
-    if (heads->undo_n == heads->undo_cap) {
-        heads->undo_cap = heads->undo_cap ? heads->undo_cap * 2 : 256;
-        heads->undo = xrealloc(heads->undo, heads->undo_cap * sizeof *heads->undo);
+    if (changed->n == changed->cap) {
+        changed->cap = changed->cap ? changed->cap * 2 : 256;
+        changed->heads = xrealloc(changed->heads, changed->cap * sizeof *changed->heads);
     }
-    heads->undo[heads->undo_n++] = (struct head_undo){.channel = channel, .before = *head};
+    changed->heads[changed->n++] = (struct head_undo){.channel = channel, .before = *head};
 }
 
 enum store_rc head_change(struct log *log, uint64_t channel, struct head **out)
@@ -98,18 +98,17 @@ enum store_rc head_change(struct log *log, uint64_t channel, struct head **out)
     if (rc != STORE_OK)
         return rc;
     if (head->batch != log->batch) {
-        keep_for_undo(&log->heads, channel, before);
+        keep_for_undo(&log->now.heads, channel, before);
         head->batch = log->batch;
     }
     *out = head;
     return STORE_OK;
 }
 
-void heads_undo(struct log *log)
+void heads_undo(struct log *log, struct heads_changed *changed)
 {
-    struct heads *heads = &log->heads;
-    while (heads->undo_n > 0) {
-        const struct head_undo *last = &heads->undo[--heads->undo_n];
+    while (changed->n > 0) {
+        const struct head_undo *last = &changed->heads[--changed->n];
         *head_place(log, last->channel) = last->before;
     }
 }
@@ -128,15 +127,18 @@ void head_publish(struct log *log, uint64_t channel, uint64_t seq)
     atomic_store(&chunk->seq[channel % NEWEST_CHUNK], seq);
 }
 
-void heads_publish(struct log *log)
+/* By the time that the batch is committed the next one may have appended to them too. */
+void heads_over(struct log *log, struct heads_changed *changed)
 {
-    struct heads *heads = &log->heads;
-    for (size_t i = 0; i < heads->undo_n; i++) {
-        uint64_t channel = heads->undo[i].channel;
-        const struct head *head = head_place(log, channel);
-        head_publish(log, channel, head->last_seq);
-    }
-    heads->undo_n = 0;
+    for (size_t i = 0; i < changed->n; i++)
+        changed->heads[i].newest = head_place(log, changed->heads[i].channel)->last_seq;
+}
+
+void heads_publish(struct log *log, struct heads_changed *changed)
+{
+    for (size_t i = 0; i < changed->n; i++)
+        head_publish(log, changed->heads[i].channel, changed->heads[i].newest);
+    changed->n = 0;
 }
 
 uint64_t head_newest(const struct log *log, uint64_t channel)

@@ -3,16 +3,16 @@
  * made up for in bulk (log_blocks.c, log_tend.c).
  *
  * Within a batch every change of memory is either kept in an undo list (heads), counted (keys), or
- * part of struct totals, which is copied whole. */
+ * part of struct totals, which is copied whole. There are two of them while one is filled and the
+ * one before it is on its way to the disk. */
 #include "store/log_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-void log_publish_figures(struct log *log)
+void log_publish_figures(struct log *log, const struct totals *t)
 {
     struct log_figures *f = &log->figures;
-    const struct totals *t = &log->totals;
     atomic_store(&f->journal_records, t->journal_records);
     atomic_store(&f->journal_bytes, t->journal_bytes);
     atomic_store(&f->journal_first_seq, t->journal_first_seq);
@@ -33,38 +33,70 @@ void log_begin(struct log *log, struct store_txn *txn)
     assert(!log->txn);
     log->txn = txn;
     log->batch++;
-    log->totals_before = log->totals;
-    log->keys_before = keys_count(log->keys);
-    log->tend_ms = KEYS_NO_TIME;
+    log->due_n = 0;
+    log->now.before = log->totals;
+    log->now.keys_added = 0;
+    log->now.tend_ms = KEYS_NO_TIME;
 }
 
-static void undo(struct log *log)
+static void undo(struct log *log, struct log_batch *batch)
 {
-    heads_undo(log);
-    keys_drop_newest(log->keys, keys_count(log->keys) - log->keys_before);
-    log->totals = log->totals_before;
+    heads_undo(log, &batch->heads);
+    keys_drop_newest(log->keys, batch->keys_added < keys_count(log->keys) ? batch->keys_added
+                                                                          : keys_count(log->keys));
+    log->totals = batch->before;
 }
 
 /* Keys leave only after the commit, so that a batch that fails need not bring them back. Without a
  * log_tend() in the batch the time is not known, and only their count bounds them. */
-static void forget_keys(struct log *log)
+static void forget_keys(struct log *log, const struct log_batch *batch)
 {
     enum { SPARE = 1024 };
-    uint64_t added = keys_count(log->keys) - log->keys_before;
-    (void)keys_expire(log->keys, log->tend_ms, 2 * added + SPARE);
+    (void)keys_expire(log->keys, batch->tend_ms, 2 * batch->keys_added + SPARE);
+}
+
+static void over(struct log *log)
+{
+    assert(log->txn);
+    log->txn = NULL;
+    log->now.after = log->totals;
+    heads_over(log, &log->now.heads);
+}
+
+static void publish(struct log *log, struct log_batch *batch)
+{
+    forget_keys(log, batch);
+    heads_publish(log, &batch->heads);
+    log_publish_figures(log, &batch->after);
 }
 
 void log_end(struct log *log, bool committed)
 {
-    assert(log->txn);
-    log->txn = NULL;
-    if (!committed) {
-        undo(log);
-        return;
-    }
-    forget_keys(log);
-    heads_publish(log);
-    log_publish_figures(log);
+    over(log);
+    if (committed)
+        publish(log, &log->now);
+    else
+        undo(log, &log->now);
+}
+
+void log_handed_over(struct log *log)
+{
+    assert(!log->handed_over);
+    over(log);
+    struct log_batch spare = log->on_its_way;
+    log->on_its_way = log->now;
+    log->now = spare;
+    log->handed_over = true;
+}
+
+void log_handed_end(struct log *log, bool committed)
+{
+    assert(log->handed_over && (committed || !log->txn));
+    log->handed_over = false;
+    if (committed)
+        publish(log, &log->on_its_way);
+    else
+        undo(log, &log->on_its_way);
 }
 
 uint64_t log_newest_seq(const struct log *log)
@@ -132,7 +164,7 @@ static enum store_rc make_room(struct log *log, const struct head *head,
     size_t n = BLOCK_HEADER_BYTES + head->tail_bytes + block_record_bytes(append->flags, payload_n);
     if (n <= BLOCK_BYTES_MAX && payload_n <= BLOCK_LONE_PAYLOAD && !head->lone)
         return STORE_OK;
-    return tail_to_block(log, append->channel, append->now_ms);
+    return tail_to_block(log, append->channel);
 }
 
 static enum store_rc put(struct log *log, const struct log_record *record,
@@ -185,8 +217,10 @@ static enum store_rc append_new(struct log *log, const struct log_append *append
     if (rc != STORE_OK)
         return rc;
     note_append(log, head, &record, bytes);
-    if (record.flags & LOG_KEYED)
+    if (record.flags & LOG_KEYED) {
         keys_add(log->keys, append->key_hash, append->now_ms, record.offset, record.seq);
+        log->now.keys_added++;
+    }
     *out = (struct log_appended){.offset = record.offset, .seq = record.seq};
     return STORE_OK;
 }

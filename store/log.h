@@ -7,7 +7,7 @@
  * start by one scan of the journal.
  *
  * Owns     heads, the table of idempotency keys; payloads are copied into the store.
- * Threads  log_open, log_begin..log_end and what takes a struct log_batch: the writer.
+ * Threads  log_open, log_begin..log_end and what belongs to a batch: the writer.
  *          Everything that takes a reader or a view: the reader's thread.
  * Units    milliseconds since 1970, bytes, offsets and sequences from 1.
  * Errors   enum store_rc. STORE_DAMAGED names a range and never comes with bytes of it.
@@ -50,6 +50,10 @@ void log_limits_changed(struct log *log);
  * false puts the memory back to what it was at log_begin. */
 void log_begin(struct log *log, struct store_txn *txn);
 void log_end(struct log *log, bool committed);
+/* For store_commit_start(): the batch is over, and another may be begun before log_handed_end()
+ * says what came of it. With false, that other one has been ended so before. */
+void log_handed_over(struct log *log);
+void log_handed_end(struct log *log, bool committed);
 
 /* Finds the channel of that name or makes it. STORE_INVALID: the name is empty or too long. */
 enum store_rc log_channel_open(struct log *log, uint32_t app, struct slice name, int64_t now_ms,

@@ -247,12 +247,35 @@ static enum store_rc put_run(struct log *log, uint64_t channel, const struct hea
     return rc;
 }
 
-enum store_rc tail_to_block(struct log *log, uint64_t channel, int64_t now_ms)
+/* To find the oldest block the trees are needed; log_tend() needs them anyway. */
+static enum store_rc put_down(struct log *log, uint64_t channel, struct head *head)
 {
-    enum { DROPS_MAX = 16 };
-    struct head *head;
-    unsigned dropped;
+    enum store_rc rc = refresh_limits(log, channel, head);
+    if (rc != STORE_OK || !may_be_due(head) || head->due_batch == log->batch)
+        return rc;
+    if (log->due_n == log->due_cap) {
+        log->due_cap = log->due_cap ? log->due_cap * 2 : 64;
+        log->due = xrealloc(log->due, log->due_cap * sizeof *log->due);
+    }
+    log->due[log->due_n++] = channel;
+    head->due_batch = log->batch;
+    return STORE_OK;
+}
+
+void retain_due(struct log *log, int64_t now_ms)
+{
+    enum { SPARE = 16 };
+    uint64_t written = log->totals.blocks_written - log->now.before.blocks_written;
     bool more;
+    for (size_t i = 0; i < log->due_n; i++)
+        if (retain(log, log->due[i], now_ms, (unsigned)(2 * written + SPARE), &more) != STORE_OK)
+            break; /* the view knows; what is damaged stays for the sweep */
+    log->due_n = 0;
+}
+
+enum store_rc tail_to_block(struct log *log, uint64_t channel)
+{
+    struct head *head;
     enum store_rc rc = head_change(log, channel, &head);
     if (rc != STORE_OK)
         return rc;
@@ -268,6 +291,6 @@ enum store_rc tail_to_block(struct log *log, uint64_t channel, int64_t now_ms)
     head->tail_bytes = 0;
     head->tail_payload = 0;
     head->lone = false;
-    rc = drop_due(log, channel, head, now_ms, DROPS_MAX, &dropped, &more);
+    rc = put_down(log, channel, head);
     return rc == STORE_OK ? save_row(log, channel, head) : rc;
 }

@@ -245,7 +245,7 @@ static enum store_rc make(struct log *log, const uint8_t key[NAME_KEY_BYTES], ui
     if (channel >= CHANNELS_MAX)
         return STORE_FULL;
     struct channel_row row = {.app = app, .created_ms = now_ms, .first = 1, .name = name};
-    enum store_rc rc = store_insert(log->txn, TABLE_CHANNEL_NAME, slice_of(key, NAME_KEY_BYTES),
+    enum store_rc rc = store_put(log->txn, TABLE_CHANNEL_NAME, slice_of(key, NAME_KEY_BYTES),
                                     channel_key(number, channel));
     if (rc == STORE_OK)
         rc = channel_row_put(log, channel, &row);

@@ -213,7 +213,7 @@ static void mend(struct log *log, const struct buf *channels)
     for (size_t i = 0; i < channels->n && rc == STORE_OK; i += sizeof(uint64_t)) {
         uint64_t channel;
         memcpy(&channel, channels->p + i, sizeof channel);
-        rc = tail_to_block(log, channel, INT64_MIN);
+        rc = tail_to_block(log, channel);
     }
     if (rc == STORE_OK)
         rc = store_commit(txn);
@@ -247,7 +247,6 @@ static struct log *log_new(struct store *store, const struct log_options *option
         o->keys_max = 5000000;
     log->totals = (struct totals){.next_seq = 1, .next_channel = 1, .journal_first_seq = 1};
     log->limits_epoch = 1;
-    log->tend_ms = KEYS_NO_TIME;
     log->sweep_next_ms = INT64_MIN;
     heads_init(&log->heads);
     log->recent = recent_new();
@@ -307,7 +306,7 @@ enum store_rc log_open(struct store *store, const struct log_options *options, s
         return rc;
     }
     log->scan_ms = clock_ms() - begun_ms;
-    log_publish_figures(log);
+    log_publish_figures(log, &log->totals);
     *out_log = log;
     return STORE_OK;
 }
@@ -320,6 +319,9 @@ void log_close(struct log *log)
     keys_free(log->keys);
     recent_free(log->recent);
     buf_done(&log->scratch);
+    free(log->now.heads.heads);
+    free(log->on_its_way.heads.heads);
+    free(log->due);
     free(log);
 }
 

@@ -123,7 +123,8 @@ struct head {
     int64_t oldest_ms;
     uint64_t tail_payload; /* bytes of payload not in blocks */
     struct log_limits limits;
-    uint64_t batch; /* the last one that changed it */
+    uint64_t batch;     /* the last one that changed it */
+    uint64_t due_batch; /* the last one that put it down for log_tend() */
     uint32_t limits_epoch;
     uint32_t journal_records;
     uint32_t tail_bytes; /* that the records not in blocks will take in one */
@@ -133,7 +134,13 @@ struct head {
 
 struct head_undo {
     uint64_t channel;
+    uint64_t newest; /* its last_seq when the batch was over */
     struct head before;
+};
+
+struct heads_changed { /* of a batch */
+    struct head_undo *heads;
+    size_t n, cap;
 };
 
 enum {
@@ -154,8 +161,6 @@ struct heads {
     struct head **chunks;
     struct newest_place *newest;
     uint64_t top; /* no chunk of either is for channels in chunks after its */
-    struct head_undo *undo;
-    size_t undo_n, undo_cap;
 };
 
 void heads_init(struct heads *heads);
@@ -167,9 +172,10 @@ enum store_rc head_change(struct log *log, uint64_t channel, struct head **out);
 /* Its place, loaded or not, for the scan. */
 struct head *head_place(struct log *log, uint64_t channel);
 void head_from_row(struct head *head, const struct channel_row *row);
-void heads_publish(struct log *log); /* what the batch changed */
+void heads_over(struct log *log, struct heads_changed *changed);    /* the batch is over */
+void heads_publish(struct log *log, struct heads_changed *changed); /* and committed */
+void heads_undo(struct log *log, struct heads_changed *changed);
 void head_publish(struct log *log, uint64_t channel, uint64_t seq);
-void heads_undo(struct log *log);
 uint64_t head_newest(const struct log *log, uint64_t channel); /* any thread */
 
 /* ---- log_read.c ---- */
@@ -185,9 +191,11 @@ enum store_rc tail_walk(struct store_view *view, uint64_t channel, uint64_t firs
 
 /* ---- log_blocks.c: the writer's side of blocks ---- */
 
-/* Puts what is not in blocks yet into one, and lets go of the oldest that the limits do not keep.
- */
-enum store_rc tail_to_block(struct log *log, uint64_t channel, int64_t now_ms);
+/* Puts what is not in blocks yet into one. When the limits may not keep the oldest any more, the
+ * channel is put down for log_tend(): it takes a look at the trees. */
+enum store_rc tail_to_block(struct log *log, uint64_t channel);
+/* Of the channels put down in this batch. */
+void retain_due(struct log *log, int64_t now_ms);
 /* Drops the oldest blocks that the limits no longer keep, at most blocks_max. */
 enum store_rc retain(struct log *log, uint64_t channel, int64_t now_ms, unsigned blocks_max,
                      bool *out_more);
@@ -210,19 +218,29 @@ struct log_figures { /* of log_stats(), for other threads */
     atomic_uint_fast64_t keys, keys_repeated, channels, channels_active;
 };
 
+/* A batch: what it changed in memory, to be published or taken back. */
+struct log_batch {
+    struct heads_changed heads;
+    struct totals before, after;
+    uint64_t keys_added;
+    int64_t tend_ms; /* of log_tend() in it, or KEYS_NO_TIME */
+};
+
 struct log {
     struct store *store;
     struct log_options options;
     uint64_t seed;         /* channel_seed() */
     struct store_txn *txn; /* NULL between batches */
     uint64_t batch;
-    struct totals totals, totals_before; /* before: when the batch began */
-    uint64_t keys_before;
+    struct totals totals;
+    struct log_batch now, on_its_way; /* on_its_way: log_handed_over(), and not ended yet */
+    bool handed_over;
+    uint64_t *due; /* channels put down for log_tend() in this batch */
+    size_t due_n, due_cap;
     struct heads heads;
     struct keys *keys;
     struct recent *recent;
     uint32_t limits_epoch;
-    int64_t tend_ms;      /* of log_tend() in this batch, or KEYS_NO_TIME */
     uint64_t sweep_after; /* channel up to which the sweep has come; 0: none under way */
     int64_t sweep_next_ms;
     uint64_t scan_ms;
@@ -230,6 +248,6 @@ struct log {
     struct log_figures figures;
 };
 
-void log_publish_figures(struct log *log);
+void log_publish_figures(struct log *log, const struct totals *totals);
 
 #endif

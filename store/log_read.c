@@ -13,12 +13,18 @@
 
 struct walk {
     struct store_view *view;
-    struct store_cursor *cursor;
+    struct store_cursor *cursor;          /* NULL: not needed yet */
     const struct recent *recent;          /* may be NULL */
     uint64_t channel, first, offset, seq; /* looked for: this offset, at this sequence */
     uint64_t below;                       /* nothing that is left lies here or later */
     uint64_t at;                          /* sequence the cursor stands on; 0: none */
 };
+
+/* All of it is mostly in recent; then a batch can do without the trees. */
+static enum store_rc walk_cursor(struct walk *w)
+{
+    return w->cursor ? STORE_OK : store_cursor_open(w->view, TABLE_JOURNAL, &w->cursor);
+}
 
 /* Neighbours are had by a step, which is cheaper than a search. */
 static enum store_rc walk_to(struct walk *w, struct slice *out_value)
@@ -27,10 +33,11 @@ static enum store_rc walk_to(struct walk *w, struct slice *out_value)
     struct slice key;
     if (w->recent && recent_get(w->recent, w->seq, out_value))
         return STORE_OK;
-    enum store_rc rc =
-        w->at == w->seq + 1
-            ? store_cursor_prev(w->cursor, &key, out_value)
-            : store_cursor_seek(w->cursor, journal_key(bytes, w->seq), &key, out_value);
+    enum store_rc rc = walk_cursor(w);
+    if (rc == STORE_OK)
+        rc = w->at == w->seq + 1
+                 ? store_cursor_prev(w->cursor, &key, out_value)
+                 : store_cursor_seek(w->cursor, journal_key(bytes, w->seq), &key, out_value);
     w->at = rc == STORE_OK ? journal_seq(key) : 0;
     if (rc == STORE_OK && w->at != w->seq)
         return STORE_NOT_FOUND;
@@ -45,6 +52,8 @@ static enum store_rc walk_search(struct walk *w)
     struct slice key, value;
     struct log_record record;
     enum store_rc rc = channel_row_get(w->view, w->channel, &row);
+    if (rc == STORE_OK)
+        rc = walk_cursor(w);
     if (rc == STORE_OK)
         rc = store_cursor_seek(w->cursor, journal_key(bytes, w->below), &key, &value);
     rc = rc == STORE_OK          ? store_cursor_prev(w->cursor, &key, &value)
@@ -114,10 +123,7 @@ enum store_rc tail_walk(struct store_view *view, uint64_t channel, uint64_t firs
                      .seq = last_seq,
                      .below = last_seq + 1};
     memset(out, 0, (size_t)(last + 1 - first) * sizeof *out);
-    enum store_rc rc = store_cursor_open(view, TABLE_JOURNAL, &w.cursor);
-    if (rc != STORE_OK)
-        return rc;
-    rc = walk_all(&w, out);
+    enum store_rc rc = walk_all(&w, out);
     store_cursor_close(w.cursor);
     return rc;
 }

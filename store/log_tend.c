@@ -34,8 +34,7 @@ static uint64_t trim_step(uint64_t keep)
 /* What else goes when this record does. *weight counts what it cost, in records. Only what a record
  * brings about that is in no block is worth a checksum: for the rest a wrong channel's count of
  * records is the worst that damage can do. */
-static enum store_rc settle(struct log *log, uint64_t seq, struct slice value, int64_t now_ms,
-                            uint64_t *weight)
+static enum store_rc settle(struct log *log, uint64_t seq, struct slice value, uint64_t *weight)
 {
     struct log_record record;
     struct head *head;
@@ -49,7 +48,7 @@ static enum store_rc settle(struct log *log, uint64_t seq, struct slice value, i
     if (seq > head->reset_seq && record.offset > head->block_last &&
         journal_read(seq, value, &record)) {
         *weight += 8 + (head->last - head->block_last);
-        rc = tail_to_block(log, record.channel, now_ms);
+        rc = tail_to_block(log, record.channel);
     }
     if (rc == STORE_OK && head->journal_records > 0 && --head->journal_records == 0)
         log->totals.channels_active--;
@@ -58,10 +57,10 @@ static enum store_rc settle(struct log *log, uint64_t seq, struct slice value, i
 
 /* Takes the record under the cursor off the front. */
 static enum store_rc trim_one(struct log *log, struct store_cursor *cursor, struct slice key,
-                              struct slice value, int64_t now_ms, uint64_t *weight)
+                              struct slice value, uint64_t *weight)
 {
     uint64_t seq = journal_seq(key), bytes = value.n;
-    enum store_rc rc = settle(log, seq, value, now_ms, weight);
+    enum store_rc rc = settle(log, seq, value, weight);
     if (rc == STORE_OK)
         rc = store_cursor_del(cursor);
     if (rc != STORE_OK)
@@ -74,7 +73,7 @@ static enum store_rc trim_one(struct log *log, struct store_cursor *cursor, stru
     return STORE_OK;
 }
 
-static enum store_rc trim_front(struct log *log, int64_t now_ms, uint64_t records, uint64_t budget)
+static enum store_rc trim_front(struct log *log, uint64_t records, uint64_t budget)
 {
     struct store_cursor *cursor;
     struct slice key, value;
@@ -84,7 +83,7 @@ static enum store_rc trim_front(struct log *log, int64_t now_ms, uint64_t record
         return rc;
     rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value);
     while (rc == STORE_OK && records-- > 0 && weight < budget && journal_seq(key) < stop) {
-        rc = trim_one(log, cursor, key, value, now_ms, &weight);
+        rc = trim_one(log, cursor, key, value, &weight);
         if (rc == STORE_OK)
             rc = store_cursor_next(cursor, &key, &value);
     }
@@ -92,14 +91,14 @@ static enum store_rc trim_front(struct log *log, int64_t now_ms, uint64_t record
     return rc;
 }
 
-static bool trim(struct log *log, int64_t now_ms)
+static bool trim(struct log *log)
 {
     uint64_t keep, spare = trim_spare(log, &keep), step = trim_step(keep);
-    uint64_t appended = log->totals.next_seq - log->totals_before.next_seq;
+    uint64_t appended = log->totals.next_seq - log->now.before.next_seq;
     uint64_t trimmed = log->totals.records_trimmed;
     if (spare < step)
         return false;
-    enum store_rc rc = trim_front(log, now_ms, spare, (appended + TRIM_STEP_MAX) * 2);
+    enum store_rc rc = trim_front(log, spare, (appended + TRIM_STEP_MAX) * 2);
     if (rc != STORE_OK || log->totals.records_trimmed == trimmed)
         return false; /* nothing may go yet */
     return trim_spare(log, &keep) >= step;
@@ -172,8 +171,9 @@ static bool sweep(struct log *log, int64_t now_ms)
 bool log_tend(struct log *log, int64_t now_ms)
 {
     assert(log->txn);
-    log->tend_ms = now_ms;
-    bool trimming = trim(log, now_ms);
+    log->now.tend_ms = now_ms;
+    bool trimming = trim(log);
+    retain_due(log, now_ms);
     bool sweeping = sweep(log, now_ms);
     return trimming || sweeping;
 }

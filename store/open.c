@@ -335,6 +335,16 @@ static enum store_rc sync_names(struct store *store, const struct cause *cause)
     return STORE_OK;
 }
 
+static enum store_rc seen_new(struct store *store, const struct cause *cause)
+{
+    int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->seen);
+    if (code != 0)
+        return because(cause, store_rc_of(code), "cannot read %s/data.mdb: %s", store->path,
+                       mdb_strerror(code));
+    mdb_txn_reset(store->seen);
+    return STORE_OK;
+}
+
 /* Whether it is full is known from the start. */
 static enum store_rc count_pages(struct store *store, const struct cause *cause)
 {
@@ -365,6 +375,8 @@ static enum store_rc open_all(struct store *store, const struct store_options *o
         (void)store_clear_stale_readers(store);
         rc = open_tables(store, options, cause);
     }
+    if (rc == STORE_OK)
+        rc = seen_new(store, cause);
     if (rc == STORE_OK)
         rc = count_pages(store, cause);
     return rc == STORE_OK ? sync_names(store, cause) : rc;
@@ -404,8 +416,13 @@ enum store_rc store_open(const struct store_options *options, struct store **out
     struct store *store = xcalloc(1, sizeof *store);
     store->lock_fd = -1;
     store->path = xstrdup(options->path);
-    store->txn.view.store = store;
-    store->txn.pending = pending_new();
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_txn *txn = &store->txns[i];
+        txn->view.store = store;
+        txn->view.writes = txn;
+        txn->pending = pending_new();
+        txn->appended = appended_new();
+    }
     enum store_rc rc = options->read_only ? open_to_read(store, options, &cause)
                                           : open_all(store, options, &cause);
     if (rc != STORE_OK) {
@@ -420,12 +437,17 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    assert(!store->txn.view.live && atomic_load(&store->readers) == 0);
+    assert(!store->filling && !store->on_its_way && atomic_load(&store->readers) == 0);
+    committer_free(store->committer);
+    mdb_txn_abort(store->seen);
     if (store->env)
         mdb_env_close(store->env);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
-    pending_free(store->txn.pending);
+    for (unsigned i = 0; i < 2; i++) {
+        pending_free(store->txns[i].pending);
+        appended_free(store->txns[i].appended);
+    }
     free(store->path);
     free(store);
 }

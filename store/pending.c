@@ -1,15 +1,14 @@
 /* Rows that wait for the commit. A task that is submitted, offered and taken within one batch has
  * its row and its indexes written time and again; here only the last of it counts, its checksum is
  * made once, and LMDB gets rows that follow on one another one after the other, so that it finds
- * the page of most without a search.
+ * the page of most without a search. Until then the trees are not needed, and the batch before may
+ * still be on its way to the disk.
  *
- * An open-addressing table over rows in the order they came. Their bytes lie in chunks that do not
- * move, so that what store_get() lent stays where it is. Rows of one family, that is of a table and
- * with keys alike but for the number that they count by, are strung together: numbers are given out
- * in order, so a family comes in the order of its keys but for a turn or two. */
+ * An open-addressing table over rows in the order they came. Rows of one family, that is of a table
+ * and with keys alike but for the number that they count by, are strung together: numbers are given
+ * out in order, so a family comes in the order of its keys but for a turn or two. */
 #include "store/env.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "store/hash.h"
@@ -17,8 +16,10 @@
 
 /* clang-format off */
 static const bool waits[TABLE_COUNT] = {
+    [TABLE_BLOCK]        = true,
     [TABLE_CHANNEL]      = true,
     [TABLE_CHANNEL_NAME] = true,
+    [TABLE_REPLY]        = true,
     [TABLE_TASK]         = true,
     [TABLE_TASK_BODY]    = true,
     [TABLE_TASK_INDEX]   = true,
@@ -27,15 +28,8 @@ static const bool waits[TABLE_COUNT] = {
 
 enum {
     SLOTS_MIN = 1024,
-    FAMILIES = 256, /* two in one place cost some searches */
-    CHUNK_BYTES = 256 << 10,
-    CHUNKS_KEPT = 16, /* between batches */
+    FAMILIES = 256,   /* two in one place cost some searches */
     COUNTER_BYTES = 8 /* with which most keys end */
-};
-
-struct chunk {
-    uint8_t *p;
-    size_t n, cap;
 };
 
 /* Of the table of rows; row 0: free, else the row and one. */
@@ -52,9 +46,9 @@ struct pending {
     size_t rows_n, rows_cap;
     struct slot *slots;
     size_t slots_n; /* a power of two */
-    struct chunk *chunks;
-    size_t chunks_n, chunks_at; /* at: the one that is filled */
+    struct chunks chunks;
     struct family families[FAMILIES];
+    size_t unsettled[TABLE_COUNT]; /* rows that are not in the tree yet */
 };
 
 struct pending *pending_new(void)
@@ -69,9 +63,7 @@ void pending_free(struct pending *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->chunks_n; i++)
-        free(p->chunks[i].p);
-    free(p->chunks);
+    chunks_done(&p->chunks);
     free(p->rows);
     free(p->slots);
     free(p);
@@ -80,27 +72,6 @@ void pending_free(struct pending *p)
 bool pending_holds(enum store_table table)
 {
     return waits[table];
-}
-
-/* ---- bytes ---- */
-
-static void chunk_add(struct pending *p, size_t bytes)
-{
-    p->chunks = xrealloc(p->chunks, (p->chunks_n + 1) * sizeof *p->chunks);
-    struct chunk *chunk = &p->chunks[p->chunks_n++];
-    *chunk = (struct chunk){.p = xmalloc(bytes), .cap = bytes};
-}
-
-static uint8_t *bytes_new(struct pending *p, size_t n)
-{
-    while (p->chunks_at < p->chunks_n &&
-           p->chunks[p->chunks_at].cap - p->chunks[p->chunks_at].n < n)
-        p->chunks_at++;
-    if (p->chunks_at == p->chunks_n)
-        chunk_add(p, n > CHUNK_BYTES ? n : CHUNK_BYTES);
-    struct chunk *chunk = &p->chunks[p->chunks_at];
-    chunk->n += n;
-    return chunk->p + chunk->n - n;
 }
 
 /* ---- rows ---- */
@@ -134,12 +105,19 @@ static struct slot *slot_of(const struct pending *p, uint64_t hash, enum store_t
     return &p->slots[at];
 }
 
-struct pending_row *pending_find(const struct pending *p, enum store_table table, struct slice key)
+struct pending_row *pending_newest(const struct pending *p, enum store_table table,
+                                   struct slice key)
 {
     if (p->rows_n == 0)
         return NULL;
     uint32_t row = slot_of(p, hash_of(table, key), table, key)->row;
     return row ? &p->rows[row - 1] : NULL;
+}
+
+struct pending_row *pending_find(const struct pending *p, enum store_table table, struct slice key)
+{
+    struct pending_row *row = pending_newest(p, table, key);
+    return row && !row->settled ? row : NULL;
 }
 
 static void slots_fill(struct pending *p)
@@ -182,7 +160,7 @@ static struct pending_row *row_new(struct pending *p, uint64_t hash, enum store_
     struct slot *slot = slot_of(p, hash, table, key);
     struct family *family = family_of(p, table, key);
     struct pending_row *row = &p->rows[p->rows_n++];
-    *row = (struct pending_row){.table = (uint8_t)table};
+    *row = (struct pending_row){.table = (uint8_t)table, .settled = true};
     uint32_t number = (uint32_t)p->rows_n;
     *slot = (struct slot){.tag = tag_of(hash), .row = number};
     if (family->last)
@@ -201,7 +179,7 @@ uint8_t *pending_put(struct pending *p, enum store_table table, struct slice key
     uint32_t known = slot_of(p, hash, table, key)->row;
     struct pending_row *row = known ? &p->rows[known - 1] : row_new(p, hash, table, key);
     if (!row->bytes || row->room < value_n) {
-        uint8_t *bytes = bytes_new(p, key.n + value_n);
+        uint8_t *bytes = chunks_take(&p->chunks, key.n + value_n);
         memcpy(bytes, key.p, key.n);
         row->bytes = bytes;
         row->key_n = (uint16_t)key.n;
@@ -209,23 +187,23 @@ uint8_t *pending_put(struct pending *p, enum store_table table, struct slice key
     }
     row->value_n = value_n;
     row->gone = false;
+    p->unsettled[table] += row->settled;
+    row->settled = false;
     return row->bytes + row->key_n;
+}
+
+void pending_gone(struct pending *p, enum store_table table, struct slice key, bool settled)
+{
+    (void)pending_put(p, table, key, 0);
+    struct pending_row *row = pending_newest(p, table, key);
+    row->gone = true;
+    row->settled = settled;
+    p->unsettled[table] -= settled;
 }
 
 struct slice pending_value(const struct pending_row *row)
 {
     return slice_of(row->bytes + row->key_n, row->value_n);
-}
-
-/* A batch in a hundred is a large one: its room is given back. */
-static void chunks_clear(struct pending *p)
-{
-    while (p->chunks_n > CHUNKS_KEPT ||
-           (p->chunks_n > 0 && p->chunks[p->chunks_n - 1].cap > CHUNK_BYTES))
-        free(p->chunks[--p->chunks_n].p);
-    for (size_t i = 0; i < p->chunks_n; i++)
-        p->chunks[i].n = 0;
-    p->chunks_at = 0;
 }
 
 void pending_clear(struct pending *p)
@@ -234,8 +212,9 @@ void pending_clear(struct pending *p)
         return;
     memset(p->slots, 0, p->slots_n * sizeof *p->slots);
     memset(p->families, 0, sizeof p->families);
+    memset(p->unsettled, 0, sizeof p->unsettled);
     p->rows_n = 0;
-    chunks_clear(p);
+    chunks_clear(&p->chunks);
 }
 
 /* ---- into LMDB ---- */
@@ -247,43 +226,57 @@ static int put_row(MDB_cursor *cursor, const struct pending_row *row)
     MDB_val v = {.mv_size = row->value_n + (sealed ? STORE_SEAL_BYTES : 0)};
     int code = mdb_cursor_put(cursor, &k, &v, MDB_RESERVE);
     if (code == 0) {
-        memcpy(v.mv_data, row->bytes + row->key_n, row->value_n);
+        if (row->value_n > 0)
+            memcpy(v.mv_data, row->bytes + row->key_n, row->value_n);
         if (sealed)
             store_seal(key_of(row), v.mv_data, row->value_n);
     }
     return code;
 }
 
+/* What is to be written now: all, or the rows of one table. */
+struct writing {
+    MDB_txn *txn;
+    const MDB_dbi *tables;
+    enum store_table only; /* TABLE_COUNT: all */
+};
+
+static bool is_wanted(const struct writing *w, const struct pending_row *row)
+{
+    return !row->settled && (w->only == TABLE_COUNT || w->only == row->table);
+}
+
 /* A row that came and went within the batch was never in the tree. */
-static int delete_gone(const struct pending *p, MDB_txn *txn, const MDB_dbi *tables)
+static int delete_gone(const struct pending *p, const struct writing *w)
 {
     int code = 0;
     for (size_t i = 0; code == 0 && i < p->rows_n; i++) {
         const struct pending_row *row = &p->rows[i];
         MDB_val k = val_of(key_of(row));
-        code = row->gone ? mdb_del(txn, tables[row->table], &k, NULL) : 0;
+        if (!row->gone || !is_wanted(w, row))
+            continue;
+        code = mdb_del(w->txn, w->tables[row->table], &k, NULL);
         code = code == MDB_NOTFOUND ? 0 : code;
     }
     return code;
 }
 
 /* One cursor goes along the family as far as it is of one table. */
-static int put_family(const struct pending *p, const struct family *family, MDB_txn *txn,
-                      const MDB_dbi *tables)
+static int put_family(const struct pending *p, const struct family *family, const struct writing *w)
 {
     MDB_cursor *cursor = NULL;
     unsigned table = TABLE_COUNT;
     int code = 0;
     for (uint32_t at = family->first; code == 0 && at; at = p->rows[at - 1].next) {
         const struct pending_row *row = &p->rows[at - 1];
-        if (row->gone)
+        if (row->gone || !is_wanted(w, row))
             continue;
         if (row->table != table) {
             if (cursor)
                 mdb_cursor_close(cursor);
             cursor = NULL;
             table = row->table;
-            code = mdb_cursor_open(txn, tables[table], &cursor);
+            code = mdb_cursor_open(w->txn, w->tables[table], &cursor);
         }
         code = code ? code : put_row(cursor, row);
     }
@@ -293,11 +286,26 @@ static int put_family(const struct pending *p, const struct family *family, MDB_
 }
 
 /* What is gone goes first, while no cursor looks on. */
-int pending_write(struct pending *p, MDB_txn *txn, const MDB_dbi *tables)
+int pending_write(const struct pending *p, MDB_txn *txn, const MDB_dbi *tables,
+                  enum store_table only)
 {
-    int code = delete_gone(p, txn, tables);
+    const struct writing w = {.txn = txn, .tables = tables, .only = only};
+    int code = p->rows_n > 0 ? delete_gone(p, &w) : 0;
     for (unsigned i = 0; code == 0 && p->rows_n > 0 && i < FAMILIES; i++)
-        code = put_family(p, &p->families[i], txn, tables);
-    pending_clear(p);
+        code = put_family(p, &p->families[i], &w);
     return code;
+}
+
+bool pending_waits(const struct pending *p, enum store_table table)
+{
+    return p->unsettled[table] > 0;
+}
+
+void pending_settled(struct pending *p, enum store_table table)
+{
+    for (size_t i = 0; p->unsettled[table] > 0 && i < p->rows_n; i++) {
+        struct pending_row *row = &p->rows[i];
+        p->unsettled[table] -= row->table == table && !row->settled;
+        row->settled = row->settled || row->table == table;
+    }
 }

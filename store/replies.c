@@ -6,7 +6,9 @@
  * The bits are mixed with what nobody outside sees, the second half of the store's epoch, or a
  * client could choose keys that all probe the same slots.
  *
- * A batch that is not committed is undone from a list of the slots it changed, backwards. */
+ * A batch that is not committed is undone from a list of the slots it changed, backwards. While one
+ * is on its way to the disk the list begins with its changes, and goes on with those of the next.
+ */
 #include "store/replies.h"
 
 #include <assert.h>
@@ -50,6 +52,9 @@ struct replies {
     int64_t window_ms;
     uint64_t replies_max, seed;
     struct totals totals, totals_before; /* before: when the batch began */
+    bool handed_over;                    /* replies_handed_over(), and not ended yet */
+    struct totals handed_before;
+    size_t handed_n; /* changes of that batch */
     uint64_t damaged;
     struct slot *slots;
     size_t slots_n, slots_used; /* slots_n is a power of two */
@@ -123,16 +128,16 @@ static void change(struct replies *r, struct slot slot, bool added)
         slot_remove(r, slot);
 }
 
-static void undo(struct replies *r)
+/* Until so many changes are left. */
+static void undo(struct replies *r, size_t left)
 {
-    while (r->changes_n > 0) {
+    while (r->changes_n > left) {
         struct change last = r->changes[--r->changes_n];
         if (last.added)
             slot_remove(r, last.slot);
         else
             slot_insert(r, last.slot);
     }
-    r->totals = r->totals_before;
 }
 
 /* ---- rows ---- */
@@ -294,10 +299,36 @@ void replies_begin(struct replies *r, struct store_txn *txn)
 void replies_end(struct replies *r, bool committed)
 {
     assert(r->txn);
-    if (!committed)
-        undo(r);
-    r->changes_n = 0;
+    if (!committed) {
+        undo(r, r->handed_n);
+        r->totals = r->totals_before;
+    }
+    r->changes_n = r->handed_n;
     r->txn = NULL;
+}
+
+void replies_handed_over(struct replies *r)
+{
+    assert(r->txn && !r->handed_over);
+    r->handed_over = true;
+    r->handed_before = r->totals_before;
+    r->handed_n = r->changes_n;
+    r->txn = NULL;
+}
+
+void replies_handed_end(struct replies *r, bool committed)
+{
+    assert(r->handed_over && (committed || !r->txn));
+    if (committed) {
+        r->changes_n -= r->handed_n;
+        if (r->changes_n > 0)
+            memmove(r->changes, r->changes + r->handed_n, r->changes_n * sizeof *r->changes);
+    } else {
+        undo(r, 0);
+        r->totals = r->handed_before;
+    }
+    r->handed_n = 0;
+    r->handed_over = false;
 }
 
 enum store_rc replies_find(struct replies *r, const uint8_t key_hash[16], int64_t now_ms,

@@ -37,6 +37,10 @@ void replies_close(struct replies *replies); /* NULL is fine */
  * was at replies_begin. What follows is allowed within a batch only. */
 void replies_begin(struct replies *replies, struct store_txn *txn);
 void replies_end(struct replies *replies, bool committed);
+/* For store_commit_start(): the batch is over, and another may be begun before replies_handed_end()
+ * says what came of it. With false, that other one has been ended so before. */
+void replies_handed_over(struct replies *replies);
+void replies_handed_end(struct replies *replies, bool committed);
 
 /* STORE_NOT_FOUND: never seen, or not within the window any more. */
 enum store_rc replies_find(struct replies *replies, const uint8_t key_hash[16], int64_t now_ms,

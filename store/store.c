@@ -1,4 +1,4 @@
-/* The write transaction, readers and rows: thin over LMDB, whose codes become ours here.
+/* Readers and rows: thin over LMDB, whose codes become ours here.
  *
  * A failure inside the write transaction sticks to it: LMDB has marked it as broken too, and its
  * own answer to further calls (MDB_BAD_TXN) no longer names the cause. */
@@ -66,7 +66,7 @@ enum store_rc store_rc_of(int code)
     }
 }
 
-static enum store_rc note_error(struct store *store, int code)
+enum store_rc store_note_error(struct store *store, int code)
 {
     enum store_rc rc = store_rc_of(code);
     atomic_store(&store->last_error, code);
@@ -87,7 +87,7 @@ enum store_rc store_view_rc(struct store_view *view, int code)
         return STORE_EXISTS;
     if (view->failed != STORE_OK)
         return view->failed;
-    enum store_rc rc = note_error(view->store, code);
+    enum store_rc rc = store_note_error(view->store, code);
     if (rc != STORE_INVALID)
         view->failed = rc;
     return rc;
@@ -112,114 +112,6 @@ unsigned store_clear_stale_readers(struct store *store)
     return mdb_reader_check(store->env, &dead) == 0 ? (unsigned)dead : 0;
 }
 
-/* ---- the write transaction ---- */
-
-enum store_rc store_begin(struct store *store, struct store_txn **out_txn)
-{
-    struct store_view *view = &store->txn.view;
-    assert(!view->live);
-    if (atomic_load(&store->broken))
-        return STORE_IO;
-    int code = mdb_txn_begin(store->env, NULL, 0, &view->txn);
-    if (code != 0)
-        return note_error(store, code);
-    view->live = true;
-    view->failed = STORE_OK;
-    *out_txn = &store->txn;
-    return STORE_OK;
-}
-
-static void at_end_close(struct store_txn *txn)
-{
-    if (txn->at_end)
-        mdb_cursor_close(txn->at_end);
-    txn->at_end = NULL;
-}
-
-static void end_txn(struct store_txn *txn)
-{
-    pending_clear(txn->pending);
-    txn->unsealed.value = NULL;
-    txn->view.live = false;
-    txn->view.txn = NULL;
-}
-
-static enum store_rc write_pending(struct store_txn *txn)
-{
-    struct store_view *view = &txn->view;
-    return view->failed != STORE_OK
-               ? view->failed
-               : store_view_rc(view, pending_write(txn->pending, view->txn, view->store->tables));
-}
-
-enum store_rc store_settle(struct store_view *view, enum store_table table)
-{
-    struct store_txn *txn = &view->store->txn;
-    if (view != &txn->view)
-        return STORE_OK;
-    if (txn->at_end && txn->end_table == table)
-        at_end_close(txn);
-    return pending_holds(table) ? write_pending(txn) : STORE_OK;
-}
-
-/* LMDB calls a short write EIO, and a short write is what a disk gives that has room for a part of
- * it. Nothing of the transaction is referred to, so going on is as safe as after ENOSPC. */
-static int commit_code(struct store *store, int code)
-{
-    enum { ROOM_FOR_A_BATCH = 16 << 20 };
-    return code == EIO && store_disk_bytes_left(store) < ROOM_FOR_A_BATCH ? ENOSPC : code;
-}
-
-/* Between two counts of the free pages the growth of the file tells: it grows when no free page is
- * left that could be used. The next count is exact. */
-static void watch_growth(struct store *store)
-{
-    MDB_envinfo info;
-    (void)mdb_env_info(store->env, &info);
-    if ((info.me_last_pgno + 1) * store->page_bytes > atomic_load(&store->file_limit))
-        atomic_store(&store->full, true);
-}
-
-enum store_rc store_commit(struct store_txn *txn)
-{
-    struct store *store = txn->view.store;
-    store_seal_reserved(&txn->view);
-    enum store_rc rc = write_pending(txn);
-    assert(txn->view.live && txn->view.cursors == 0);
-    if (rc != STORE_OK) {
-        store_abort(txn);
-        return rc;
-    }
-    at_end_close(txn);
-    int code = mdb_txn_commit(txn->view.txn);
-    end_txn(txn);
-    if (code == 0) {
-        watch_growth(store);
-        return STORE_OK;
-    }
-    rc = note_error(store, commit_code(store, code));
-    /* After EIO the kernel may have dropped the pages and forgotten it: a later sync that succeeds
-     * would prove nothing. */
-    if (rc == STORE_IO)
-        atomic_store(&store->broken, true);
-    return rc;
-}
-
-void store_abort(struct store_txn *txn)
-{
-    if (!txn)
-        return;
-    assert(txn->view.live && txn->view.cursors == 0);
-    at_end_close(txn);
-    mdb_txn_abort(txn->view.txn);
-    end_txn(txn);
-}
-
-struct store_view *store_txn_view(struct store_txn *txn)
-{
-    return &txn->view;
-}
-
 /* ---- readers ---- */
 
 /* The slot is taken here, by a transaction that is begun and at once put to rest. */
@@ -233,7 +125,7 @@ enum store_rc store_reader_new(struct store *store, struct store_reader **out_re
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (code != 0) {
         atomic_fetch_sub(&store->readers, 1);
-        return note_error(store, code);
+        return store_note_error(store, code);
     }
     mdb_txn_reset(txn);
     struct store_reader *reader = xcalloc(1, sizeof *reader);
@@ -258,23 +150,29 @@ void store_reader_free(struct store_reader *reader)
  * that transaction N + 2 has written since: roots that are not on disk yet, and newer than what the
  * next snapshot shows. So look whether N + 2 has begun to write; if it has not, the page was still
  * N's when it was copied. */
-static bool overtaken(const struct store_reader *reader)
+static bool overtaken(MDB_env *env, MDB_txn *txn)
 {
     MDB_envinfo info;
-    (void)mdb_env_info(reader->view.store->env, &info);
-    return info.me_last_txnid > mdb_txn_id(reader->view.txn) + 1;
+    (void)mdb_env_info(env, &info);
+    return info.me_last_txnid > mdb_txn_id(txn) + 1;
+}
+
+int store_see(MDB_env *env, MDB_txn *txn)
+{
+    int code = mdb_txn_renew(txn);
+    while (code == 0 && overtaken(env, txn)) {
+        mdb_txn_reset(txn);
+        code = mdb_txn_renew(txn);
+    }
+    return code;
 }
 
 enum store_rc store_snapshot(struct store_reader *reader, struct store_view **out_view)
 {
     store_release(reader);
-    int code = mdb_txn_renew(reader->view.txn);
-    while (code == 0 && overtaken(reader)) {
-        mdb_txn_reset(reader->view.txn);
-        code = mdb_txn_renew(reader->view.txn);
-    }
+    int code = store_see(reader->view.store->env, reader->view.txn);
     if (code != 0)
-        return note_error(reader->view.store, code);
+        return store_note_error(reader->view.store, code);
     reader->view.live = true;
     reader->view.failed = STORE_OK;
     *out_view = &reader->view;
@@ -293,33 +191,39 @@ void store_release(struct store_reader *reader)
 
 void store_seal_reserved(struct store_view *view)
 {
-    struct unsealed *row = &view->store->txn.unsealed;
-    if (view != &view->store->txn.view || !row->value)
+    struct unsealed *row = view->writes ? &view->writes->unsealed : NULL;
+    if (!row || !row->value)
         return;
     store_seal(slice_of(row->key, row->key_n), row->value, row->n);
     row->value = NULL;
 }
 
-/* Whether the row's fate is known before the tree is asked. */
-static struct pending_row *waiting(struct store_view *view, enum store_table table,
-                                   struct slice key)
+static bool may_wait(enum store_table table)
 {
-    struct store_txn *txn = &view->store->txn;
-    return view == &txn->view && pending_holds(table) ? pending_find(txn->pending, table, key)
-                                                      : NULL;
+    return table == TABLE_JOURNAL || pending_holds(table);
 }
 
-enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
-                        struct slice *out_value)
+/* What the rows of a batch say that are not in the trees; false: nothing. */
+static bool known_to(const struct store_txn *txn, enum store_table table, struct slice key,
+                     bool newest, struct slice *out_value, enum store_rc *out_rc)
+{
+    *out_rc = STORE_OK;
+    if (table == TABLE_JOURNAL)
+        return appended_find(txn->appended, key, out_value);
+    const struct pending_row *row =
+        newest ? pending_newest(txn->pending, table, key) : pending_find(txn->pending, table, key);
+    if (row && row->gone)
+        *out_rc = STORE_NOT_FOUND;
+    else if (row)
+        *out_value = pending_value(row);
+    return row;
+}
+
+static enum store_rc get_from(struct store_view *view, MDB_txn *txn, enum store_table table,
+                              struct slice key, struct slice *out_value)
 {
     MDB_val k = val_of(key), v;
-    store_seal_reserved(view);
-    const struct pending_row *row = waiting(view, table, key);
-    if (row && view->failed == STORE_OK) {
-        *out_value = row->gone ? *out_value : pending_value(row);
-        return row->gone ? STORE_NOT_FOUND : STORE_OK;
-    }
-    int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
+    int code = mdb_get(txn, view->store->tables[table], &k, &v);
     if (code != 0)
         return store_view_rc(view, code);
     struct slice value = slice_of_val(&v);
@@ -329,31 +233,56 @@ enum store_rc store_get(struct store_view *view, enum store_table table, struct 
     return STORE_OK;
 }
 
+/* The batch before may be in the trees by now or not: what it wrote is asked of itself first, and
+ * so either will do. */
+static enum store_rc get_without_trees(struct store_txn *txn, enum store_table table,
+                                       struct slice key, struct slice *out_value)
+{
+    enum store_rc rc;
+    if (txn->before && known_to(txn->before, table, key, true, out_value, &rc))
+        return rc;
+    struct store *store = txn->view.store;
+    int code = store->sees ? 0 : store_see(store->env, store->seen);
+    if (code != 0)
+        return store_view_rc(&txn->view, code);
+    store->sees = true;
+    return get_from(&txn->view, store->seen, table, key, out_value);
+}
+
+enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
+                        struct slice *out_value)
+{
+    enum store_rc rc;
+    store_seal_reserved(view);
+    if (!view->writes)
+        return get_from(view, view->txn, table, key, out_value);
+    if (view->failed != STORE_OK)
+        return view->failed;
+    if (may_wait(table) && known_to(view->writes, table, key, false, out_value, &rc))
+        return rc;
+    if (!view->txn && may_wait(table))
+        return get_without_trees(view->writes, table, key, out_value);
+    rc = store_need_trees(view);
+    return rc == STORE_OK ? get_from(view, view->txn, table, key, out_value) : rc;
+}
+
 /* LMDB frees the pages of a large value by what stands in the first of them. */
 static enum store_rc check_freeing(struct store_view *view, enum store_table table,
                                    struct slice key)
 {
+    struct slice value;
     MDB_val k = val_of(key), v;
     if (!store_is_written_once(table))
         return STORE_OK;
+    enum store_rc rc = store_get(view, table, key, &value);
+    if (rc == STORE_OK)
+        rc = store_need_trees(view);
+    if (rc != STORE_OK)
+        return rc == STORE_NOT_FOUND ? STORE_OK : rc;
     int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
     if (code == 0 && !store_pages_sound(view->store, table, key.n, slice_of_val(&v)))
         return STORE_DAMAGED;
     return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
-}
-
-/* The log appends nine rows of ten: a cursor that stays at the end needs no search for it. */
-static int append(struct store_txn *txn, enum store_table table, MDB_val *k, MDB_val *v)
-{
-    struct store_view *view = &txn->view;
-    int code = 0;
-    if (txn->at_end && txn->end_table != table)
-        at_end_close(txn);
-    if (!txn->at_end) {
-        code = mdb_cursor_open(view->txn, view->store->tables[table], &txn->at_end);
-        txn->end_table = table;
-    }
-    return code ? code : mdb_cursor_put(txn->at_end, k, v, MDB_APPEND | MDB_RESERVE);
 }
 
 static enum store_rc put_in_tree(struct store_txn *txn, enum store_table table, struct slice key,
@@ -362,24 +291,22 @@ static enum store_rc put_in_tree(struct store_txn *txn, enum store_table table, 
     struct store_view *view = &txn->view;
     MDB_val k = val_of(key);
     MDB_val v = {.mv_size = value_n + (store_is_sealed(table) ? STORE_SEAL_BYTES : 0)};
-    enum store_rc rc = flags & (MDB_APPEND | MDB_NOOVERWRITE) || key.n == 0
-                           ? STORE_OK
-                           : check_freeing(view, table, key);
-    if (rc != STORE_OK)
-        return rc;
-    if (!(flags & MDB_APPEND) && txn->end_table == table)
-        at_end_close(txn);
-    rc = store_view_rc(view, flags & MDB_APPEND ? append(txn, table, &k, &v)
-                                                : mdb_put(view->txn, view->store->tables[table], &k,
-                                                          &v, flags | MDB_RESERVE));
+    enum store_rc rc = store_need_trees(view);
+    if (rc == STORE_OK && key.n > 0 && !(flags & MDB_NOOVERWRITE))
+        rc = check_freeing(view, table, key);
+    if (rc == STORE_OK && table == TABLE_JOURNAL)
+        rc = store_settle_end(view);
+    if (rc == STORE_OK)
+        rc = store_view_rc(
+            view, mdb_put(view->txn, view->store->tables[table], &k, &v, flags | MDB_RESERVE));
     if (rc == STORE_OK)
         *out_value = v.mv_data;
     return rc;
 }
 
-static bool may_wait(enum store_table table, struct slice key)
+static bool key_fits(struct slice key)
 {
-    return pending_holds(table) && key.n > 0 && key.n <= STORE_KEY_BYTES_MAX;
+    return key.n > 0 && key.n <= STORE_KEY_BYTES_MAX;
 }
 
 /* What a put that must not overwrite has to know. */
@@ -390,19 +317,71 @@ static enum store_rc is_free(struct store_view *view, enum store_table table, st
     return rc == STORE_NOT_FOUND ? STORE_OK : rc == STORE_OK ? STORE_EXISTS : rc;
 }
 
-static enum store_rc put(struct store_txn *txn, enum store_table table, struct slice key,
-                         size_t value_n, unsigned flags, uint8_t **out_value)
+/* The last key of the journal, looked up but once. */
+static enum store_rc know_end(struct store_view *view)
 {
-    struct store_view *view = &txn->view;
-    store_seal_reserved(view);
-    if (!may_wait(table, key))
-        return put_in_tree(txn, table, key, value_n, flags, out_value);
-    enum store_rc rc = view->failed;
-    if (rc == STORE_OK && flags & MDB_NOOVERWRITE)
-        rc = is_free(view, table, key);
+    struct store *store = view->store;
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    if (store->end_known)
+        return STORE_OK;
+    enum store_rc rc = store_settle_end(view);
+    if (rc == STORE_OK)
+        rc = store_view_rc(view, mdb_cursor_open(view->txn, store->tables[TABLE_JOURNAL], &cursor));
+    if (rc != STORE_OK)
+        return rc;
+    int code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+    store->end_key_n = code == 0 ? k.mv_size : 0;
+    if (code == 0)
+        memcpy(store->end_key, k.mv_data, k.mv_size);
+    store->end_known = code == 0 || code == MDB_NOTFOUND;
+    mdb_cursor_close(cursor);
+    return store->end_known ? STORE_OK : store_view_rc(view, code);
+}
+
+static enum store_rc append(struct store_txn *txn, struct slice key, size_t value_n,
+                            uint8_t **out_value)
+{
+    struct store *store = txn->view.store;
+    enum store_rc rc = txn->view.failed;
+    if (rc == STORE_OK)
+        rc = key_fits(key) && value_n <= UINT32_MAX ? know_end(&txn->view) : STORE_INVALID;
+    if (rc == STORE_OK && slice_compare(key, slice_of(store->end_key, store->end_key_n)) <= 0)
+        rc = STORE_EXISTS;
+    if (rc != STORE_OK)
+        return rc;
+    *out_value = appended_put(txn->appended, key, value_n);
+    memcpy(store->end_key, key.p, key.n);
+    store->end_key_n = key.n;
+    return STORE_OK;
+}
+
+static enum store_rc put_pending(struct store_txn *txn, enum store_table table, struct slice key,
+                                 size_t value_n, unsigned flags, uint8_t **out_value)
+{
+    enum store_rc rc = txn->view.failed;
+    if (rc == STORE_OK)
+        rc = flags & MDB_NOOVERWRITE ? is_free(&txn->view, table, key)
+                                     : check_freeing(&txn->view, table, key);
     if (rc == STORE_OK)
         *out_value = pending_put(txn->pending, table, key, value_n);
     return rc;
+}
+
+/* Whether the row is one of pending's, whose checksum is made when it is written. */
+static bool is_pending(enum store_table table, struct slice key)
+{
+    return pending_holds(table) && key_fits(key);
+}
+
+static enum store_rc put(struct store_txn *txn, enum store_table table, struct slice key,
+                         size_t value_n, unsigned flags, uint8_t **out_value)
+{
+    store_seal_reserved(&txn->view);
+    if (table == TABLE_JOURNAL && flags & MDB_APPEND)
+        return append(txn, key, value_n, out_value);
+    return is_pending(table, key) ? put_pending(txn, table, key, value_n, flags, out_value)
+                                  : put_in_tree(txn, table, key, value_n, flags, out_value);
 }
 
 static enum store_rc put_value(struct store_txn *txn, enum store_table table, struct slice key,
@@ -414,7 +393,7 @@ static enum store_rc put_value(struct store_txn *txn, enum store_table table, st
         return rc;
     if (value.n > 0)
         memmove(room, value.p, value.n);
-    if (store_is_sealed(table) && !may_wait(table, key))
+    if (store_is_sealed(table) && !is_pending(table, key))
         store_seal(key, room, value.n);
     return STORE_OK;
 }
@@ -435,7 +414,7 @@ enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, s
                                 size_t value_n, bool append, uint8_t **out_value)
 {
     enum store_rc rc = put(txn, table, key, value_n, append ? MDB_APPEND : 0, out_value);
-    if (rc == STORE_OK && store_is_sealed(table) && !may_wait(table, key)) {
+    if (rc == STORE_OK && store_is_sealed(table) && !is_pending(table, key)) {
         struct unsealed *row = &txn->unsealed;
         row->value = *out_value;
         row->n = value_n;
@@ -447,27 +426,31 @@ enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, s
 
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key)
 {
+    struct store_view *view = &txn->view;
+    struct slice value;
     MDB_val k = val_of(key);
-    store_seal_reserved(&txn->view);
-    struct pending_row *row = waiting(&txn->view, table, key);
-    if (row && txn->view.failed == STORE_OK) {
-        bool was_gone = row->gone;
-        row->gone = true;
-        return was_gone ? STORE_NOT_FOUND : STORE_OK;
+    store_seal_reserved(view);
+    enum store_rc rc = check_freeing(view, table, key);
+    if (rc == STORE_OK && is_pending(table, key)) {
+        rc = store_get(view, table, key, &value);
+        if (rc == STORE_OK || rc == STORE_DAMAGED)
+            pending_gone(txn->pending, table, key, false);
+        return rc == STORE_DAMAGED ? STORE_OK : rc;
     }
-    enum store_rc rc = check_freeing(&txn->view, table, key);
-    if (rc != STORE_OK)
-        return rc;
-    if (txn->end_table == table)
-        at_end_close(txn);
-    return store_view_rc(&txn->view,
-                         mdb_del(txn->view.txn, txn->view.store->tables[table], &k, NULL));
+    if (rc == STORE_OK)
+        rc = table == TABLE_JOURNAL ? store_settle_end(view) : store_need_trees(view);
+    return rc == STORE_OK
+               ? store_view_rc(view, mdb_del(view->txn, view->store->tables[table], &k, NULL))
+               : rc;
 }
 
 uint64_t store_count(struct store_view *view, enum store_table table)
 {
     MDB_stat stat;
-    if (store_settle(view, table) != STORE_OK)
+    enum store_rc rc = store_settle(view, table);
+    if (rc == STORE_OK && table == TABLE_JOURNAL)
+        rc = store_settle_end(view);
+    if (rc != STORE_OK)
         return 0;
     int code = mdb_stat(view->txn, view->store->tables[table], &stat);
     return code == 0 ? stat.ms_entries : 0;

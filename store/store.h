@@ -121,6 +121,29 @@ enum store_rc store_commit(struct store_txn *txn); /* ends txn whatever it retur
 void store_abort(struct store_txn *txn);           /* NULL is fine */
 struct store_view *store_txn_view(struct store_txn *txn);
 
+/* Commits on a thread of their own, so that the next transaction is filled meanwhile. It sees what
+ * the one before it wrote; when that one's commit fails it fails with the same code, and has to be
+ * aborted.
+ *
+ * store_committer_run() is the thread, until store_committer_stop(), which the writer calls when
+ * nothing is on its way; on_through is called there after each commit that was started. */
+void store_committer_new(struct store *store, void (*on_through)(void *ctx), void *ctx);
+void store_committer_run(struct store *store);
+void store_committer_stop(struct store *store);
+/* For simulations: no thread, and a commit is through when it is waited for, or after
+ * store_commit_is_through() was asked so often. */
+void store_committer_lazy(struct store *store, unsigned (*asked_for)(void *ctx), void *ctx);
+/* Right after store_begin(): the committer will do it, and store_commit_start() may be used.
+ * Without one, nothing changes. */
+void store_hand_over(struct store_txn *txn);
+bool store_is_handed_over(const struct store_txn *txn);
+/* Begins the commit; txn is over. STORE_OK: store_commit_take() gives what came of it and has to be
+ * called before another is started. Else there was none. */
+enum store_rc store_commit_start(struct store_txn *txn);
+bool store_commit_is_through(struct store *store); /* one was started, and would not block */
+enum store_rc store_commit_take(struct store *store,
+                                uint64_t *out_us); /* waits; how long it took */
+
 /* A reader keeps one LMDB slot; a snapshot is begun, used within one tick and released. Beginning
  * again on a reader that holds a snapshot renews it. */
 enum store_rc store_reader_new(struct store *store, struct store_reader **out_reader);

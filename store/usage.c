@@ -69,7 +69,7 @@ enum store_rc store_usage(struct store *store, struct store_usage *out)
         .txn_last = info.me_last_txnid,
         .reader_lag_txns =
             readers.oldest < info.me_last_txnid ? info.me_last_txnid - readers.oldest : 0,
-        .readers = readers.live,
+        .readers = readers.live - (store->seen && readers.live > 0), /* less the writer's own */
         .readers_max = store->readers_max,
     };
     judge(store, out);

@@ -211,6 +211,11 @@ static void agents_settled(void *state)
     a->changed_n = a->changed_cap = 0;
 }
 
+static bool agents_unsettled(const void *state)
+{
+    return ((const struct agents *)state)->changed_n > 0;
+}
+
 static void *agents_open(const void *options)
 {
     struct agents *a = xcalloc(1, sizeof *a);
@@ -992,4 +997,5 @@ const struct module agents_module = {
     .next_due = agents_next_due,
     .expire = agents_expire,
     .settled = agents_settled,
+    .unsettled = agents_unsettled,
 };

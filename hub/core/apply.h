@@ -71,8 +71,11 @@ struct module {
     /* At the end of a batch, in its transaction: what the batch's events set off. a->tray is the
      * last of the trays. What it returns but HUB_OK aborts the batch. */
     enum hub_rc (*finish)(struct apply *a, struct tray *const *trays, unsigned trays_n);
-    /* The batch is on disk, or was taken back and load() called; nobody has been told yet. */
+    /* The batch is on disk, or was taken back and load() called; nobody has been told yet. NULL:
+     * nobody reads its memory but the writer. */
     void (*settled)(void *state);
+    /* Whether settled() has anything to do: then no other batch is begun before. */
+    bool (*unsettled)(const void *state);
 };
 
 struct timer_kind {

@@ -1,5 +1,9 @@
 /* One step of the writer: take what waits, one transaction, apply, commit, let out.
  *
+ * A large batch is committed by the committer (store.h), and let out when its commit is through;
+ * the next one is applied meanwhile. It sees what the first one did, so when the first cannot be
+ * committed it is taken back too, and runs again without it.
+ *
  * A store write that fails poisons an LMDB transaction, so a batch is all or nothing. When the
  * store is full, every command of the batch is refused and memory is read anew from the store; when
  * a single command met damage, the batch runs again without it. */
@@ -10,29 +14,14 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
+    HAND_OVER_MIN = 64, /* commands: it has to pay for waking the committer twice */
     TIMERS_A_BATCH = 1000,
     USAGE_EVERY_MS = 1000,
     READERS_EVERY_MS = 60000,
     UNREADABLE_AGAIN_MS = 5000
 };
-
-static void count(_Atomic uint64_t *counter, uint64_t by)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
-
-static unsigned bucket_of(uint64_t value, uint64_t unit)
-{
-    unsigned i = 0;
-    for (uint64_t bound = unit; value > bound && i < WRITER_BUCKETS - 1; bound *= 2) {
-        i++;
-    }
-    return i;
-}
 
 /* ---- one command ---- */
 
@@ -118,54 +107,22 @@ static bool run_command(struct writer *w, struct tray *tray, struct command *com
     return !must_abort(command->rc);
 }
 
-static bool run_tray(struct writer *w, struct tray *tray, struct command **out_failed)
+/* The commit before is looked for on the way: who waits for it waits no longer than it takes. */
+static enum hub_rc run_tray(struct writer *w, struct tray *tray, struct command **out_failed)
 {
     if (tray->now_ms > w->now_ms) {
         w->now_ms = tray->now_ms;
     }
     for (uint32_t i = 0; i < tray->commands_n; i++) {
+        if (store_commit_is_through(w->store) && !writer_land(w)) {
+            return hub_rc_of_store(w->lost);
+        }
         if (!run_command(w, tray, &tray->commands[i])) {
             *out_failed = &tray->commands[i];
-            return false;
+            return (enum hub_rc)(*out_failed)->rc;
         }
     }
-    return true;
-}
-
-/* Takes back what a run left on the trays, for the next run or for the refusal. */
-static void unwind(struct writer *w, struct command *keep)
-{
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        struct tray *tray = w->batch[t];
-        buf_clear(&tray->out);
-        tray->events_n = 0;
-        tray->kicks_n = 0;
-        tray->handouts_n = 0;
-        for (uint32_t i = 0; i < tray->commands_n; i++) {
-            struct command *command = &tray->commands[i];
-            command->reply_n = 0;
-            command->flags &= (uint16_t)~COMMAND_REPLAYED;
-            if (command != keep && !(command->flags & COMMAND_FAILED)) {
-                command->rc = HUB_OK;
-            }
-        }
-    }
-    if (keep) {
-        keep->flags |= COMMAND_FAILED;
-    }
-}
-
-static void refuse_all(struct writer *w, enum hub_rc rc)
-{
-    unwind(w, NULL);
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        struct tray *tray = w->batch[t];
-        for (uint32_t i = 0; i < tray->commands_n; i++) {
-            if (!(tray->commands[i].flags & COMMAND_FAILED)) {
-                tray->commands[i].rc = (uint16_t)rc;
-            }
-        }
-    }
+    return HUB_OK;
 }
 
 /* ---- timers ---- */
@@ -291,17 +248,6 @@ void writer_later(struct writer *w, const struct command_kind *kind, uint32_t ap
     buf_add_slice(&later->body, body);
 }
 
-static void keep_for_later(struct writer *w, const struct tray *tray)
-{
-    for (uint32_t i = 0; i < tray->commands_n; i++) {
-        const struct command *c = &tray->commands[i];
-        struct slice body = tray_slice(tray, TRAY_IN, c->body_at, c->body_n);
-        if (c->rc == HUB_STORE_FULL && c->kind->must && c->kind->must(body)) {
-            writer_later(w, c->kind, c->app, body);
-        }
-    }
-}
-
 /* They go first, on a tray of their own: nobody who comes in this batch is taken for one who left
  * before. */
 static void later_take(struct writer *w)
@@ -322,103 +268,67 @@ static void later_take(struct writer *w)
         buf_done(&w->later[i].body);
     }
     w->later_n = 0;
-    w->batch[w->batch_n++] = tray;
+    w->batch->trays[w->batch->n++] = tray;
 }
 
 /* ---- a batch ---- */
 
+/* The next tray that waits, unless the batch is full. */
+static bool take_one(struct writer *w)
+{
+    struct batch *b = w->batch;
+    bool room =
+        b->n < BATCH_TRAYS_MAX && b->commands < WRITER_COMMANDS_MAX && b->bytes < WRITER_BYTES_MAX;
+    struct tray *tray = room ? ring_pop(w->inbox) : NULL;
+    if (tray) {
+        b->trays[b->n++] = tray;
+        b->commands += tray->commands_n;
+        b->bytes += tray->in.n;
+    }
+    return tray;
+}
+
 static void collect(struct writer *w)
 {
-    size_t commands = 0, bytes = 0;
-    w->batch_n = 0;
+    w->batch->n = 0;
+    w->batch->commands = w->batch->bytes = 0;
     later_take(w);
-    while (w->batch_n < BATCH_TRAYS_MAX && commands < WRITER_COMMANDS_MAX &&
-           bytes < WRITER_BYTES_MAX) {
-        struct tray *tray = ring_pop(w->inbox);
-        if (!tray) {
-            break;
-        }
-        w->batch[w->batch_n++] = tray;
-        commands += tray->commands_n;
-        bytes += tray->in.n;
+    while (take_one(w)) {
+        continue;
     }
+}
+
+/* While the batch before is on its way this one cannot be committed: it may as well grow. */
+static bool grow(struct writer *w)
+{
+    while (w->on_its_way && !store_commit_is_through(w->store)) {
+        if (take_one(w)) {
+            return true;
+        }
+        if (!w->runs || atomic_load(&w->stopping)) {
+            return false;
+        }
+        writer_sleep(w, 1);
+    }
+    return false;
+}
+
+static bool is_large(const struct writer *w)
+{
+    return w->batch->commands >=
+           (w->options.hand_over_min ? w->options.hand_over_min : HAND_OVER_MIN);
 }
 
 static bool needs_store(const struct writer *w)
 {
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        for (uint32_t i = 0; i < w->batch[t]->commands_n; i++) {
-            if (!(w->batch[t]->commands[i].kind->flags & KIND_VOLATILE)) {
+    for (unsigned t = 0; t < w->batch->n; t++) {
+        for (uint32_t i = 0; i < w->batch->trays[t]->commands_n; i++) {
+            if (!(w->batch->trays[t]->commands[i].kind->flags & KIND_VOLATILE)) {
                 return true;
             }
         }
     }
     return false;
-}
-
-static enum hub_rc begin(struct writer *w)
-{
-    enum store_rc rc = store_begin(w->store, &w->txn);
-    if (rc != STORE_OK) {
-        w->txn = NULL;
-        return hub_rc_of_store(rc);
-    }
-    log_begin(w->log, w->txn);
-    replies_begin(w->replies, w->txn);
-    return HUB_OK;
-}
-
-/* A table that cannot be read is looked at again after a while, not at once. */
-static int64_t timer_due(const struct writer *w, struct store_view *view)
-{
-    int64_t due = timer_next_due(view);
-    return due == INT64_MIN ? w->now_ms + UNREADABLE_AGAIN_MS : due;
-}
-
-static void memory_reload(struct writer *w)
-{
-    struct store_view *view;
-    book_reload(w->book);
-    if (store_snapshot(w->reader, &view) != STORE_OK) {
-        w->options.panic(w->options.ctx, "cannot read the store back after an aborted batch");
-        return;
-    }
-    for (unsigned m = 0; m < w->modules_n; m++) {
-        if (w->modules[m]->load && w->modules[m]->load(w->state[m], view, w->now_ms) != HUB_OK) {
-            w->options.panic(w->options.ctx, "cannot rebuild memory after an aborted batch");
-        }
-    }
-    w->timer_due_ms = timer_due(w, view);
-    store_release(w->reader);
-}
-
-static void abort_batch(struct writer *w)
-{
-    store_abort(w->txn);
-    w->txn = NULL;
-    log_end(w->log, false);
-    replies_end(w->replies, false);
-    memset(w->changed, 0, sizeof w->changed);
-    w->namespaces_dirty = false;
-    count(&w->stats.aborted, 1);
-    memory_reload(w);
-}
-
-static enum store_rc commit_batch(struct writer *w)
-{
-    w->timer_due_ms = timer_due(w, store_txn_view(w->txn));
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
-    enum store_rc rc = store_commit(w->txn);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    w->txn = NULL;
-    log_end(w->log, rc == STORE_OK);
-    replies_end(w->replies, rc == STORE_OK);
-    uint64_t us = (uint64_t)((after.tv_sec - before.tv_sec) * 1000000 +
-                             (after.tv_nsec - before.tv_nsec) / 1000);
-    count(&w->stats.commit_us, us);
-    count(&w->stats.commit_us_bucket[bucket_of(us, 64)], 1);
-    return rc;
 }
 
 /* Deadlines are taken when the batch's beats have counted: nobody is found silent who spoke in it.
@@ -464,58 +374,68 @@ static enum hub_rc run_timers(struct writer *w, struct tray *own)
 static enum hub_rc run_finish(struct writer *w)
 {
     enum hub_rc rc = HUB_OK;
-    for (unsigned m = 0; rc == HUB_OK && w->batch_n && m < w->modules_n; m++) {
+    for (unsigned m = 0; rc == HUB_OK && w->batch->n && m < w->modules_n; m++) {
         if (w->modules[m]->finish) {
             struct apply a = {.txn = w->txn,
                               .view = store_txn_view(w->txn),
                               .book = w->book,
                               .state = w->state[m],
                               .now_ms = w->now_ms,
-                              .tray = w->batch[w->batch_n - 1],
+                              .tray = w->batch->trays[w->batch->n - 1],
                               .writer = w};
-            rc = w->modules[m]->finish(&a, w->batch, w->batch_n);
+            rc = w->modules[m]->finish(&a, w->batch->trays, w->batch->n);
         }
     }
     return rc;
 }
 
+/* The writer's own tray is the last: its events are appended after those of all others. */
+static void put_own(struct batch *batch, struct tray *own, bool in)
+{
+    bool is_in = own && batch->n > 0 && batch->trays[batch->n - 1] == own;
+    if (own && in && !is_in) {
+        batch->trays[batch->n++] = own;
+    } else if (is_in && !in) {
+        batch->n--;
+    }
+}
+
 /* The trays, what is due, and what all that sets off. */
 static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **out_failed)
 {
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        if (w->batch[t] != own && !run_tray(w, w->batch[t], out_failed)) {
-            return (enum hub_rc)(*out_failed)->rc;
+    enum hub_rc rc = HUB_OK;
+    unsigned t = 0;
+    put_own(w->batch, own, false);
+    do {
+        for (; rc == HUB_OK && t < w->batch->n; t++) {
+            rc = run_tray(w, w->batch->trays[t], out_failed);
         }
+    } while (rc == HUB_OK && grow(w));
+    put_own(w->batch, own, true);
+    if (rc == HUB_OK && own) {
+        rc = run_deadlines(w, own);
     }
-    enum hub_rc rc = own ? run_deadlines(w, own) : HUB_OK;
     if (rc == HUB_OK && own) {
         rc = run_timers(w, own);
     }
     return rc == HUB_OK ? run_finish(w) : rc;
 }
 
-/* Runs and commits the batch; HUB_OK, or what refuses all of it. */
+/* Runs the batch and begins its commit; HUB_OK, or what refuses all of it. */
 static enum hub_rc attempt(struct writer *w, struct tray *own, struct command **out_failed)
 {
-    enum hub_rc rc = begin(w);
+    enum hub_rc rc = writer_begin(w, is_large(w));
     if (rc != HUB_OK) {
         return rc;
     }
     rc = run_all(w, own, out_failed);
-    if (rc != HUB_OK) {
-        abort_batch(w);
-        return rc;
+    if (rc == HUB_OK) {
+        w->more_to_tend = log_tend(w->log, w->now_ms);
+        w->more_to_tend = replies_tend(w->replies, w->now_ms) || w->more_to_tend;
+        return writer_commit(w);
     }
-    w->more_to_tend = log_tend(w->log, w->now_ms);
-    w->more_to_tend = replies_tend(w->replies, w->now_ms) || w->more_to_tend;
-    enum store_rc src = commit_batch(w);
-    if (src != STORE_OK) {
-        memory_reload(w);
-        memset(w->changed, 0, sizeof w->changed);
-        w->namespaces_dirty = false;
-        count(&w->stats.aborted, 1);
-    }
-    return hub_rc_of_store(src);
+    writer_abort(w);
+    return rc;
 }
 
 static void run_batch(struct writer *w, struct tray *own)
@@ -525,11 +445,12 @@ static void run_batch(struct writer *w, struct tray *own)
     bool spoiled = w->deadlines_spoil = false;
     for (unsigned run = 0; run < RERUNS_MAX; run++) {
         struct command *failed = NULL;
+        bool alone = !w->on_its_way;
         rc = attempt(w, own, &failed);
         if (rc == HUB_OK) {
             return;
         }
-        bool again = failed || w->spoilers_n > spoilers || w->deadlines_spoil != spoiled;
+        bool again = failed || w->spoilers_n > spoilers || w->deadlines_spoil != spoiled || !alone;
         spoilers = w->spoilers_n;
         spoiled = w->deadlines_spoil;
         if (own) {
@@ -546,66 +467,12 @@ static void run_batch(struct writer *w, struct tray *own)
         if (failed) {
             w->options.note(w->options.ctx, 'E', failed->kind->name);
         }
-        unwind(w, failed);
+        writer_unwind(w->batch, failed);
     }
     if (rc == HUB_INTERNAL) {
         w->options.panic(w->options.ctx, "the store cannot commit");
     }
-    refuse_all(w, rc);
-}
-
-/* ---- letting out ---- */
-
-static void let_out(struct writer *w, struct tray *tray, uint64_t *wake)
-{
-    bool own = tray->origin >= w->options.ports_n;
-    tray->answered = true;
-    count(&w->stats.events, tray->events_n);
-    tray->wanted = writer_wanted(w, tray);
-    uint64_t to = tray->wanted | (own ? 0 : UINT64_C(1) << tray->origin);
-    if (!to) {
-        tray_give(&w->pool, tray);
-        return;
-    }
-    atomic_store_explicit(&tray->refs, (uint32_t)__builtin_popcountll(to), memory_order_relaxed);
-    for (uint64_t rest = to; rest; rest &= rest - 1) {
-        unsigned thread = (unsigned)__builtin_ctzll(rest);
-        bool pushed = ring_push(w->ports[thread].inbox, tray);
-        assert(pushed); /* inboxes are as long as all pools together */
-        (void)pushed;
-    }
-    *wake |= to;
-}
-
-static void announce(struct writer *w)
-{
-    for (unsigned m = 0; m < w->modules_n; m++) {
-        if (w->modules[m]->settled) {
-            w->modules[m]->settled(w->state[m]);
-        }
-    }
-    for (unsigned i = 0; i < CHANGE_COUNT; i++) {
-        if (w->changed[i]) {
-            atomic_fetch_add(&w->change[i], 1);
-            w->changed[i] = false;
-        }
-    }
-    if (w->namespaces_dirty) {
-        w->namespaces_dirty = false;
-        writer_namespaces_rebuild(w);
-    }
-}
-
-static void statistics(struct writer *w)
-{
-    uint64_t commands = 0;
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        commands += w->batch[t]->commands_n;
-    }
-    count(&w->stats.batches, 1);
-    count(&w->stats.commands, commands);
-    count(&w->stats.batch_size[bucket_of(commands, 1)], 1);
-    atomic_store_explicit(&w->stats.trays_idle, w->pool.idle_n, memory_order_relaxed);
+    writer_refuse(w->batch, rc);
 }
 
 static void housekeep(struct writer *w, int64_t now_ms)
@@ -629,6 +496,10 @@ static void housekeep(struct writer *w, int64_t now_ms)
 /* What waits, and what is to be said about it afterwards. */
 static bool step(struct writer *w, int64_t now_ms)
 {
+    bool landed = store_commit_is_through(w->store);
+    if (landed) {
+        (void)writer_land(w);
+    }
     tray_pool_collect(&w->pool);
     writer_namespaces_adopt(w);
     w->now_ms = now_ms > w->now_ms ? now_ms : w->now_ms;
@@ -636,38 +507,28 @@ static bool step(struct writer *w, int64_t now_ms)
     collect(w);
     bool due = !w->full && next_due(w) <= w->now_ms;
     bool tend = w->more_to_tend || w->now_ms - w->tend_ms >= TEND_EVERY_MS;
-    if (w->batch_n == 0 && !due && !tend) {
-        return false;
+    if (w->batch->n == 0 && !due && !tend) {
+        return landed;
     }
     /* With commands too: what they make due, as a task that can be offered, is done in their
      * commit. NULL: when one comes home. */
     struct tray *own = due || (!w->full && needs_store(w)) ? tray_take(&w->pool) : NULL;
+    w->batch->own = own;
     if (own) {
         own->now_ms = w->now_ms;
-        w->batch[w->batch_n++] = own;
+        put_own(w->batch, own, true);
     }
     if (own || tend || needs_store(w)) {
         w->tend_ms = w->now_ms;
         run_batch(w, own);
     } else {
         struct command *none;
-        for (unsigned t = 0; t < w->batch_n; t++) {
-            (void)run_tray(w, w->batch[t], &none); /* volatile: nothing to spoil */
+        (void)writer_land(w); /* answers keep their order */
+        for (unsigned t = 0; t < w->batch->n; t++) {
+            (void)run_tray(w, w->batch->trays[t], &none); /* volatile: nothing to spoil */
         }
     }
-    if (w->batch_n) {
-        statistics(w);
-    }
-    announce(w);
-    uint64_t wake = 0;
-    for (unsigned t = 0; t < w->batch_n; t++) {
-        keep_for_later(w, w->batch[t]);
-        let_out(w, w->batch[t], &wake);
-    }
-    for (; wake; wake &= wake - 1) {
-        struct writer_port *port = &w->ports[__builtin_ctzll(wake)];
-        port->wake(port->wake_ctx);
-    }
+    writer_settle(w);
     return true;
 }
 

@@ -44,7 +44,8 @@ struct writer_options {
         *namespaces;    /* configuration's set, taken; rows of the store are laid over it */
     uint64_t hash_seed; /* of channel hashes in trays */
     unsigned ports_n;
-    size_t inbox_trays; /* all pools together */
+    size_t inbox_trays;     /* all pools together */
+    unsigned hand_over_min; /* commands, from which a batch is the committer's; 0: 64 */
     const struct module *const *modules;
     const void *const *module_options;
     unsigned modules_n;
@@ -70,6 +71,8 @@ void writer_push(struct writer *writer, struct tray *tray);
 bool writer_step(struct writer *writer, int64_t now_ms, int64_t *out_next);
 /* Steps until writer_stop(), asleep while there is nothing; the clock gives milliseconds. */
 void writer_run(struct writer *writer, int64_t (*clock_ms)(void *ctx), void *ctx);
+void writer_flush(
+    struct writer *writer); /* the writer: lets out what is still on its way to disk */
 void writer_stop(
     struct writer *writer); /* any thread: finish what waits, then return from writer_run */
 /* Bytes wake the sleeping writer; for those who changed something it looks at. */

@@ -140,6 +140,7 @@ enum hub_rc writer_new(const struct writer_options *options, struct writer **out
     w->interest = options->interest;
     w->now_ms = options->now_ms;
     w->timer_due_ms = INT64_MAX;
+    w->batch = &w->batches[0];
     w->configured = options->namespaces;
     w->book = book_new(options->hash_seed, namespaces_copy(options->namespaces));
     w->inbox = ring_new(options->inbox_trays);
@@ -176,6 +177,9 @@ void writer_free(struct writer *w)
 {
     if (!w) {
         return;
+    }
+    if (w->on_its_way) {
+        (void)store_commit_take(w->store, NULL);
     }
     for (unsigned m = 0; m < w->modules_n; m++) {
         w->modules[m]->close(w->state[m]);
@@ -230,13 +234,12 @@ void writer_push(struct writer *w, struct tray *tray)
     writer_wake(w);
 }
 
-static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
+void writer_sleep(struct writer *w, int64_t ms)
 {
-    int64_t ms = due_ms - now_ms;
     ms = ms < SLEEP_MIN_MS ? SLEEP_MIN_MS : ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
     atomic_store(&w->sleeping, 1);
     atomic_thread_fence(memory_order_seq_cst);
-    if (ring_empty(w->inbox) && !atomic_load(&w->stopping)) {
+    if (ring_empty(w->inbox) && !store_commit_is_through(w->store) && !atomic_load(&w->stopping)) {
         futex_wait(&w->sleeping, 1, ms);
     }
     atomic_store(&w->sleeping, 0);
@@ -244,14 +247,16 @@ static void sleep_until(struct writer *w, int64_t due_ms, int64_t now_ms)
 
 void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
+    w->runs = true;
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
         int64_t due, now = clock_ms(ctx);
         if (!writer_step(w, now, &due)) {
             if (stopping) {
+                writer_flush(w);
                 return;
             }
-            sleep_until(w, due, now);
+            writer_sleep(w, due - now);
         }
     }
 }

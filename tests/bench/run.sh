@@ -273,6 +273,8 @@ start_hub() { # on an empty directory
 }
 if wanted tasks && [ -x "$hub" ]; then
     pin=
+    start_hub && client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few --agents 64 --slots 64
+    stop "$pid"
     start_hub && client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few
     client bench_tasks --target hub="$address/$pid" --seconds $seconds --rounds $few --outstanding 1 --stepwise 1
     stop "$pid"

@@ -35,7 +35,7 @@ function row(work, goal, hub, floor, ratio, peers, cpu, met) {
         keyed = f["keyed"] == "" ? 1 : f["keyed"]
         place = "publish " f["mode"] " " keyed " " f["channels"]
     } else if ($1 == "tasks") {
-        place = "tasks " f["mode"]
+        place = "tasks " f["mode"] (f["mode"] == "closed" ? " " f["agents"] : "")
     } else if ($1 == "messages") {
         place = "messages " f["kind"] " " f["mode"]
     } else {
@@ -206,7 +206,8 @@ END {
     publish("without keys, one channel", "publish closed 0 1", "")
     publish("keyed, 100,000 channels", "publish closed 1 100000", "")
     heartbeat()
-    tasks("tasks submitted, offered, accepted, completed, frames pipelined", "closed", 50000)
+    tasks("tasks submitted, offered, accepted, completed, frames pipelined, 64 agents of 64 slots", "closed 64", 50000)
+    tasks("the same, 500 agents of 16 slots", "closed 500", "")
     tasks("the same one at a time, every step awaited", "single", "")
     dispatch()
     writer()

@@ -9,8 +9,17 @@ static void let_go(void *ctx, const struct tray *tray)
     io_let_go(((struct scene *)ctx)->io, (struct tray *)(uintptr_t)tray);
 }
 
+/* Every other seed; its own numbers, so that all else of a seed stays what it was. */
+static void overlap_draw(struct scene *s)
+{
+    struct world *w = s->w;
+    w->overlap_rng = (struct rng){.state = w->seed * UINT64_C(0x9e3779b97f4a7c15) + 3};
+    w->overlaps = s->may_hear_late && rng_percent(&w->overlap_rng, 50);
+}
+
 void scene_start(struct scene *s)
 {
+    overlap_draw(s);
     world_start(s->w);
     s->io = &s->w->threads[0].io;
 }
@@ -87,6 +96,10 @@ void scene_step(struct scene *s)
     hand_over(s);
     world_arm(w);
     (void)writer_step(w->hub.writer, w->now_ms, &next);
+    bool landed = !w->overlaps || rng_percent(&w->overlap_rng, 40);
+    if (landed) {
+        writer_flush(w->hub.writer);
+    }
     if (disk_stopped() || w->panicked) {
         came_back(s);
         return;
@@ -97,14 +110,28 @@ void scene_step(struct scene *s)
         disk_arm(DISK_SOUND, 0);
     }
     hear(s);
-    s->stepped = true;
-    s->check(s->ctx);
-    s->stepped = false;
+    if (landed) { /* else memory is ahead of what is on disk */
+        s->stepped = true;
+        s->check(s->ctx);
+        s->stepped = false;
+    }
+}
+
+/* The power may go before or while the last batch is committed, or after it was heard of. */
+static bool all_landed(struct scene *s)
+{
+    if (s->w->overlaps && rng_percent(&s->w->overlap_rng, 50)) {
+        disk_arm(DISK_STOPS, rng_below(&s->w->overlap_rng, 12));
+        return false;
+    }
+    writer_flush(s->w->hub.writer);
+    hear(s);
+    return true;
 }
 
 void scene_cut(struct scene *s)
 {
-    if (!disk_failing() && !s->w->panicked) {
+    if (all_landed(s) && !disk_failing() && !s->w->panicked) {
         memory_check(s->w);
         memory_note(s->w);
     }

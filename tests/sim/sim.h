@@ -236,6 +236,8 @@ struct world {
     struct buf remembered[WRITER_MODULES_MAX]; /* what outlives the hub, before the power went */
     bool remembers;
     bool panicked, quiet, verbose, bare;
+    bool overlaps; /* batches: one is applied while the one before is on its way to the disk */
+    struct rng overlap_rng;
     bool adopting; /* events of agents are believed: the batch they are of met a crash */
     struct world *failed_before;
     jmp_buf failed;
@@ -321,6 +323,7 @@ struct scene {
     bool stepped;                 /* check() is called after a step */
     int64_t full_until_ms;        /* the writer may still refuse because of a full disk */
     int64_t behind_ms;            /* all that the clock was set back, while the hub was away */
+    bool may_hear_late; /* what it checks does not ask that a step hears all that it asked */
 };
 void scene_start(struct scene *scene);
 /* Takes the body. */

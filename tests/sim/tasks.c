@@ -75,9 +75,10 @@ struct run {
     uint64_t keyed[SAID_AGAIN], named[SAID_AGAIN]; /* number of the task that it made */
     uint64_t told_next;                            /* offset of the next event to be read */
     unsigned looks;
-    uint8_t paused; /* as of the last look */
-    bool pauses;    /* a change of it is under way */
-    int strategy;   /* told; -1: a change of it is under way */
+    uint8_t paused;                       /* as of the last look */
+    bool pauses;                          /* a change of it is under way */
+    int strategy;                         /* told; -1: a change of it is under way */
+    enum balance_strategy strategy_asked; /* the last */
 };
 
 /* ---- asking ---- */
@@ -184,6 +185,7 @@ static void do_strategy(struct run *r)
         .said = slice_str("x")};
     balance_change_put(&body, &change);
     ask(r, &command_balance_change, ASKED_STRATEGY, change.strategy, &body);
+    r->strategy_asked = change.strategy;
     r->strategy = -1;
 }
 
@@ -365,7 +367,7 @@ static void answered(void *ctx, const struct tray *tray, const struct command *c
         made(r, &r->named[about], reply);
         break;
     case ASKED_STRATEGY:
-        r->strategy = (int)about;
+        r->strategy = about == r->strategy_asked ? (int)about : -1;
         break;
     case ASKED_ACCEPT:
         accepted(r, about, reply);
@@ -773,7 +775,8 @@ void tasks_run(struct world *w)
     struct run *r = xcalloc(1, sizeof *r);
     struct rng *g = &w->rng;
     r->w = w;
-    r->scene = (struct scene){.w = w, .ctx = r, .answered = answered, .check = check_all};
+    r->scene = (struct scene){
+        .w = w, .ctx = r, .answered = answered, .check = check_all, .may_hear_late = true};
     scene_start(&r->scene);
     for (unsigned i = 0; i < ACTIONS; i++) {
         some_actions(r);

@@ -130,6 +130,7 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
         .hash_seed = w->hub.hash_seed,
         .ports_n = w->plan.threads,
         .inbox_trays = (size_t)w->plan.threads * IO_POOL_TRAYS,
+        .hand_over_min = w->overlaps ? 1 : 0,
         .restart_grace_ms = 5000,
         .now_ms = w->now_ms,
         .panic = on_panic,
@@ -140,6 +141,12 @@ static enum hub_rc writer_open(struct world *w, char *text, size_t text_n)
     w->modules = options.modules;
     w->modules_n = options.modules_n;
     return writer_new(&options, &w->hub.writer, text, text_n);
+}
+
+static unsigned commit_asked_for(void *ctx)
+{
+    struct world *w = ctx;
+    return rng_below(&w->overlap_rng, 12);
 }
 
 static bool hub_open(struct world *w, char *text, size_t text_n)
@@ -153,6 +160,9 @@ static bool hub_open(struct world *w, char *text, size_t text_n)
     draw(options.fresh_epoch, sizeof options.fresh_epoch);
     if (store_open(&options, &hub->store, text, text_n) != STORE_OK) {
         return false;
+    }
+    if (w->overlaps) {
+        store_committer_lazy(hub->store, commit_asked_for, w);
     }
     hub->key_seed = be64_get(store_epoch(hub->store) + 8);
     hub->interest = interest_new();
