@@ -1,6 +1,8 @@
 #include "channels/name.h"
 #include "store/hash.h"
 
+#include <assert.h>
+
 /* native-protocol.md section 4: the alphabet of names, '.' included. */
 static bool is_name_byte(uint8_t c)
 {
@@ -125,6 +127,7 @@ void channel_of_id(struct buf *out, const char *prefix, struct slice id)
     size_t begun = out->n, plain_n = 0;
     buf_add_str(out, prefix);
     uint8_t *to = buf_reserve(out, 3 * id.n), *at = to;
+    assert(to); /* there is the prefix at least */
     while (plain_n < id.n && is_plain(id.p[plain_n])) {
         plain_n++;
     }

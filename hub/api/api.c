@@ -351,6 +351,13 @@ static const char *place_of(const struct detail *d, const char *pointer)
     return d->has_body ? "body" : d->match ? "query" : "params";
 }
 
+/* What is missing stands nowhere; to what is not allowed the pointer leads. */
+static bool is_missing(const char *keyword)
+{
+    return strcmp(keyword, "required") == 0 || strcmp(keyword, "dependentRequired") == 0 ||
+           strcmp(keyword, "dependencies") == 0;
+}
+
 static void put_error(void *ctx, const struct schema_error *error)
 {
     struct detail *d = ctx;
@@ -359,7 +366,7 @@ static void put_error(void *ctx, const struct schema_error *error)
     json_begin(&d->out, '[');
     json_str(&d->out, place_of(d, error->instance));
     put_pointer(&d->out, error->instance);
-    if (error->property) {
+    if (error->property && is_missing(error->keyword)) {
         json_str(&d->out, error->property);
     }
     json_end(&d->out, ']');

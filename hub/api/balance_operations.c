@@ -153,6 +153,9 @@ static enum hub_rc strategy_prepare(struct call *call, struct buf *body)
     }
     enum hub_rc rc = neighbours_of(call, &neighbours, &change.has_neighbours);
     if (rc == HUB_OK) {
+        rc = call_why(call, &change.why);
+    }
+    if (rc == HUB_OK) {
         change.neighbours = buf_slice(&neighbours);
         change.said = name;
         balance_change_put(body, &change);
@@ -203,7 +206,8 @@ static const struct operation rows[] = {
       .params = SCHEMA({"type":"object","required":["strategy"],"properties":{
           "strategy":{"type":"string","maxLength":256,"description":STRATEGY_NAMES,"examples":["round_robin"]},
           "regions":{"type":["object","null"],"additionalProperties":{"type":"array","maxItems":64,"items":{"type":"string","minLength":1,"maxLength":128}},
-            "description":"geographic: for a region those nearest to it, nearest first. Stays when it is not sent.","examples":[{"ap-south-1":["me-south-1","eu-central-1"]}]}}}),
+            "description":"geographic: for a region those nearest to it, nearest first. Stays when it is not sent.","examples":[{"ap-south-1":["me-south-1","eu-central-1"]}]},
+          "reason":SHAPE_REASON}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"strategy":{"type":"string"},"updated_at":SHAPE_TIME}}),
       .kind = &command_balance_change, .prepare = strategy_prepare, .answer = strategy_answer },
 };

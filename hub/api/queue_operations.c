@@ -51,7 +51,7 @@ static enum hub_rc pause_prepare_as(struct call *call, struct buf *body, bool pa
     } else {
         return task_bad_priority(call, c.said);
     }
-    enum hub_rc rc = call_reason(call, &c.reason);
+    enum hub_rc rc = call_why(call, &c.why);
     if (rc == HUB_OK) {
         pause_change_put(body, &c);
     }

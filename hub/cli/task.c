@@ -117,8 +117,8 @@ static const struct field purge_fields[] = {
 static const struct operand pause_queue[] = { { "PRIORITY", OPTION_REQUIRED, "urgent, critical, high, normal, low or all" }, { 0 } };
 static const struct option pause_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
 static const struct option clear_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
-static const struct option strategy_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct field strategy_fields[] = { { "STRATEGY", "strategy", FIELD_TEXT }, { 0 } };
+static const struct option strategy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct field strategy_fields[] = { { "STRATEGY", "strategy", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 
 static const struct follow follow_task = {
     .id = "task_id", .channel = "task.", .method = "tasks.get", .param = "task_id", .member = "task", .show_id = "task_id" };

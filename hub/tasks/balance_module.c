@@ -135,6 +135,7 @@ void balance_change_put(struct buf *b, const struct balance_change *c)
     pack_u8(b, c->has_neighbours);
     pack_slice(b, c->neighbours);
     pack_slice(b, c->said);
+    why_put(b, &c->why);
 }
 
 bool balance_changed_get(struct slice reply, struct slice *out_said, int64_t *out_at_ms)
@@ -163,15 +164,14 @@ static enum hub_rc neighbours_keep(struct apply *a, struct balance_change *c, st
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
-static enum hub_rc tell(struct apply *a, enum balance_strategy strategy)
+static enum hub_rc tell(struct apply *a, const struct balance_change *c)
 {
     struct buf data = {0};
     struct json_out o = json_out_to(&data);
     json_begin(&o, '{');
     json_key(&o, "strategy");
-    json_str(&o, balance_strategy_name(strategy));
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    json_str(&o, balance_strategy_name(c->strategy));
+    why_json(&o, &c->why, a->now_ms);
     json_end(&o, '}');
     enum hub_rc rc =
         apply_tell(a, a->app, slice_str("tasks"), "strategy_changed", buf_slice(&data));
@@ -188,6 +188,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
     c.has_neighbours = unpack_u8(&u) != 0;
     c.neighbours = unpack_slice(&u);
     c.said = unpack_slice(&u);
+    c.why = why_get(&u);
     if (!unpack_done(&u) || strategy >= BALANCE_STRATEGIES) {
         return HUB_BAD_REQUEST;
     }
@@ -196,7 +197,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         rc = hub_rc_of_store(row_put(a->txn, a->app, &c));
     }
     if (rc == HUB_OK) {
-        rc = tell(a, c.strategy);
+        rc = tell(a, &c);
     }
     if (rc == HUB_OK) {
         balance_use(tasks_balance(a->state), a->app, c.strategy, c.neighbours);

@@ -9,6 +9,7 @@
 #define WAGGLE_HUB_TASKS_BALANCE_MODULE_H
 
 #include "hub/core/apply.h"
+#include "hub/core/why.h"
 #include "hub/tasks/balance.h"
 
 /* The stored strategies; of the tasks' load(). */
@@ -29,6 +30,7 @@ struct balance_change {
     bool has_neighbours; /* else they stay as they are */
     struct slice neighbours;
     struct slice said; /* the strategy's name in the caller's words */
+    struct why why;
 };
 void balance_change_put(struct buf *b, const struct balance_change *change);
 extern const struct command_kind command_balance_change;

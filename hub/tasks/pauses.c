@@ -1,5 +1,4 @@
 #include "hub/tasks/pauses.h"
-#include "channels/json_out.h"
 #include "hub/tasks/inside.h"
 
 enum { ROW_VERSION = 1 };
@@ -65,7 +64,7 @@ void pause_change_put(struct buf *b, const struct pause_change *c)
     pack_u8(b, c->priorities);
     pack_u8(b, c->pause);
     pack_slice(b, c->said);
-    pack_slice(b, c->reason);
+    why_put(b, &c->why);
 }
 
 bool pause_changed_get(struct slice reply, struct pause_changed *out)
@@ -97,12 +96,7 @@ static enum hub_rc tell(struct apply *a, const struct pause_change *c, uint8_t p
     json_key(&o, "queue");
     json_text(&o, c->said);
     put_paused(&o, paused);
-    if (c->reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, c->reason);
-    }
-    json_key(&o, "at");
-    json_time(&o, a->now_ms);
+    why_json(&o, &c->why, a->now_ms);
     json_end(&o, '}');
     const char *event = c->pause ? "queue_paused" : "queue_resumed";
     enum hub_rc rc = apply_tell(a, a->app, slice_str("tasks"), event, buf_slice(&data));
@@ -133,7 +127,7 @@ static enum hub_rc pause_apply(struct apply *a, struct command *command, struct 
     struct pause_change c = {.priorities = unpack_u8(&u)};
     c.pause = unpack_u8(&u) != 0;
     c.said = unpack_slice(&u);
-    c.reason = unpack_slice(&u);
+    c.why = why_get(&u);
     if (!unpack_done(&u) || c.priorities > PAUSE_ALL) {
         return HUB_BAD_REQUEST;
     }

@@ -8,6 +8,7 @@
 #define WAGGLE_HUB_TASKS_PAUSES_H
 
 #include "hub/core/apply.h"
+#include "hub/core/why.h"
 #include "hub/tasks/task.h"
 
 struct tasks;
@@ -21,9 +22,9 @@ enum store_rc pauses_of(struct store_view *view, uint32_t app, uint8_t *out);
 
 struct pause_change {
     uint8_t priorities;
-    bool pause;          /* else resume */
-    struct slice said;   /* the queue in the caller's words */
-    struct slice reason; /* empty: none was given */
+    bool pause;        /* else resume */
+    struct slice said; /* the queue in the caller's words */
+    struct why why;
 };
 void pause_change_put(struct buf *b, const struct pause_change *change);
 struct pause_changed {

@@ -1022,8 +1022,8 @@ static void the_one_agent_of_a_region_is_found_among_thousands(void **state)
     }
 }
 
-enum { PLACES = 7, SPREAD = 50, ROUNDS = 200 };
-static const char *const places[PLACES] = {
+enum { REGIONS = 7, SPREAD = 50, SPREAD_TURNS = 200 };
+static const char *const regions[REGIONS] = {
     "eu-west-1", "eu-west-2", "eu-north-1", "us-east-1", "ap.south", "moon", ""};
 
 /* Independently of the balancer: the same, then those configured for the moon, then the alike. */
@@ -1076,7 +1076,7 @@ static void the_nearest_with_a_free_slot_is_who_a_naive_search_finds(void **stat
     for (int i = 0; i < SPREAD; i++) {
         char id[16], rest[64];
         agents[i] =
-            (struct spread_agent){.place = places[rand() % PLACES], .slots = 1 + rand() % 2};
+            (struct spread_agent){.place = regions[rand() % REGIONS], .slots = 1 + rand() % 2};
         slots_n += agents[i].slots;
         (void)snprintf(id, sizeof id, "a%d", i);
         (void)snprintf(rest, sizeof rest, ",\"slots\":%d%s%s%s", agents[i].slots,
@@ -1088,7 +1088,7 @@ static void the_nearest_with_a_free_slot_is_who_a_naive_search_finds(void **stat
         request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
                 "{\"strategy\":\"geographic\",\"regions\":{\"mars\":[\"moon\",\"ap.south\"]}}"),
         HUB_OK);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < SPREAD_TURNS; i++) {
         if (held_n && (held_n == slots_n || rand() % 3 == 0)) {
             struct spread_task *done = &held[rand() % held_n];
             (void)snprintf(t.task, sizeof t.task, "%s", done->id);
@@ -1098,7 +1098,7 @@ static void the_nearest_with_a_free_slot_is_who_a_naive_search_finds(void **stat
             *done = held[--held_n];
             continue;
         }
-        const char *from = rand() % (PLACES + 1) ? places[rand() % (PLACES - 1)] : "mars";
+        const char *from = rand() % (REGIONS + 1) ? regions[rand() % (REGIONS - 1)] : "mars";
         char wish[64];
         (void)snprintf(wish, sizeof wish, ",\"region\":\"%s\"", from);
         submit(wish);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { startHub } from './lib/hub.mjs';
+import { startHub, until } from './lib/hub.mjs';
 import { fresh, story } from './lib/story.mjs';
 
 const reason = 'it was "old" \u2014 weg damit';
@@ -42,6 +42,8 @@ const ends = {
     return ['tasks', 'cancelled', 'task_id', id, () => hub.post('/tasks/queues/low/clear', { reason })];
   },
   'tasks.queue_pause': async () => ['tasks', 'queue_paused', 'queue', 'low', () => hub.post('/tasks/queues/low/pause', { reason })],
+  'load_balancer.strategy': async () => ['tasks', 'strategy_changed', 'strategy', 'random',
+    () => hub.put(`/load-balancer/strategy?strategy=random&reason=${encodeURIComponent(reason)}`)],
   'networks.delete': async () => {
     const { id } = (await hub.post('/api/v1/agents/networks', { name: fresh('net'), agents: [await agent()] })).body;
     return [`network.${id}`, 'deleted', 'network_id', id, () => hub.delete(`/api/v1/agents/networks/${id}?reason=${encodeURIComponent(reason)}`)];
@@ -93,6 +95,8 @@ const ends = {
     const reader = await hub.connect();
     await reader.subscribe({ channel, cursor, since: 0 });
     await reader.unsubscribe(channel);
+    const isLeft = async () => (await hub.get(`/api/v1/channels/${channel}/cursors`)).body.cursors[0].connections === 0;
+    await until(isLeft, { what: 'a cursor without connections' });
     return ['channels', 'cursor_deleted', 'cursor', cursor, () => hub.delete(`/api/v1/channels/${channel}/cursors/${cursor}?reason=${encodeURIComponent(reason)}`)];
   },
   'messages.term': async () => {

@@ -106,6 +106,16 @@ story('each field of a wrong type or out of its bounds is 422 and named', async 
   assert.ok(asked > 400, `${asked} values`);
 });
 
+story('a field that is not known, where none may be, is named where it stands', async () => {
+  const closed = ops.filter((op) => op.body?.additionalProperties === false);
+  assert.ok(closed.length >= 2, `${closed.length} operations`);
+  await walk(closed, async (op) => {
+    const answer = await op.rest(hub, { ...base(op), wings: 4 });
+    const locs = (answer.body.detail ?? []).map?.((one) => one.loc.join('/')) ?? [];
+    return answer.status === 422 && locs.includes('body/wings') ? [] : [`${op}: ${short(answer)}`];
+  });
+});
+
 story('a body that is no JSON object is 422 on every operation that takes one', async () => {
   await walk(ops.filter((op) => op.body), async (op) => {
     const wrong = [];
