@@ -288,13 +288,17 @@ static void later_take(struct writer *w)
 
 /* ---- a batch ---- */
 
+static bool is_full(const struct batch *b)
+{
+    return b->n >= BATCH_TRAYS_MAX || b->commands >= WRITER_COMMANDS_MAX ||
+           b->bytes >= WRITER_BYTES_MAX;
+}
+
 /* The next tray that waits, unless the batch is full. */
 static bool take_one(struct writer *w)
 {
     struct batch *b = w->batch;
-    bool room =
-        b->n < BATCH_TRAYS_MAX && b->commands < WRITER_COMMANDS_MAX && b->bytes < WRITER_BYTES_MAX;
-    struct tray *tray = room ? ring_pop(w->inbox) : NULL;
+    struct tray *tray = is_full(b) ? NULL : ring_pop(w->inbox);
     if (tray) {
         b->trays[b->n++] = tray;
         b->commands += tray->commands_n;
@@ -316,7 +320,7 @@ static void collect(struct writer *w)
 /* While the batch before is on its way this one cannot be committed: it may as well grow. */
 static bool grow(struct writer *w)
 {
-    while (w->on_its_way && !store_commit_is_through(w->store)) {
+    while (w->on_its_way && !is_full(w->batch) && !store_commit_is_through(w->store)) {
         if (take_one(w)) {
             return true;
         }
