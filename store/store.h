@@ -133,8 +133,8 @@ void store_committer_stop(struct store *store);
 /* For simulations: no thread, and a commit is through when it is waited for, or after
  * store_commit_is_through() was asked so often. */
 void store_committer_lazy(struct store *store, unsigned (*asked_for)(void *ctx), void *ctx);
-/* Right after store_begin(): the committer will do it, and store_commit_start() may be used.
- * Without one, nothing changes. */
+/* The committer is to do it, and store_commit_start() may be used, if there is one and nothing has
+ * needed the trees yet. */
 void store_hand_over(struct store_txn *txn);
 bool store_is_handed_over(const struct store_txn *txn);
 /* Begins the commit; txn is over. STORE_OK: store_commit_take() gives what came of it and has to be

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 enum {
-    HAND_OVER_MIN = 64, /* commands: it has to pay for waking the committer twice */
+    HAND_OVER_MIN = 256, /* commands: it has to pay for waking the committer twice */
     TIMERS_A_BATCH = 1000,
     USAGE_EVERY_MS = 1000,
     READERS_EVERY_MS = 60000,
@@ -207,29 +207,35 @@ static enum hub_rc timers_take(struct writer *w, struct tray *tray)
     return HUB_OK;
 }
 
+/* A hub that stood still, or whose threads are behind with reading, must not find silent whom it
+ * has not listened to: deadlines go by the time up to which all that came is known. To be called
+ * before the inbox is looked into: what they have read is in it. */
+static void listen(struct writer *w)
+{
+    w->heard_ms = INT64_MAX;
+    for (unsigned i = 0; i < w->options.ports_n; i++) {
+        const _Atomic int64_t *port = w->ports[i].heard_ms;
+        int64_t ms =
+            port ? atomic_load_explicit(port, memory_order_acquire) + HEARING_MS : INT64_MAX;
+        w->heard_ms = ms < w->heard_ms ? ms : w->heard_ms;
+    }
+}
+
+static int64_t judged_ms(const struct writer *w)
+{
+    return w->heard_ms < w->now_ms ? w->heard_ms : w->now_ms;
+}
+
 static void deadlines_take(struct writer *w, struct tray *tray)
 {
     for (unsigned m = 0; m < w->modules_n; m++) {
         const struct module *module = w->modules[m];
         for (unsigned n = 0; module->expire && n < TIMERS_A_BATCH; n++) {
-            if (!module->expire(w->state[m], w->heard_ms, tray)) {
+            if (!module->expire(w->state[m], judged_ms(w), tray)) {
                 break;
             }
         }
     }
-}
-
-/* A hub that stood still, or whose threads are behind with reading, must not find silent whom it
- * has not listened to: deadlines go by the time up to which all that came is known. */
-static int64_t heard_ms(const struct writer *w)
-{
-    int64_t heard = w->now_ms;
-    for (unsigned i = 0; i < w->options.ports_n; i++) {
-        const _Atomic int64_t *port = w->ports[i].heard_ms;
-        int64_t ms = port ? atomic_load_explicit(port, memory_order_acquire) + HEARING_MS : heard;
-        heard = ms < heard ? ms : heard;
-    }
-    return heard;
 }
 
 /* While the store is full, rows and deadlines stay where they are: late, never lost. */
@@ -242,7 +248,7 @@ static int64_t next_due(const struct writer *w)
     for (unsigned m = 0; m < w->modules_n; m++) {
         if (w->modules[m]->next_due) {
             int64_t d = w->modules[m]->next_due(w->state[m]);
-            d = d > w->heard_ms && d <= w->now_ms ? w->now_ms + 1 : d;
+            d = d > judged_ms(w) && d <= w->now_ms ? w->now_ms + 1 : d;
             due = d < due ? d : due;
         }
     }
@@ -321,6 +327,7 @@ static void collect(struct writer *w)
 static bool grow(struct writer *w)
 {
     while (w->on_its_way && !is_full(w->batch) && !store_commit_is_through(w->store)) {
+        listen(w);
         if (take_one(w)) {
             return true;
         }
@@ -430,6 +437,9 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
             rc = run_tray(w, w->batch->trays[t], out_failed);
         }
     } while (rc == HUB_OK && grow(w));
+    if (rc == HUB_OK && is_large(w)) {
+        store_hand_over(w->txn);
+    }
     put_own(w->batch, own, true);
     if (rc == HUB_OK && own) {
         rc = run_deadlines(w, own);
@@ -443,7 +453,7 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
 /* Runs the batch and begins its commit; HUB_OK, or what refuses all of it. */
 static enum hub_rc attempt(struct writer *w, struct tray *own, struct command **out_failed)
 {
-    enum hub_rc rc = writer_begin(w, is_large(w));
+    enum hub_rc rc = writer_begin(w);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -522,7 +532,7 @@ static bool step(struct writer *w, int64_t now_ms)
     tray_pool_collect(&w->pool);
     writer_namespaces_adopt(w);
     w->now_ms = now_ms > w->now_ms ? now_ms : w->now_ms;
-    w->heard_ms = heard_ms(w); /* before the inbox: what they have read is in it */
+    listen(w);
     housekeep(w, w->now_ms);
     collect(w);
     bool due = !w->full && next_due(w) <= w->now_ms;

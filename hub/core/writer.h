@@ -47,7 +47,7 @@ struct writer_options {
     uint64_t hash_seed; /* of channel hashes in trays */
     unsigned ports_n;
     size_t inbox_trays;     /* all pools together */
-    unsigned hand_over_min; /* commands, from which a batch is the committer's; 0: 64 */
+    unsigned hand_over_min; /* commands, from which a batch is the committer's; 0: 256 */
     const struct module *const *modules;
     const void *const *module_options;
     unsigned modules_n;

@@ -126,15 +126,12 @@ static void send(struct writer *w, struct batch *batch)
 
 /* ---- begin ---- */
 
-enum hub_rc writer_begin(struct writer *w, bool large)
+enum hub_rc writer_begin(struct writer *w)
 {
     enum store_rc rc = store_begin(w->store, &w->txn);
     if (rc != STORE_OK) {
         w->txn = NULL;
         return hub_rc_of_store(rc);
-    }
-    if (large || w->on_its_way) {
-        store_hand_over(w->txn);
     }
     log_begin(w->log, w->txn);
     replies_begin(w->replies, w->txn);

@@ -61,7 +61,7 @@ struct writer {
     struct tray_pool pool;
 
     struct store_txn *txn;
-    int64_t heard_ms; /* deadlines go by it */
+    int64_t heard_ms; /* deadlines go by it when it is less than now_ms */
     int64_t now_ms, timer_due_ms, tend_ms, usage_ms, readers_ms;
     bool full, more_to_tend, namespaces_dirty;
     bool changed[CHANGE_COUNT];
@@ -95,7 +95,7 @@ void writer_later(struct writer *w, const struct command_kind *kind, uint32_t ap
 
 /* writer_commit.c. A batch is begun and then committed or aborted; HUB_OK: it is on disk, or on its
  * way there and another may be begun. */
-enum hub_rc writer_begin(struct writer *w, bool large);
+enum hub_rc writer_begin(struct writer *w);
 enum hub_rc writer_commit(struct writer *w);
 void writer_abort(struct writer *w);
 /* Waits for what is on its way, if anything is, and lets it out. False: it is lost, and refused by
