@@ -31,14 +31,23 @@ static bool past(int64_t begun_ms, int64_t within_ms, int64_t now_ms)
     return within_ms && now_ms >= begun_ms + within_ms;
 }
 
+/* Its agent beats and renews, and is to stop: it would not learn of it otherwise before the next
+ * renewal. */
+static enum hub_rc overran(struct apply *a, const struct task *k, const char *error,
+                           enum task_stop final, const char *event)
+{
+    enum hub_rc rc = task_tell_agent(a, k, "task_cancel", a->now_ms);
+    return rc == HUB_OK ? task_failed(a, k, slice_str(error), final, -1, event) : rc;
+}
+
 static enum hub_rc due_running(struct apply *a, const struct task *k, bool total, int64_t lease_due)
 {
     if (total) {
-        return task_failed(a, k, slice_str("total time is over"), STOP_TOTAL_TIMEOUT, -1, "dead");
+        return overran(a, k, "total time is over", STOP_TOTAL_TIMEOUT, "dead");
     }
     if (past(k->started_ms, k->close_within_ms, a->now_ms)) {
         enum task_stop final = k->attempts + 1 >= k->attempts_max ? STOP_CLOSE_TIMEOUT : STOP_NONE;
-        return task_failed(a, k, slice_str("timeout"), final, -1, "timeout");
+        return overran(a, k, "timeout", final, "timeout");
     }
     return a->now_ms >= lease_due ? task_lost(a, k, "lease_lost") : HUB_OK;
 }

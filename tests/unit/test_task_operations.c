@@ -660,6 +660,23 @@ static void many_dead_letters_are_replayed_by_filter(void **state)
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
 }
 
+static void assert_last_told(const char *channel, const char *event_name)
+{
+    struct store_reader *reader;
+    struct store_view *view;
+    struct log_channel found;
+    struct log_head head;
+    struct log_record record;
+    struct event event;
+    assert_int_equal(store_reader_new(t.f->hub.store, &reader), STORE_OK);
+    assert_int_equal(store_snapshot(reader, &view), STORE_OK);
+    assert_int_equal(log_find(view, 1, slice_str(channel), &found), STORE_OK);
+    assert_int_equal(log_snapshot(t.f->hub.log, reader, found.channel, &view, &head), STORE_OK);
+    assert_int_equal(log_get(view, &head, head.last, &record), STORE_OK);
+    assert_true(event_unpack(record.payload, &event) && slice_is(event.name, event_name));
+    store_reader_free(reader);
+}
+
 static void each_time_limit_ends_with_its_reason(void **state)
 {
     (void)state;
@@ -677,6 +694,7 @@ static void each_time_limit_ends_with_its_reason(void **state)
     wait_ms(2000);
     assert_string_equal(state_of(t.boss, t.task), "dead");
     assert_string_equal(text(t.f, "task/stop_reason"), "start_to_close_timeout");
+    assert_last_told("agent.b1", "task_cancel");
 }
 
 static void a_delayed_task_waits_and_says_so(void **state)
