@@ -162,7 +162,7 @@ static bool add_execution(void *ctx, const struct work *w)
         h->record.failed += w->state == WORK_FAILED;
         h->record.work_ms += took;
         h->record.part_ms += w->part_ms;
-        h->record.capacity_ms += took * w->division.members_n;
+        h->record.capacity_ms += work_capacity_ms(w);
         for (uint32_t i = 0; i < w->division.parts_n && h->parts < ADVICE_PARTS_MAX; i++) {
             add_part(h, w, i);
         }

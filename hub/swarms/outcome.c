@@ -23,7 +23,7 @@ static enum hub_rc figures_end(struct run *r)
     f.parts_failed += w->failed_n;
     f.work_ms += took;
     f.part_ms += w->part_ms;
-    f.capacity_ms += took * w->division.members_n;
+    f.capacity_ms += work_capacity_ms(w);
     f.last_ms = w->finished_ms;
     return hub_rc_of_store(team_figures_put(r->a->txn, w->team_kind, w->team, &f));
 }

@@ -47,6 +47,12 @@ bool work_is_over(enum work_state state)
     return state >= WORK_COMPLETED;
 }
 
+int64_t work_capacity_ms(const struct work *work)
+{
+    int64_t one_each = (work->finished_ms - work->started_ms) * work->division.members_n;
+    return one_each > work->part_ms ? one_each : work->part_ms;
+}
+
 /* ---- members ---- */
 
 void work_member_pack(struct buf *b, const struct work_member *m)

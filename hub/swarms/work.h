@@ -154,13 +154,17 @@ enum store_rc work_bound_put(struct store_txn *txn, uint32_t app, uint32_t agent
 enum store_rc work_bound_first(struct store_view *view, uint32_t app, uint32_t agent,
                                uint64_t *out_work, uint32_t *out_part);
 
+/* What its members could have worked in the time that it took. One that does several parts at once
+ * has room for them: it is never less than what they did. */
+int64_t work_capacity_ms(const struct work *work);
+
 /* Of all works of a team since it is there. */
 struct team_figures {
     uint64_t in_state[WORK_STATES]; /* begun, less ended: what runs stands under mapping */
     uint64_t parts_done, parts_failed, parts_late, copies;
     int64_t work_ms;     /* finished works, all together */
     int64_t part_ms;     /* work of the members in them */
-    int64_t capacity_ms; /* their members times their duration: what could have been used */
+    int64_t capacity_ms; /* work_capacity_ms() of them */
     int64_t last_ms;     /* of the last change */
     uint32_t leader;     /* swarm: number of the member that was elected; 0: none */
 };

@@ -3,6 +3,7 @@
 #include "tests/unit/scratch.h"
 
 #include "hub/networks/advice.h"
+#include "hub/swarms/work.h"
 
 static struct agent_record agents[3];
 static struct network_record record;
@@ -136,6 +137,16 @@ static void the_weightiest_comes_first(void **state)
     }
 }
 
+static void nobody_is_used_by_more_than_the_whole(void **state)
+{
+    struct work work = {
+        .started_ms = 1000, .finished_ms = 3000, .division = {.members_n = 2}, .part_ms = 300};
+    (void)state;
+    assert_int_equal(work_capacity_ms(&work), 4000);
+    work.part_ms = 4500; /* one of them did several parts at once */
+    assert_int_equal(work_capacity_ms(&work), 4500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup(a_slow_and_a_failing_one_are_named, even),
         cmocka_unit_test_setup(the_strategy_itself_is_judged_by_what_it_costs, even),
         cmocka_unit_test_setup(the_weightiest_comes_first, even),
+        cmocka_unit_test(nobody_is_used_by_more_than_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
