@@ -433,13 +433,13 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
     unsigned t = 0;
     put_own(w->batch, own, false);
     do {
+        if (is_large(w)) {
+            store_hand_over(w->txn);
+        }
         for (; rc == HUB_OK && t < w->batch->n; t++) {
             rc = run_tray(w, w->batch->trays[t], out_failed);
         }
     } while (rc == HUB_OK && grow(w));
-    if (rc == HUB_OK && is_large(w)) {
-        store_hand_over(w->txn);
-    }
     put_own(w->batch, own, true);
     if (rc == HUB_OK && own) {
         rc = run_deadlines(w, own);

@@ -68,6 +68,9 @@ struct net_thread {
     unsigned unheard_turns;
 
     struct auditor auditor; /* of thread 0 */
+    uint64_t audit_us;      /* it took in this turn, */
+    uint64_t audit_left_us; /* and may take in the next */
+    bool audit_behind;
 
     bool draining, finished;
     uint32_t drain_at; /* slot */
