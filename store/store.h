@@ -137,6 +137,7 @@ void store_committer_lazy(struct store *store, unsigned (*asked_for)(void *ctx),
  * needed the trees yet. */
 void store_hand_over(struct store_txn *txn);
 bool store_is_handed_over(const struct store_txn *txn);
+bool store_has_trees(const struct store_txn *txn); /* something has needed them by now */
 /* Begins the commit; txn is over. STORE_OK: store_commit_take() gives what came of it and has to be
  * called before another is started. Else there was none. */
 enum store_rc store_commit_start(struct store_txn *txn);

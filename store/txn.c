@@ -46,6 +46,11 @@ bool store_is_handed_over(const struct store_txn *txn)
     return txn->handed;
 }
 
+bool store_has_trees(const struct store_txn *txn)
+{
+    return txn->view.txn;
+}
+
 struct store_view *store_txn_view(struct store_txn *txn)
 {
     return &txn->view;

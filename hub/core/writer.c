@@ -433,13 +433,14 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
     unsigned t = 0;
     put_own(w->batch, own, false);
     do {
-        if (is_large(w)) {
+        if (is_large(w) && !w->needs_trees) {
             store_hand_over(w->txn);
         }
         for (; rc == HUB_OK && t < w->batch->n; t++) {
             rc = run_tray(w, w->batch->trays[t], out_failed);
         }
     } while (rc == HUB_OK && grow(w));
+    w->needs_trees = store_has_trees(w->txn);
     put_own(w->batch, own, true);
     if (rc == HUB_OK && own) {
         rc = run_deadlines(w, own);
@@ -525,7 +526,7 @@ static void housekeep(struct writer *w, int64_t now_ms)
 /* What waits, and what is to be said about it afterwards. */
 static bool step(struct writer *w, int64_t now_ms)
 {
-    bool landed = store_commit_is_through(w->store);
+    bool landed = w->on_its_way && (w->needs_trees || store_commit_is_through(w->store));
     if (landed) {
         (void)writer_land(w);
     }

@@ -65,6 +65,8 @@ struct writer {
     int64_t now_ms, timer_due_ms, tend_ms, usage_ms, readers_ms;
     bool full, more_to_tend, namespaces_dirty;
     bool changed[CHANGE_COUNT];
+    bool
+        needs_trees; /* the last batch's commands did: then the next gains nothing by overlapping */
     struct batch batches[2];
     struct batch *batch;                   /* the one that is filled and applied */
     struct batch *on_its_way;              /* applied, its commit not taken yet; NULL: none */
