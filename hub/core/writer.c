@@ -438,9 +438,9 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
         }
         for (; rc == HUB_OK && t < w->batch->n; t++) {
             rc = run_tray(w, w->batch->trays[t], out_failed);
+            w->needs_trees = t == 0 ? store_has_trees(w->txn) : w->needs_trees;
         }
     } while (rc == HUB_OK && grow(w));
-    w->needs_trees = store_has_trees(w->txn);
     put_own(w->batch, own, true);
     if (rc == HUB_OK && own) {
         rc = run_deadlines(w, own);
