@@ -2,25 +2,10 @@
  * later one reads is compared with a naive model at every moment, and the disk with what was
  * committed, also when a commit fails: then it and the batch after it never were. */
 #include "tests/unit/store_model.h"
+#include "tests/unit/full_disk.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-
-/* ---- a disk that is full from some write on ---- */
-
-static atomic_int writes_left = -1; /* until one fails; below 0: none does */
-
-ssize_t writev(int fd, const struct iovec *parts, int parts_n)
-{
-    if (atomic_load(&writes_left) >= 0 && atomic_fetch_sub(&writes_left, 1) == 0) {
-        errno = ENOSPC;
-        return -1;
-    }
-    return syscall(SYS_writev, fd, parts, parts_n);
-}
 
 /* ---- the run ---- */
 

@@ -2,27 +2,11 @@
  * in the log, once, and in the order of the answers; what was refused is not, also where the batch
  * after it had been applied on top of it. */
 #include "tests/unit/scratch.h"
+#include "tests/unit/full_disk.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "hub/core/writer.h"
-
-/* ---- a disk that is full for one write ---- */
-
-static atomic_int writes_left = -1; /* until one fails; below 0: none does */
-
-ssize_t writev(int fd, const struct iovec *parts, int parts_n)
-{
-    if (atomic_load(&writes_left) >= 0 && atomic_fetch_sub(&writes_left, 1) == 0) {
-        errno = ENOSPC;
-        return -1;
-    }
-    return syscall(SYS_writev, fd, parts, parts_n);
-}
 
 /* ---- a hub of one thread ---- */
 
