@@ -2,7 +2,8 @@
  *
  * A large batch is committed by the committer (store.h), and let out when its commit is through;
  * the next one is applied meanwhile. It sees what the first one did, so when the first cannot be
- * committed it is taken back too, and runs again without it.
+ * committed it is taken back too. It runs again without it, unless it would meet the same full
+ * store or broken disk.
  *
  * A store write that fails poisons an LMDB transaction, so a batch is all or nothing. When the
  * store is full, every command of the batch is refused and memory is read anew from the store; when
@@ -20,7 +21,6 @@ enum {
     TIMERS_A_BATCH = 1000,
     USAGE_EVERY_MS = 1000,
     READERS_EVERY_MS = 60000,
-    UNREADABLE_AGAIN_MS = 5000,
     HEARING_MS = 250, /* an idle thread says so often enough that it has nothing to read */
 };
 
