@@ -38,27 +38,25 @@ static inline void json_str(struct json_out *o, const char *text)
 }
 /* A key, a value, of our own: words in which nothing is to be escaped, and nobody looks. Here too:
  * an event of a task has a dozen. */
-static inline void json_field(struct json_out *o, const char *key)
-{
-    size_t n = strlen(key), comma = o->comma;
-    uint8_t *at = buf_reserve(o->b, n + 4);
-    *at = ',';
-    at[comma] = '"';
-    memcpy(at + comma + 1, key, n);
-    at[comma + n + 1] = '"';
-    at[comma + n + 2] = ':';
-    o->b->n += comma + n + 3;
-    o->comma = false;
-}
-static inline void json_plain(struct json_out *o, const char *word)
+static inline void json_quote(struct json_out *o, const char *word)
 {
     size_t n = strlen(word), comma = o->comma;
-    uint8_t *at = buf_reserve(o->b, n + 3);
+    uint8_t *at = buf_reserve(o->b, n + 4); /* a colon may follow */
     *at = ',';
     at[comma] = '"';
     memcpy(at + comma + 1, word, n);
     at[comma + n + 1] = '"';
     o->b->n += comma + n + 2;
+}
+static inline void json_field(struct json_out *o, const char *key)
+{
+    json_quote(o, key);
+    o->b->p[o->b->n++] = ':';
+    o->comma = false;
+}
+static inline void json_plain(struct json_out *o, const char *word)
+{
+    json_quote(o, word);
     o->comma = true;
 }
 void json_escaped(struct json_out *o, struct slice escaped); /* already escaped: quotes are added */
