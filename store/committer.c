@@ -47,10 +47,17 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+static int begin(struct store_view *view)
+{
+    return mdb_txn_begin(view->store->env, NULL, 0, &view->txn);
+}
+
 static void commit(struct committer *c)
 {
+    struct store_view *view = &c->txn->view;
     uint64_t began = now_us();
-    c->rc = store_commit_here(c->txn);
+    int code = view->txn ? 0 : begin(view);
+    c->rc = code == 0 ? store_commit_here(c->txn) : store_note_error(view->store, code);
     c->us = now_us() - began;
 }
 
@@ -58,7 +65,7 @@ static void obey(struct committer *c)
 {
     struct store_view *view = &c->txn->view;
     if (c->order == ORDER_BEGIN)
-        c->code = mdb_txn_begin(view->store->env, NULL, 0, &view->txn);
+        c->code = begin(view);
     else if (c->order == ORDER_ABORT)
         mdb_txn_abort(view->txn);
     else

@@ -187,11 +187,13 @@ void store_abort(struct store_txn *txn)
     txn->view.txn = NULL;
 }
 
-/* Ready to be committed; whatever it returns but STORE_OK, the batch is over. */
+/* Ready to be committed; whatever it returns but STORE_OK, the batch is over. The committer begins
+ * by itself what it is to commit. */
 static enum store_rc close_batch(struct store_txn *txn)
 {
+    bool begins_there = txn->handed && !txn->view.store->on_its_way;
     store_seal_reserved(&txn->view);
-    enum store_rc rc = store_need_trees(&txn->view);
+    enum store_rc rc = begins_there ? txn->view.failed : store_need_trees(&txn->view);
     if (rc == STORE_OK)
         stop_filling(txn);
     else

@@ -381,6 +381,9 @@ static enum hub_rc run_deadlines(struct writer *w, struct tray *own)
 static enum hub_rc run_timers(struct writer *w, struct tray *own)
 {
     uint32_t first = own->commands_n;
+    if (w->timer_due_ms > w->now_ms && !store_has_trees(w->txn)) {
+        return HUB_OK; /* none is due, and this batch has touched none */
+    }
     enum hub_rc rc = timers_take(w, own);
     if (rc != HUB_OK) {
         return rc;
@@ -438,7 +441,9 @@ static enum hub_rc run_all(struct writer *w, struct tray *own, struct command **
         }
         for (; rc == HUB_OK && t < w->batch->n; t++) {
             rc = run_tray(w, w->batch->trays[t], out_failed);
-            w->needs_trees = t == 0 ? store_has_trees(w->txn) : w->needs_trees;
+            if (t == 0 && is_large(w)) {
+                w->needs_trees = store_has_trees(w->txn);
+            }
         }
     } while (rc == HUB_OK && grow(w));
     put_own(w->batch, own, true);

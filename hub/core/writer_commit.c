@@ -312,7 +312,9 @@ static enum hub_rc commit_now(struct writer *w)
 
 enum hub_rc writer_commit(struct writer *w)
 {
-    w->timer_due_ms = timer_due(w, store_txn_view(w->txn));
+    if (store_has_trees(w->txn)) { /* else it has touched no timer */
+        w->timer_due_ms = timer_due(w, store_txn_view(w->txn));
+    }
     if (!writer_land(w)) {
         enum hub_rc rc = hub_rc_of_store(w->lost);
         writer_abort(w);
