@@ -7,8 +7,7 @@
  * Offsets need no place, they are consecutive. The checksum takes the key in. */
 #include "store/log_parts.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "store/checksum.h"
 
 enum {
     BLOCK_VERSION = 1,
@@ -47,7 +46,7 @@ size_t block_record_bytes(uint16_t flags, size_t payload_n)
 static uint64_t checksum(uint64_t channel, uint64_t first, struct slice rest)
 {
     uint64_t place = channel * UINT64_C(0x9e3779b97f4a7c15) ^ first * UINT64_C(0xc2b2ae3d27d4eb4f);
-    return XXH3_64bits(rest.p, rest.n) + place;
+    return sum64(rest.p, rest.n) + place;
 }
 
 void block_begin(struct buf *out, uint64_t prev_seq)

@@ -1,6 +1,6 @@
 #include "store/hash.h"
 
-#include <xxhash.h>
+#include "store/checksum.h"
 
 /* The app goes into the seed by a multiplication with an odd constant (2^64 divided by the golden
  * ratio), so that neighbouring apps get seeds far apart. */
@@ -11,7 +11,7 @@ static uint64_t seed_of(uint64_t seed, uint32_t app)
 
 uint64_t hash64(uint64_t seed, struct slice bytes)
 {
-    return XXH3_64bits_withSeed(bytes.p ? (const void *)bytes.p : "", bytes.n, seed);
+    return sum64_seeded(bytes.p ? (const void *)bytes.p : "", bytes.n, seed);
 }
 
 struct hash128 hash128(uint64_t seed, struct slice bytes)

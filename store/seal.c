@@ -4,8 +4,7 @@
  * with a damaged row than to refuse it: they carry their own. */
 #include "store/env.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "store/checksum.h"
 
 /* clang-format off */
 static const bool has_its_own[TABLE_COUNT] = {
@@ -24,8 +23,7 @@ bool store_is_sealed(enum store_table table)
 
 static uint64_t checksum(struct slice key, struct slice value)
 {
-    return XXH3_64bits_withSeed(value.p ? (const void *)value.p : "", value.n,
-                                XXH3_64bits(key.p, key.n));
+    return sum64_seeded(value.p ? (const void *)value.p : "", value.n, sum64(key.p, key.n));
 }
 
 void store_seal(struct slice key, uint8_t *value, size_t n)
