@@ -133,7 +133,8 @@ struct pending_row {
     uint16_t key_n;
     uint8_t table;
     bool gone;    /* deleted in this batch */
-    bool settled; /* in the tree by now, which knows better */
+    bool settled; /* in the tree by now, which knows better; or gone, and not there either */
+    bool fresh;   /* not in the tree, nor ever was */
 };
 struct pending *pending_new(void);
 void pending_free(struct pending *pending); /* NULL is fine */
@@ -149,6 +150,9 @@ struct slice pending_value(const struct pending_row *row);
 /* Room for the value, to be filled in. */
 uint8_t *pending_put(struct pending *pending, enum store_table table, struct slice key,
                      size_t value_n);
+/* The same for a key that its table has never had. */
+uint8_t *pending_put_new(struct pending *pending, enum store_table table, struct slice key,
+                         size_t value_n);
 void pending_gone(struct pending *pending, enum store_table table, struct slice key, bool settled);
 /* Puts the rows of that table, or with TABLE_COUNT all of them, into the trees; LMDB's code. It
  * changes nothing here, so others may look meanwhile. */

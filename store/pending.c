@@ -16,6 +16,7 @@
 
 /* clang-format off */
 static const bool waits[TABLE_COUNT] = {
+    [TABLE_AUDIT]        = true,
     [TABLE_BLOCK]        = true,
     [TABLE_CHANNEL]      = true,
     [TABLE_CHANNEL_NAME] = true,
@@ -24,11 +25,20 @@ static const bool waits[TABLE_COUNT] = {
     [TABLE_TASK_BODY]    = true,
     [TABLE_TASK_INDEX]   = true,
 };
+/* What is new in them comes, but for a turn or two, behind all that they have. */
+static const bool in_order[TABLE_COUNT] = {
+    [TABLE_AUDIT]     = true,
+    [TABLE_CHANNEL]   = true,
+    [TABLE_REPLY]     = true,
+    [TABLE_TASK]      = true,
+    [TABLE_TASK_BODY] = true,
+};
 /* clang-format on */
 
 enum {
     SLOTS_MIN = 1024,
-    FAMILIES = 256,   /* two in one place cost some searches */
+    FAMILIES = 256, /* two in one place cost some searches */
+    ORDERED_KEY_MAX = 16,
     COUNTER_BYTES = 8 /* with which most keys end */
 };
 
@@ -153,11 +163,9 @@ static struct family *family_of(struct pending *p, enum store_table table, struc
     return &p->families[hash_of(table, slice_of(key.p, alike)) % FAMILIES];
 }
 
-static struct pending_row *row_new(struct pending *p, uint64_t hash, enum store_table table,
-                                   struct slice key)
+static struct pending_row *row_new(struct pending *p, struct slot *slot, uint64_t hash,
+                                   enum store_table table, struct slice key)
 {
-    make_room(p);
-    struct slot *slot = slot_of(p, hash, table, key);
     struct family *family = family_of(p, table, key);
     struct pending_row *row = &p->rows[p->rows_n++];
     *row = (struct pending_row){.table = (uint8_t)table, .settled = true};
@@ -176,8 +184,10 @@ static struct pending_row *row_new(struct pending *p, uint64_t hash, enum store_
 uint8_t *pending_put(struct pending *p, enum store_table table, struct slice key, size_t value_n)
 {
     uint64_t hash = hash_of(table, key);
-    uint32_t known = slot_of(p, hash, table, key)->row;
-    struct pending_row *row = known ? &p->rows[known - 1] : row_new(p, hash, table, key);
+    make_room(p);
+    struct slot *slot = slot_of(p, hash, table, key);
+    struct pending_row *row =
+        slot->row ? &p->rows[slot->row - 1] : row_new(p, slot, hash, table, key);
     if (!row->bytes || row->room < value_n) {
         uint8_t *bytes = chunks_take(&p->chunks, key.n + value_n);
         memcpy(bytes, key.p, key.n);
@@ -197,8 +207,18 @@ void pending_gone(struct pending *p, enum store_table table, struct slice key, b
     (void)pending_put(p, table, key, 0);
     struct pending_row *row = pending_newest(p, table, key);
     row->gone = true;
-    row->settled = settled;
-    p->unsettled[table] -= settled;
+    row->settled = settled || row->fresh;
+    p->unsettled[table] -= row->settled;
+}
+
+uint8_t *pending_put_new(struct pending *p, enum store_table table, struct slice key,
+                         size_t value_n)
+{
+    size_t rows_n = p->rows_n;
+    uint8_t *value = pending_put(p, table, key, value_n);
+    if (p->rows_n > rows_n)
+        p->rows[rows_n].fresh = true;
+    return value;
 }
 
 struct slice pending_value(const struct pending_row *row)
@@ -219,13 +239,54 @@ void pending_clear(struct pending *p)
 
 /* ---- into LMDB ---- */
 
-static int put_row(MDB_cursor *cursor, const struct pending_row *row)
+/* The way along a family of rows. */
+struct course {
+    MDB_cursor *cursor; /* NULL: none yet */
+    unsigned table;
+    bool appends;
+    uint8_t end[ORDERED_KEY_MAX]; /* if it appends: the table's last key */
+    size_t end_n;
+};
+
+static void course_end(struct course *c, struct slice key)
+{
+    c->appends = c->appends && key.n <= sizeof c->end;
+    if (c->appends && key.n > 0)
+        memcpy(c->end, key.p, key.n);
+    c->end_n = key.n;
+}
+
+static int course_open(struct course *c, MDB_txn *txn, const MDB_dbi *tables, unsigned table)
+{
+    MDB_val k = {0}, v;
+    if (c->cursor)
+        mdb_cursor_close(c->cursor);
+    *c = (struct course){.table = table, .appends = in_order[table]};
+    int code = mdb_cursor_open(txn, tables[table], &c->cursor);
+    if (code != 0 || !c->appends)
+        return code;
+    code = mdb_cursor_get(c->cursor, &k, &v, MDB_LAST);
+    course_end(c, code == 0 ? slice_of_val(&k) : slice_of(NULL, 0));
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* Appending finds its page without a search, and fills it, where a page that is split in its middle
+ * stays half empty for good. */
+static bool is_past_end(const struct course *c, struct slice key)
+{
+    return c->appends && slice_compare(key, slice_of(c->end, c->end_n)) > 0;
+}
+
+static int put_row(struct course *c, const struct pending_row *row)
 {
     bool sealed = store_is_sealed(row->table);
     MDB_val k = val_of(key_of(row));
     MDB_val v = {.mv_size = row->value_n + (sealed ? STORE_SEAL_BYTES : 0)};
-    int code = mdb_cursor_put(cursor, &k, &v, MDB_RESERVE);
+    bool append = is_past_end(c, key_of(row));
+    int code = mdb_cursor_put(c->cursor, &k, &v, MDB_RESERVE | (append ? MDB_APPEND : 0));
     if (code == 0) {
+        if (append)
+            course_end(c, key_of(row));
         if (row->value_n > 0)
             memcpy(v.mv_data, row->bytes + row->key_n, row->value_n);
         if (sealed)
@@ -246,7 +307,7 @@ static bool is_wanted(const struct writing *w, const struct pending_row *row)
     return !row->settled && (w->only == TABLE_COUNT || w->only == row->table);
 }
 
-/* A row that came and went within the batch was never in the tree. */
+/* A row that came and went within the batch may never have been in the tree. */
 static int delete_gone(const struct pending *p, const struct writing *w)
 {
     int code = 0;
@@ -264,24 +325,18 @@ static int delete_gone(const struct pending *p, const struct writing *w)
 /* One cursor goes along the family as far as it is of one table. */
 static int put_family(const struct pending *p, const struct family *family, const struct writing *w)
 {
-    MDB_cursor *cursor = NULL;
-    unsigned table = TABLE_COUNT;
+    struct course course = {.table = TABLE_COUNT};
     int code = 0;
     for (uint32_t at = family->first; code == 0 && at; at = p->rows[at - 1].next) {
         const struct pending_row *row = &p->rows[at - 1];
         if (row->gone || !is_wanted(w, row))
             continue;
-        if (row->table != table) {
-            if (cursor)
-                mdb_cursor_close(cursor);
-            cursor = NULL;
-            table = row->table;
-            code = mdb_cursor_open(w->txn, w->tables[table], &cursor);
-        }
-        code = code ? code : put_row(cursor, row);
+        if (row->table != course.table)
+            code = course_open(&course, w->txn, w->tables, row->table);
+        code = code ? code : put_row(&course, row);
     }
-    if (cursor)
-        mdb_cursor_close(cursor);
+    if (course.cursor)
+        mdb_cursor_close(course.cursor);
     return code;
 }
 
@@ -307,5 +362,6 @@ void pending_settled(struct pending *p, enum store_table table)
         struct pending_row *row = &p->rows[i];
         p->unsettled[table] -= row->table == table && !row->settled;
         row->settled = row->settled || row->table == table;
+        row->fresh = row->fresh && row->table != table;
     }
 }

@@ -404,6 +404,18 @@ enum store_rc store_put(struct store_txn *txn, enum store_table table, struct sl
     return put_value(txn, table, key, value, 0);
 }
 
+enum store_rc store_put_new(struct store_txn *txn, enum store_table table, struct slice key,
+                            struct slice value)
+{
+    store_seal_reserved(&txn->view);
+    if (!is_pending(table, key) || txn->view.failed != STORE_OK)
+        return store_put(txn, table, key, value);
+    uint8_t *room = pending_put_new(txn->pending, table, key, value.n);
+    if (value.n > 0)
+        memmove(room, value.p, value.n);
+    return STORE_OK;
+}
+
 enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct slice key,
                            struct slice value)
 {

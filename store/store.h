@@ -158,6 +158,10 @@ enum store_rc store_get(struct store_view *view, enum store_table table, struct 
                         struct slice *out_value);
 enum store_rc store_put(struct store_txn *txn, enum store_table table, struct slice key,
                         struct slice value);
+/* The same for a key that the table has never had, as one with a number that was just given out: no
+ * trace of it is looked for when it goes again. */
+enum store_rc store_put_new(struct store_txn *txn, enum store_table table, struct slice key,
+                            struct slice value);
 enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct slice key,
                            struct slice value); /* STORE_EXISTS when the key is there */
 /* Room for value_n bytes to be filled in before the next call on txn. append: the key is known to

@@ -511,8 +511,14 @@ static size_t list_key(uint8_t key[INDEX_BYTES_MAX], const struct task_list *lis
     return 5;
 }
 
+enum index_change {
+    INDEX_ADD,
+    INDEX_REMOVE,
+    INDEX_ADD_NEW /* of a task that has just been made */
+};
+
 static enum store_rc index_set(struct store_txn *txn, const struct task *t, enum task_index index,
-                               bool there)
+                               enum index_change change)
 {
     uint8_t key[INDEX_BYTES_MAX];
     struct task_list list = {.index = index,
@@ -522,8 +528,16 @@ static enum store_rc index_set(struct store_txn *txn, const struct task *t, enum
                              .group = t->group};
     size_t n = list_key(key, &list);
     be64_put(key + n, t->number);
-    return there ? store_put(txn, TABLE_TASK_INDEX, slice_of(key, n + 8), slice_str("1"))
-                 : store_del(txn, TABLE_TASK_INDEX, slice_of(key, n + 8));
+    struct slice row = slice_of(key, n + 8);
+    switch (change) {
+    case INDEX_ADD:
+        return store_put(txn, TABLE_TASK_INDEX, row, slice_str("1"));
+    case INDEX_REMOVE:
+        return store_del(txn, TABLE_TASK_INDEX, row);
+    case INDEX_ADD_NEW:
+        break;
+    }
+    return store_put_new(txn, TABLE_TASK_INDEX, row, slice_str("1"));
 }
 
 static enum store_rc index_new(struct store_txn *txn, const struct task *t)
@@ -535,13 +549,13 @@ static enum store_rc index_new(struct store_txn *txn, const struct task *t)
                        number_key(number, t->number));
     }
     if (rc == STORE_OK) {
-        rc = index_set(txn, t, TASKS_OF_APP, true);
+        rc = index_set(txn, t, TASKS_OF_APP, INDEX_ADD_NEW);
     }
     if (rc == STORE_OK) {
-        rc = index_set(txn, t, TASKS_OF_OWNER, true);
+        rc = index_set(txn, t, TASKS_OF_OWNER, INDEX_ADD_NEW);
     }
     if (rc == STORE_OK && t->group.module) {
-        rc = index_set(txn, t, TASKS_OF_GROUP, true);
+        rc = index_set(txn, t, TASKS_OF_GROUP, INDEX_ADD_NEW);
     }
     return rc;
 }
@@ -565,10 +579,10 @@ enum store_rc task_put(struct store_txn *txn, const struct task *t, const struct
     bool moves = before && task_status_in(before->state) != task_status_in(t->state);
     enum store_rc rc = before ? STORE_OK : index_new(txn, t);
     if (rc == STORE_OK && moves) {
-        rc = index_set(txn, before, TASKS_IN_STATUS, false);
+        rc = index_set(txn, before, TASKS_IN_STATUS, INDEX_REMOVE);
     }
     if (rc == STORE_OK && (moves || !before)) {
-        rc = index_set(txn, t, TASKS_IN_STATUS, true);
+        rc = index_set(txn, t, TASKS_IN_STATUS, before ? INDEX_ADD : INDEX_ADD_NEW);
     }
     return rc == STORE_OK ? row_put(txn, t) : rc;
 }

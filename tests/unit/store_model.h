@@ -14,6 +14,7 @@ struct cell {
 
 struct model {
     struct cell cells[MODEL_TABLES][MODEL_KEYS];
+    bool had[MODEL_TABLES][MODEL_KEYS]; /* at one time or another */
 };
 
 /* With a checksum and without; the last four wait for the commit (pending.c). */
@@ -67,25 +68,30 @@ static void random_write(struct store_txn *txn, struct model *model, size_t t, u
     size_t k = scratch_random(seed) % MODEL_KEYS;
     struct slice key = model_key(key_bytes, k);
     struct cell *cell = &model->cells[t][k], next = random_cell(seed);
+    bool is_new = !model->had[t][k];
     enum store_rc rc;
     cell_fill(bytes, next);
     switch (scratch_random(seed) % 5) {
     case 0:
-        rc = store_put(txn, model_tables[t], key, slice_of(bytes, next.n));
+        rc = (is_new ? store_put_new : store_put)(txn, model_tables[t], key,
+                                                  slice_of(bytes, next.n));
         assert_int_equal(rc, STORE_OK);
         *cell = next;
+        model->had[t][k] = true;
         break;
     case 1:
         rc = store_insert(txn, model_tables[t], key, slice_of(bytes, next.n));
         assert_int_equal(rc, cell->there ? STORE_EXISTS : STORE_OK);
         if (!cell->there)
             *cell = next;
+        model->had[t][k] = true;
         break;
     case 2:
         rc = store_put_reserve(txn, model_tables[t], key, next.n, false, &room);
         assert_int_equal(rc, STORE_OK);
         cell_fill(room, next);
         *cell = next;
+        model->had[t][k] = true;
         break;
     default:
         rc = store_del(txn, model_tables[t], key);
