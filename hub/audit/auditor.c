@@ -1,15 +1,21 @@
 /* The writer appends, the auditor follows, in steps so short that nobody on its thread waits for
- * one. A seal is made when the interval is over or when there is much to seal. The writer takes a
- * seal only on top of the one that it was made for, so a seal that was lost or came twice breaks
- * nothing. */
+ * one. A seal is made when the interval is over or when there is much to seal, and the next one on
+ * top of it while it is still on its way. The writer takes a seal only on top of the one that it
+ * was made for, so a seal that was lost or came twice breaks nothing: with it those after it are
+ * refused, and are made anew. */
 #include "hub/audit/auditor.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "store/mem.h"
 
 /* A seal without events is made before the journal, which keeps 65,536 records, drops its range. */
 enum {
-    KINDS = 1024,
+    KINDS = 8192,
     UNSEALED_RECORDS_MAX = 30000,
+    UNDER_WAY_RECORDS_MAX = 16000, /* another seal waits until fewer are */
     AGAIN_MS = 5000,
     OLD_SEALS_A_TIME = 8,
     KEY_BYTES = 8,
@@ -26,42 +32,60 @@ struct channel_kind {
 
 /* ---- the writer's side ---- */
 
-static enum store_rc drop_old(struct apply *a, int64_t before_ms)
+/* Of the seals in the store, so that taking another one reads none of them. */
+struct ends {
+    bool unreadable;
+    uint64_t newest_to; /* 0: there is none, and the first one begins with sequence 1 */
+    uint8_t newest_head[CHAIN_HEAD_BYTES];
+    int64_t oldest_ms; /* INT64_MAX: not worth a look */
+};
+
+static void oldest_is(struct ends *ends, enum store_rc rc, struct slice row)
+{
+    struct chain_seal seal;
+    bool readable = rc == STORE_OK && chain_seal_unpack(row, &seal);
+    ends->oldest_ms = readable ? seal.at_ms : INT64_MAX;
+}
+
+static void newest_is(struct ends *ends, const struct chain_seal *seal)
+{
+    ends->newest_to = seal->to;
+    memcpy(ends->newest_head, seal->head, sizeof ends->newest_head);
+}
+
+static enum store_rc drop_old(struct apply *a, struct ends *ends, int64_t before_ms)
 {
     struct store_cursor *cursor;
     struct slice key, row;
+    if (ends->oldest_ms >= before_ms) {
+        return STORE_OK;
+    }
     enum store_rc rc = store_cursor_open(a->view, TABLE_AUDIT, &cursor);
     if (rc != STORE_OK) {
         return rc;
     }
     rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row);
-    for (unsigned n = 0; rc == STORE_OK && n < OLD_SEALS_A_TIME; n++) {
-        struct chain_seal seal;
-        if (!chain_seal_unpack(row, &seal) || seal.at_ms >= before_ms) {
-            break;
-        }
+    oldest_is(ends, rc, row);
+    for (unsigned n = 0; n < OLD_SEALS_A_TIME && ends->oldest_ms < before_ms; n++) {
         rc = store_cursor_del(cursor);
         if (rc == STORE_OK) {
             rc = store_cursor_next(cursor, &key, &row);
         }
+        oldest_is(ends, rc, row);
     }
     store_cursor_close(cursor);
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
-static bool follows(struct store_view *view, const struct chain_seal *seal)
+static bool follows(const struct ends *ends, const struct chain_seal *seal)
 {
-    struct chain_seal newest;
-    enum store_rc rc = chain_newest(view, &newest);
-    if (rc == STORE_NOT_FOUND) {
-        return true;
-    }
-    return rc == STORE_OK && seal->from == newest.to + 1 &&
-           memcmp(seal->before, newest.head, CHAIN_HEAD_BYTES) == 0;
+    return !ends->unreadable && seal->from == ends->newest_to + 1 &&
+           memcmp(seal->before, ends->newest_head, CHAIN_HEAD_BYTES) == 0;
 }
 
 static enum hub_rc seal_apply(struct apply *a, struct command *command, struct slice body)
 {
+    struct ends *ends = a->state;
     struct unpack u = unpack_of(body);
     struct chain_seal seal;
     uint8_t key[KEY_BYTES];
@@ -71,13 +95,17 @@ static enum hub_rc seal_apply(struct apply *a, struct command *command, struct s
     if (u.bad || !chain_seal_unpack(row, &seal)) {
         return HUB_BAD_REQUEST;
     }
-    if (!follows(a->view, &seal)) {
+    if (!follows(ends, &seal)) {
         return HUB_CONFLICT;
     }
-    enum store_rc rc = drop_old(a, a->now_ms - keep_ms);
+    enum store_rc rc = drop_old(a, ends, a->now_ms - keep_ms);
     if (rc == STORE_OK) {
         be64_put(key, seal.to);
         rc = store_put(a->txn, TABLE_AUDIT, slice_of(key, sizeof key), row);
+    }
+    if (rc == STORE_OK) {
+        newest_is(ends, &seal);
+        ends->oldest_ms = seal.at_ms < ends->oldest_ms ? seal.at_ms : ends->oldest_ms;
     }
     return hub_rc_of_store(rc);
 }
@@ -87,16 +115,60 @@ const struct command_kind command_audit_seal = {
 
 static void *audit_open(const void *options)
 {
+    struct ends *ends = xmalloc(sizeof *ends);
     (void)options;
-    return NULL;
+    *ends = (struct ends){.oldest_ms = INT64_MAX};
+    return ends;
 }
 
 static void audit_close(void *state)
 {
-    (void)state;
+    free(state);
 }
 
-const struct module audit_module = {.name = "audit", .open = audit_open, .close = audit_close};
+/* A seal that cannot be read is no reason not to start: nothing follows it, and the check of the
+ * trail names it. */
+static enum hub_rc audit_load(void *state, struct store_view *view, int64_t now_ms)
+{
+    struct ends *ends = state;
+    struct store_cursor *cursor;
+    struct chain_seal newest;
+    struct slice key, row;
+    (void)now_ms;
+    *ends = (struct ends){.oldest_ms = INT64_MAX};
+    enum store_rc rc = chain_newest(view, &newest);
+    ends->unreadable = rc == STORE_DAMAGED;
+    if (rc == STORE_OK) {
+        newest_is(ends, &newest);
+    } else if (rc == STORE_NOT_FOUND || rc == STORE_DAMAGED) {
+        return HUB_OK;
+    }
+    if (rc == STORE_OK) {
+        rc = store_cursor_open(view, TABLE_AUDIT, &cursor);
+    }
+    if (rc == STORE_OK) {
+        oldest_is(ends, store_cursor_seek(cursor, slice_of(NULL, 0), &key, &row), row);
+        store_cursor_close(cursor);
+    }
+    return hub_rc_of_store(rc);
+}
+
+static void audit_recall(const void *state, bool lasting, struct buf *out)
+{
+    const struct ends *ends = state;
+    char text[80];
+    (void)lasting;
+    (void)snprintf(text, sizeof text, "audit %" PRIu64 " %02x%02x%02x%02x %" PRId64 "\n",
+                   ends->newest_to, ends->newest_head[0], ends->newest_head[1],
+                   ends->newest_head[2], ends->newest_head[3], ends->oldest_ms);
+    buf_add_str(out, text);
+}
+
+const struct module audit_module = {.name = "audit",
+                                    .open = audit_open,
+                                    .close = audit_close,
+                                    .load = audit_load,
+                                    .recall = audit_recall};
 
 /* ---- the thread's side ---- */
 
@@ -196,14 +268,14 @@ static void read_on(struct auditor *a, struct io *io, struct store_view *view)
     }
 }
 
-static void send(struct auditor *a, struct io *io, const struct chain_seal *newest)
+static void send(struct auditor *a, struct io *io)
 {
     struct chain_seal seal = {.from = a->sealed_to + 1,
                               .to = a->read_to,
                               .missed_to = a->missed_to,
                               .at_ms = io->now_ms,
                               .entries = buf_slice(&a->entries)};
-    memcpy(seal.before, newest->head, sizeof seal.before);
+    memcpy(seal.before, a->head, sizeof seal.before);
     chain_seal_sign(&seal, io->signing);
     struct command *command = io_command(io, &command_audit_seal, 0, (struct return_address){0}, 0);
     if (!command) {
@@ -215,67 +287,97 @@ static void send(struct auditor *a, struct io *io, const struct chain_seal *newe
     pack_i64(arena, io->settings->audit_keep_ms);
     chain_seal_pack(arena, &seal);
     command->body_n = (uint32_t)(arena->n - command->body_at);
-    a->sent_to = seal.to;
-    a->sent_ms = io->now_ms;
+    a->sealed_to = seal.to;
+    a->seal_ms = a->news_ms = io->now_ms;
+    memcpy(a->head, seal.head, sizeof a->head);
+    a->missed_to = 0;
+    a->cut = false;
+    buf_clear(&a->entries);
 }
 
-/* Where the chain stands: at the start, and when a seal was on its way. */
+/* Where the chain ends in the store: at the start, and when what was sent has got lost. */
+static void begin(struct auditor *a, const struct chain_seal *newest, int64_t now_ms)
+{
+    buf_clear(&a->entries);
+    a->read_to = a->sealed_to = a->stored_to = newest->to;
+    memcpy(a->head, newest->head, sizeof a->head);
+    a->missed_to = 0;
+    a->cut = false;
+    a->seal_ms = now_ms;
+    a->begun = true;
+}
+
+/* How far those under way have come. */
 static void look(struct auditor *a, const struct chain_seal *newest, int64_t now_ms)
 {
     if (!a->begun) {
-        a->sealed_to = a->read_to = newest->to;
-        a->seal_ms = now_ms;
-        a->begun = true;
-    } else if (a->sent_to && newest->to == a->sent_to) {
-        buf_clear(&a->entries);
-        a->sealed_to = a->sent_to;
-        a->missed_to = a->sent_to = 0;
-        a->cut = false;
-        a->seal_ms = now_ms;
-    } else if (a->sent_to && now_ms - a->sent_ms >= AGAIN_MS) {
-        a->sent_to = 0; /* it was refused: the store was full, or the batch failed */
+        begin(a, newest, now_ms);
+    } else if (newest->to > a->stored_to) {
+        a->stored_to = newest->to < a->sealed_to ? newest->to : a->sealed_to;
+        a->news_ms = now_ms;
+    } else if (now_ms - a->news_ms >= AGAIN_MS) {
+        begin(a, newest, now_ms); /* refused: the store was full, or the batch failed */
     }
+}
+
+static bool is_under_way(const struct auditor *a)
+{
+    return a->stored_to < a->sealed_to;
+}
+
+static bool may_send(const struct auditor *a)
+{
+    return a->sealed_to - a->stored_to < UNDER_WAY_RECORDS_MAX;
+}
+
+static bool is_full(const struct auditor *a)
+{
+    return a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
+}
+
+static bool is_late(const struct auditor *a, const struct io *io)
+{
+    return io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
 }
 
 static bool is_due(const struct auditor *a, const struct io *io)
 {
-    bool much = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
-    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
     bool far = a->read_to - a->sealed_to >= UNSEALED_RECORDS_MAX || a->cut;
-    return !a->sent_to && (far || ((a->entries.n || a->missed_to) && (much || late)));
+    bool some = a->entries.n || a->missed_to;
+    return may_send(a) && (far || (some && (is_full(a) || is_late(a, io))));
 }
 
 /* A stretch of its own is worth a snapshot; less is, when it is time for a seal. */
 static bool may_read(const struct auditor *a, const struct io *io)
 {
-    bool full = a->entries.n >= (size_t)AUDITOR_ENTRIES_MAX * CHAIN_ENTRY_BYTES;
-    bool late = io->now_ms - a->seal_ms >= io->settings->audit_seal_ms;
     uint64_t behind = log_newest_seq(io->hub->log) - a->read_to;
-    return !a->sent_to && !full && (behind >= AUDITOR_RECORDS_A_TURN || (late && behind));
+    return !is_full(a) && (behind >= AUDITOR_RECORDS_A_TURN || (is_late(a, io) && behind));
 }
 
 bool auditor_turn(struct auditor *a, struct io *io)
 {
     struct store_view *view;
     struct chain_seal newest = {0};
-    uint64_t before = a->read_to;
-    bool reads = may_read(a, io);
-    if (a->begun && !reads && !a->sent_to && !is_due(a, io)) {
+    uint64_t read_to = a->read_to, sealed_to = a->sealed_to;
+    bool looks = !a->begun || (is_under_way(a) && !(may_send(a) && may_read(a, io)));
+    if (!looks && !may_read(a, io) && !is_due(a, io)) {
         return false;
     }
     if (store_snapshot(io->reader, &view) != STORE_OK) {
         return false;
     }
-    enum store_rc rc = chain_newest(view, &newest);
+    enum store_rc rc = looks ? chain_newest(view, &newest) : STORE_OK;
     if (rc == STORE_OK || rc == STORE_NOT_FOUND) {
-        look(a, &newest, io->now_ms);
-        if (reads) {
+        if (looks) {
+            look(a, &newest, io->now_ms);
+        }
+        if (may_read(a, io)) {
             read_on(a, io, view);
         }
         if (is_due(a, io)) {
-            send(a, io, &newest);
+            send(a, io);
         }
     }
     store_release(io->reader);
-    return a->read_to > before && may_read(a, io);
+    return (a->read_to > read_to || a->sealed_to > sealed_to) && may_read(a, io);
 }

@@ -15,7 +15,7 @@
 #include "hub/audit/chain.h"
 #include "hub/core/io.h"
 
-enum { AUDITOR_RECORDS_A_TURN = 128, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
+enum { AUDITOR_RECORDS_A_TURN = 512, AUDITOR_ENTRIES_MAX = 2000, MODULE_AUDIT = 6 };
 
 extern const struct module audit_module;
 extern const struct command_kind command_audit_seal; /* body: keep_ms (8), then chain_seal_pack */
@@ -24,11 +24,13 @@ struct auditor {
     struct buf entries; /* read and not sealed yet */
     struct buf kinds;   /* what is known of channels: struct channel_kind by a hash of number */
     uint64_t read_to;   /* sequences */
-    uint64_t sealed_to;
+    uint64_t sealed_to; /* by the newest seal that was made */
+    uint64_t stored_to; /* by the newest that is known to be stored; the others are under way */
     uint64_t missed_to;
-    uint64_t sent_to;         /* under way to the writer; 0: nothing is */
-    int64_t sent_ms, seal_ms; /* seal_ms: the last one */
-    bool begun, cut;          /* cut: a hole follows, so what was read is sealed now */
+    uint8_t head[CHAIN_HEAD_BYTES]; /* of the newest that was made */
+    int64_t seal_ms;                /* when it was made */
+    int64_t news_ms;                /* when one was sent, or found stored */
+    bool begun, cut;                /* cut: a hole follows, so what was read is sealed now */
 };
 
 void auditor_done(struct auditor *auditor);

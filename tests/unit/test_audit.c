@@ -305,6 +305,42 @@ static void a_new_auditor_goes_on_where_the_chain_ends(void **state)
     assert_int_equal(audit.sealed_to, audit.newest);
 }
 
+/* The auditor does not wait for the writer before it goes on. */
+static void several_seals_are_under_way_at_once(void **state)
+{
+    struct chain_audit audit;
+    (void)state;
+    agents_register(AUDITOR_ENTRIES_MAX * 7 / 4); /* two events each */
+    turns(1);
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.seals, 3);
+    assert_int_equal(audit.events, 3 * AUDITOR_ENTRIES_MAX);
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.sealed_to, audit.newest);
+}
+
+/* With one that never comes to the writer those on top of it are refused. */
+static void seals_that_were_lost_are_made_again(void **state)
+{
+    struct chain_audit audit;
+    (void)state;
+    agents_register(AUDITOR_ENTRIES_MAX * 7 / 4);
+    while (t.auditor.sealed_to == 0) {
+        assert_true(auditor_turn(&t.auditor, &t.f->io));
+    }
+    t.f->io.filling->commands_n = 0;
+    turns(2);
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.seals, 0);
+    t.f->now_ms += 6000;
+    fixture_turn(t.f);
+    seal();
+    seal(); /* the interval was over in the midst of them */
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.sealed_to, audit.newest);
+}
+
 /* So much that the journal's front passes what came before. */
 static void flood(unsigned n)
 {
@@ -429,6 +465,8 @@ int main(void)
         audit_test(many_events_take_several_seals),
         audit_test(a_seal_left_out_is_missed),
         audit_test(a_new_auditor_goes_on_where_the_chain_ends),
+        audit_test(several_seals_are_under_way_at_once),
+        audit_test(seals_that_were_lost_are_made_again),
         audit_test(the_chain_survives_trimming),
         audit_test(events_of_users_are_not_sealed),
         audit_test(a_backup_is_verified_without_a_lock),
