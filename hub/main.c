@@ -7,6 +7,7 @@
 #include "auth/digest.h"
 #include "auth/keyfile.h"
 #include "auth/start.h"
+#include "hub/audit/audit_thread.h"
 #include "hub/config.h"
 #include "hub/core/backups.h"
 #include "hub/filter.h"
@@ -43,6 +44,7 @@ struct program {
     struct auth_state auth;
     struct api *api;
     struct server *server;
+    struct audit_thread *audit;
     struct hub_settings *settings[SETTINGS_MAX]; /* kept: a thread may still look at an old one */
     size_t settings_n;
     pthread_t writer_thread;
@@ -189,7 +191,7 @@ static bool open_store(struct program *p, char *text, size_t text_n)
     struct store_options options = {.path = c->data_dir,
                                     .map_bytes = c->map_bytes,
                                     .quota_bytes = c->quota_bytes,
-                                    .readers_max = (p->hub.threads_n + 2) * 4};
+                                    .readers_max = (p->hub.threads_n + 3) * 4};
     auth_random(options.fresh_epoch, sizeof options.fresh_epoch);
     return store_open(&options, &p->hub.store, text, text_n) == STORE_OK;
 }
@@ -243,8 +245,8 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         .replies = {.window_ms = (int64_t)c->reply_window_ms, .replies_max = c->replies_max},
         .namespaces = namespaces_copy(c->namespaces),
         .hash_seed = hub->hash_seed,
-        .ports_n = hub->threads_n,
-        .inbox_trays = (size_t)hub->threads_n * IO_POOL_TRAYS,
+        .ports_n = hub->threads_n + 1, /* and the auditor */
+        .inbox_trays = (size_t)(hub->threads_n + 1) * IO_POOL_TRAYS,
         .restart_grace_ms = (int64_t)c->presence_restart_grace_ms,
         .now_ms = hub_ms(&p->hub),
         .panic = panic,
@@ -255,6 +257,16 @@ static bool open_writer(struct program *p, char *text, size_t text_n)
         hub->log = writer_log(hub->writer);
     }
     return rc == HUB_OK;
+}
+
+static bool open_audit(struct program *p, char *text, size_t text_n)
+{
+    p->audit = audit_thread_new(&p->hub, auth_random);
+    if (!p->audit || !audit_thread_start(p->audit)) {
+        snprintf(text, text_n, "the auditor's thread cannot be started");
+        return false;
+    }
+    return true;
 }
 
 static void *run_writer(void *arg)
@@ -448,8 +460,8 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
     if (p->api) {
         p->hub.openapi = api_openapi(p->api);
     }
-    if (!p->api || !open_sockets(p, text, text_n) || !drop_privileges(p, text, text_n) ||
-        !filter_calls(&p->config, text, text_n)) {
+    if (!p->api || !open_sockets(p, text, text_n) || !open_audit(p, text, text_n) ||
+        !drop_privileges(p, text, text_n) || !filter_calls(&p->config, text, text_n)) {
         return false;
     }
     return run_threads(p);
@@ -479,6 +491,7 @@ static void stop(struct program *p)
     if (p->server) {
         server_drain(p->server);
     }
+    audit_thread_stop(p->audit);
     if (p->writer_runs) {
         writer_stop(p->hub.writer);
         pthread_join(p->writer_thread, NULL);
@@ -490,6 +503,7 @@ static void stop(struct program *p)
     server_free(p->server);
     api_free(p->api);
     writer_free(p->hub.writer);
+    audit_thread_free(p->audit);
     auth_state_done(&p->auth);
     rate_free(p->hub.rate);
     interest_free(p->hub.interest);

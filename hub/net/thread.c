@@ -75,8 +75,6 @@ static int64_t wall_ms(void)
 }
 
 /* A turn is all that was done since the one before, but for what the loop waited. */
-static void audit_share(struct net_thread *t, uint64_t turn_us);
-
 static void turn_over(struct loop *loop)
 {
     struct io_counters *counters = &loop->t->io.counters;
@@ -84,7 +82,6 @@ static void turn_over(struct loop *loop)
     uint64_t waited_ns = idle_ns - loop->idle_ns;
     uint64_t took_us = (now_ns - loop->turn_ns - waited_ns) / 1000;
     unsigned bucket = 0;
-    audit_share(loop->t, took_us);
     for (uint64_t bound_us = 64; took_us > bound_us && bucket < IO_TURN_BUCKETS - 1;
          bound_us *= 2) {
         bucket++;
@@ -547,31 +544,6 @@ static void drain_some(struct loop *loop)
 
 static void set_busy(struct loop *loop, bool busy);
 
-/* Hundreds of thousands of events a second may be there to be read: a stretch at a time, as for a
- * crowd, and of a busy thread's time no more than the auditor's share. */
-static void audit(struct net_thread *t)
-{
-    uint64_t began_us = net_now_us();
-    if (t->audit_left_us == 0) {
-        return;
-    }
-    while ((t->audit_behind = auditor_turn(&t->auditor, &t->io)) && !net_is_spent(began_us)) {
-        net_serve(t);
-    }
-    t->audit_us = net_now_us() - began_us;
-    t->audit_left_us -= t->audit_us < t->audit_left_us ? t->audit_us : t->audit_left_us;
-}
-
-/* A fifth of the time in which there is something to do, and all of the other. */
-static void audit_share(struct net_thread *t, uint64_t turn_us)
-{
-    enum { NOTHING_TO_DO_US = 30, OTHERS = 4, LEFT_MAX_US = 500 };
-    uint64_t others_us = turn_us > t->audit_us ? turn_us - t->audit_us : 0;
-    t->audit_left_us += others_us < NOTHING_TO_DO_US ? LEFT_MAX_US : others_us / OTHERS;
-    t->audit_left_us = t->audit_left_us < LEFT_MAX_US ? t->audit_left_us : LEFT_MAX_US;
-    t->audit_us = 0;
-}
-
 /* What time brings: deadlines, ends of tokens, what could not be said before. */
 static bool look_at_clock(struct loop *loop, bool auth_changed)
 {
@@ -579,9 +551,6 @@ static bool look_at_clock(struct loop *loop, bool auth_changed)
     bool on_time = turn_wheel(t);
     look_over(t, auth_changed);
     farewells(t);
-    if (t->index == 0) {
-        audit(t);
-    }
     return on_time;
 }
 
@@ -627,7 +596,7 @@ static void on_turn(uv_prepare_t *prepare)
     if (t->draining) {
         drain_some(loop);
     }
-    set_busy(loop, !on_time || t->audit_behind || net_has_more(t));
+    set_busy(loop, !on_time || net_has_more(t));
     turn_over(loop);
 }
 
@@ -875,7 +844,6 @@ void net_thread_free(struct net_thread *t)
         close(loop->spare_fd);
     }
     turn_done(&t->turn);
-    auditor_done(&t->auditor);
     principal_unref(t->anonymous);
     buf_done(&t->scratch);
     buf_done(&t->body);

@@ -10,7 +10,6 @@
 #define WAGGLE_HUB_NET_THREAD_H
 
 #include "channels/outbox.h"
-#include "hub/audit/auditor.h"
 #include "hub/core/io.h"
 #include "hub/net/http1.h"
 #include "hub/net/rounds.h"
@@ -66,11 +65,6 @@ struct net_thread {
     int64_t expiry_ms; /* next look at tokens' ends */
     int64_t looked_ms; /* when the turn before began: all sockets were looked at since */
     unsigned unheard_turns;
-
-    struct auditor auditor; /* of thread 0 */
-    uint64_t audit_us;      /* it took in this turn, */
-    uint64_t audit_left_us; /* and may take in the next */
-    bool audit_behind;
 
     bool draining, finished;
     uint32_t drain_at; /* slot */
