@@ -321,7 +321,7 @@ int main(int argc, char **argv)
         { "--agents",      NULL, &o.agents, 1, 18000, "connections, one agent each" },
         { "--slots",       NULL, &o.slots, 1, OFFERS_MAX, "tasks an agent takes at a time" },
         { "--submitters",  NULL, &o.submitters, 1, 1000, "connections that submit" },
-        { "--outstanding", NULL, &o.outstanding, 1, 4000, "tasks on their way at any time" },
+        { "--outstanding", NULL, &o.outstanding, 1, 16000, "tasks on their way at any time" },
         { "--stepwise",    NULL, &o.stepwise, 0, 1, "1: complete after the answer to accept" },
         { "--rate",        NULL, &o.rate, 0, 1000000, "tasks a second in all; 0: closed" },
         { "--seconds",     NULL, &o.seconds, 1, 600, "of one measurement" },
