@@ -152,6 +152,12 @@ static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwis
     return otherwise;
 }
 
+/* semantics.md section 1: inactive once all it had is done. */
+static bool has_drained(const struct agents *a, uint32_t number, enum agent_status status)
+{
+    return status == AGENT_DRAINING && pulse_held(a->options.pulses, number) == 0;
+}
+
 /* When the agent must be looked at next, given its last beat. */
 static int64_t next_look(const struct agents *a, uint32_t number, int64_t seen,
                          const struct pulse *pulse)
@@ -160,6 +166,9 @@ static int64_t next_look(const struct agents *a, uint32_t number, int64_t seen,
     struct liveness_rules rules = liveness_rules_of(settings_of(a));
     if (!is_watched(w->status)) {
         return INT64_MAX;
+    }
+    if (has_drained(a, number, (enum agent_status)w->status)) {
+        return seen;
     }
     int64_t stale = seen + liveness_stale_after(&rules, w->interval_ms, pulse);
     int64_t inactive = seen + rules.timeout_ms;
@@ -287,6 +296,9 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
             seen_ms(a, agent.number, INT64_MIN, &pulse) >= agent.changed_ms && !w->closed_ms) {
             due_set(a, agent.number,
                     now_ms); /* it was heard since, and its way back was in the batch that failed */
+        }
+        if (agent.status == AGENT_DRAINING) {
+            due_set(a, agent.number, now_ms); /* what it holds is not counted yet */
         }
     }
     store_cursor_close(cursor);
@@ -559,7 +571,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     if (pulse.seen_ms) {
         after.metrics = pulse.metrics;
     }
-    if (!is_watched((uint8_t)status)) {
+    if (!is_watched((uint8_t)status) && !agent_is_away(&after)) {
         agents->watches[after.number].connection = 0;
     }
     if (after.connection && !agents->watches[after.number].connection) {
@@ -673,6 +685,17 @@ static enum hub_rc find_visible(struct apply *a, struct command *command,
                                : rc;
 }
 
+/* … and it is the session that is meant. */
+static enum hub_rc find_meant(struct apply *a, struct command *command,
+                              const struct agent_change *change, struct held_agent *out)
+{
+    enum hub_rc rc = find_visible(a, command, change, out);
+    return rc == HUB_OK && change->session && change->session != out->agent.epoch
+               ? apply_refuse(a, command, HUB_CONFLICT, "Agent ", change->id,
+                              " has registered anew since that session")
+               : rc;
+}
+
 static enum hub_rc change_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct agents *agents = a->state;
@@ -681,7 +704,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         return HUB_BAD_REQUEST;
     }
     struct held_agent held = {0};
-    enum hub_rc rc = find_visible(a, command, &change, &held);
+    enum hub_rc rc = find_meant(a, command, &change, &held);
     if (rc == HUB_OK) {
         revive(agents, &held.agent);
     }
@@ -713,11 +736,7 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
         return HUB_BAD_REQUEST;
     }
     struct held_agent held = {0};
-    enum hub_rc rc = find_visible(a, command, &change, &held);
-    if (rc == HUB_OK && change.session && change.session != held.agent.epoch) {
-        rc = apply_refuse(a, command, HUB_CONFLICT, "Agent ", change.id,
-                          " has registered anew since that session");
-    }
+    enum hub_rc rc = find_meant(a, command, &change, &held);
     if (rc == HUB_OK) {
         rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
     }
@@ -785,7 +804,8 @@ void agent_gone_put(struct buf *b, uint32_t number, uint32_t epoch, uint64_t con
     pack_u64(b, connection);
 }
 
-/* It is stale already, and its stream is gone too: nothing is told, but it gets nothing more. */
+/* It is stale or away already, and its stream is gone too: nothing is told, but it gets nothing
+ * more. */
 static enum hub_rc stream_closed(struct apply *a, const struct agent *agent)
 {
     struct agent after = *agent;
@@ -810,11 +830,12 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
     struct held_agent held = {0};
     enum hub_rc rc = hold_number(a, number, &held);
     /* A later registration fences the connection of an earlier one. */
+    bool away = rc == HUB_OK && agent_is_away(&held.agent);
     if (rc == HUB_OK && held.agent.epoch == epoch && w->connection == connection &&
-        is_watched((uint8_t)held.agent.status)) {
+        (away || is_watched((uint8_t)held.agent.status))) {
         w->connection = 0;
         w->closed_ms = a->now_ms;
-        rc = held.agent.status == AGENT_STALE
+        rc = away || held.agent.status == AGENT_STALE
                  ? stream_closed(a, &held.agent)
                  : change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
     }
@@ -837,6 +858,14 @@ const struct command_kind command_agent_gone = {
 static enum hub_rc deadline_apply(struct apply *a, struct command *command, struct slice body);
 static const struct command_kind command_agent_deadline = {
     .name = "agents.deadline", .apply = deadline_apply, .module = MODULE_AGENTS};
+
+void agents_released(void *module_state, uint32_t number, int64_t now_ms)
+{
+    struct agents *a = module_state;
+    if (number <= a->n && has_drained(a, number, (enum agent_status)a->watches[number].status)) {
+        due_set(a, number, now_ms);
+    }
+}
 
 static bool agents_expire(void *state, int64_t now_ms, struct tray *tray)
 {
@@ -875,11 +904,13 @@ static int64_t stretched(int64_t ms, int64_t late_ms)
     return ms * (1 + (factor < LATE_FACTOR_MAX ? factor : LATE_FACTOR_MAX));
 }
 
-static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64_t seen,
-                                 int64_t late)
+static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen, int64_t late)
 {
     struct agents *agents = a->state;
     struct watch *w = &agents->watches[held->agent.number];
+    if (has_drained(agents, held->agent.number, held->agent.status)) {
+        return change_to(a, held, AGENT_INACTIVE, "inactive", slice_str("drained"));
+    }
     struct liveness_rules rules = liveness_rules_of(settings_of(agents));
     struct pulse pulse;
     (void)seen_ms(agents, held->agent.number, 0, &pulse);
@@ -922,7 +953,7 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     struct held_agent held = {0};
     enum hub_rc rc = hold_number(a, number, &held);
     if (rc == HUB_OK && is_watched((uint8_t)held.agent.status)) {
-        rc = judge_silence(a, &held, seen, late);
+        rc = judge(a, &held, seen, late);
     }
     if (rc == HUB_OK) {
         struct pulse pulse;

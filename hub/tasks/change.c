@@ -216,6 +216,15 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
     app->totals_moved = true;
 }
 
+/* Who drains waits for the end of its last. */
+static void released(struct apply *a, uint32_t agent)
+{
+    const struct worker *w = worker_of(tasks_of(a), agent);
+    if (w && w->status == AGENT_DRAINING && w->held_n == 0) {
+        agents_released(writer_module(a->writer, MODULE_AGENTS), agent, a->now_ms);
+    }
+}
+
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
                         const char *event, struct slice document)
 {
@@ -227,6 +236,7 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
 {
     struct tasks *t = tasks_of(a);
     enum task_state was = before ? before->state : TASK_NONE;
+    uint32_t holder = before ? before->agent : 0;
     after->changed_ms = a->now_ms;
     if (task_is_over(after->state)) {
         after->finished_ms = a->now_ms;
@@ -246,6 +256,9 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         struct live *now = live_set(t, after, channel, a->now_ms);
         if (now) {
             kept_set(t, now, after, told->data);
+        }
+        if (holder && !after->agent) {
+            released(a, holder);
         }
         rc = tell_group(a, after, was);
     }

@@ -770,6 +770,22 @@ static void calm_step(struct run *r, unsigned n)
     scene_step(&r->scene);
 }
 
+/* semantics.md section 1: who drains and holds nothing any more is inactive by now. */
+static void check_drained(struct run *r)
+{
+    struct store_view *view;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    for (uint32_t number = 1; number <= WORKERS; number++) {
+        struct agent agent;
+        bool drains = agent_get(view, number, &agent) == STORE_OK && agent.status == AGENT_DRAINING;
+        SIM_CHECK(r->w,
+                  !drains ||
+                      tasks_held_by(writer_module(r->w->hub.writer, MODULE_TASKS), number) > 0,
+                  "agent %u holds nothing and is still draining", number);
+    }
+    store_release(r->w->reader);
+}
+
 void tasks_run(struct world *w)
 {
     struct run *r = xcalloc(1, sizeof *r);
@@ -791,6 +807,7 @@ void tasks_run(struct world *w)
         w->now_ms += 250;
         scene_step(&r->scene);
     }
+    check_drained(r);
     do_pause(r, PAUSE_ALL, false);
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         calm_step(r, n);
