@@ -713,9 +713,11 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
                           slice_of(NULL, 0), "");
     }
     enum agent_status status = change.has_status ? change.status : held.agent.status;
+    /* Stale is a suspicion, whoever has it: what was said before holds again after a beat. */
+    enum agent_status declared = status == AGENT_STALE ? held.agent.declared : status;
     if (rc == HUB_OK && change.has_status &&
-        (status != held.agent.status || status != held.agent.declared)) {
-        held.agent.declared = status;
+        (status != held.agent.status || declared != held.agent.declared)) {
+        held.agent.declared = declared;
         agents->watches[held.agent.number].closed_ms = 0;
         rc = change_to(a, &held, status, "status_changed", change.reason);
     }
@@ -930,9 +932,10 @@ static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen,
     bool back =
         pulse.beats && seen >= held->agent.changed_ms && silence < patience && !w->closed_ms;
     if (held->agent.status == AGENT_STALE && back) {
-        enum agent_status status =
-            held->agent.declared == AGENT_STALE ? AGENT_ACTIVE : held->agent.declared;
-        return change_to(a, held, status, "recovered", slice_str("it beats again"));
+        enum agent_status said = held->agent.declared;
+        bool well = said != AGENT_STALE && said != AGENT_INACTIVE; /* who beats is neither */
+        return change_to(a, held, well ? said : AGENT_ACTIVE, "recovered",
+                         slice_str("it beats again"));
     }
     if (held->agent.status != AGENT_STALE && silence >= suspect) {
         return change_to(a, held, AGENT_STALE, "stale", slice_str("heartbeats are missing"));

@@ -299,6 +299,28 @@ static void beats_after(int64_t ms)
     assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
 }
 
+/* semantics.md section 1: any beat leads back from stale, whoever said that it is. */
+static void a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    says("stale");
+    expect_status("b1", "stale");
+    beats_after(1000);
+    expect_status("b1", "active");
+    says("maintenance");
+    says("stale");
+    expect_status("b1", "stale");
+    beats_after(1000);
+    expect_status("b1", "maintenance");
+    beats_after(1000);
+    expect_status("b1", "maintenance");
+    says("inactive");
+    says("stale");
+    beats_after(1000);
+    expect_status("b1", "active");
+}
+
 static void a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed(void **state)
 {
     (void)state;
@@ -571,6 +593,7 @@ int main(void)
         TEST(the_fast_lane_answers_as_the_ordinary_way_does),
         TEST(more_metrics_than_there_is_room_for_are_refused),
         TEST(an_inactive_agent_is_told_to_register_again),
+        TEST(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
         TEST(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),
         TEST(a_session_that_is_over_says_no_status),
         TEST(a_deregistered_agent_is_gone),
