@@ -102,9 +102,13 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
         json_field(&o, "result");
         json_raw(&o, told->document);
     }
-    if (told->reason.n) {
+    if (told->why.by.n) {
+        json_field(&o, "by");
+        json_text(&o, told->why.by);
+    }
+    if (told->why.reason.n) {
         json_field(&o, "reason");
-        json_text(&o, told->reason);
+        json_text(&o, told->why.reason);
     }
     json_field(&o, "at");
     put_now(&o, a);
@@ -266,13 +270,13 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
 }
 
 enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
-                      const char *event, struct slice reason)
+                      const char *event, const struct why *why)
 {
     uint64_t channel = 0; /* of tasks that are over none is remembered */
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
-    return rc == HUB_OK ? tell(a, after, before->state, event,
-                               &(struct task_told){.reason = reason}, &channel)
-                        : rc;
+    return rc == HUB_OK
+               ? tell(a, after, before->state, event, &(struct task_told){.why = *why}, &channel)
+               : rc;
 }
 
 /* ---- ends and returns ---- */
@@ -375,7 +379,7 @@ enum hub_rc task_lost(struct apply *a, const struct task *before, const char *ev
 }
 
 enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
-                             struct slice reason)
+                             const struct why *why)
 {
     struct task after = *before;
     if (!task_move(&after, TASK_CANCEL)) {
@@ -388,7 +392,7 @@ enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum ta
         rc = task_tell_agent(a, before, "task_cancel", a->now_ms + grace);
     }
     const char *event = after.state == TASK_CANCELLING ? "cancelling" : "cancelled";
-    struct task_told told = {.reason = reason};
+    struct task_told told = {.why = *why};
     return rc == HUB_OK ? task_change_told(a, before, &after, event, &told) : rc;
 }
 
@@ -399,7 +403,7 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
     if (rc != HUB_OK || task_is_over(task.state) || task.state == TASK_CANCELLING) {
         return rc;
     }
-    return task_cancel_with(a, &task, stop, slice_of(NULL, 0));
+    return task_cancel_with(a, &task, stop, &(struct why){.by = {0}});
 }
 
 /* ---- a new one ---- */
@@ -451,7 +455,8 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
     enum hub_rc rc = hub_rc_of_store(task_document_put(a->txn, out->number, TASK_DATA, data));
     if (rc == HUB_OK) {
         t->newest = out->number;
-        rc = task_change_told(a, NULL, out, "submitted", &(struct task_told){.data = data});
+        struct task_told told = {.why = {.by = spec->by}, .data = data};
+        rc = task_change_told(a, NULL, out, "submitted", &told);
     }
     return rc;
 }

@@ -9,6 +9,7 @@
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
 #include "channels/json_out.h"
+#include "hub/core/why.h"
 #include "hub/tasks/balance_module.h"
 #include "hub/tasks/deadlines.h"
 #include "hub/tasks/module.h"
@@ -273,14 +274,14 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
 /* … what goes with the event beside the task's own: */
 struct task_told {
     struct slice document; /* as above */
-    struct slice reason;   /* in the words of who asked for it; empty: none */
+    struct why why;        /* of somebody's act upon it; by is empty when it went its own way */
     struct slice data;     /* of a new one: what was submitted; not told, but kept at hand */
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);
 /* What is no change of its state: the row, and what the channels hear. */
 enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
-                      const char *event, struct slice reason);
+                      const char *event, const struct why *why);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
@@ -290,7 +291,7 @@ enum hub_rc task_failed(struct apply *a, const struct task *before, struct slice
                         enum task_stop final, int64_t after_ms, const char *event);
 enum hub_rc task_lost(struct apply *a, const struct task *before, const char *event);
 enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
-                             struct slice reason);
+                             const struct why *why);
 enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t request_hash,
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);

@@ -208,8 +208,10 @@ story('every operation that changes something has its event here, and each excep
   assert.deepEqual(Object.keys(tells).filter((name) => quiet[name]), [], 'told and quiet');
 });
 
-/** What concerns all of an app says who did it: it has no owner of its own. */
-const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name));
+/** What concerns all of an app says who did it, as it has no owner of its own; and so does what befalls a task by somebody's act. */
+const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name)
+  || /^tasks\.(cancel|input|replay|clear|purge)/.test(name));
+const ofItself = ['tasks.submit', 'tasks.create', 'tasks.accept', 'tasks.reject', 'tasks.progress', 'tasks.complete', 'tasks.fail', 'tasks.ask'];
 
 for (const [name, make] of Object.entries(tells)) {
   story(`${name} is told`, async () => {
@@ -222,6 +224,7 @@ for (const [name, make] of Object.entries(tells)) {
     const { data } = await watcher.next(isTold(row, wanted), { what: `${row.event} on ${row.channel}` });
     assert.ok(data.at, 'when');
     if (byWhom.includes(name)) assert.equal(data.by, '--admin-key');
+    if (ofItself.includes(name)) assert.equal(data.by, undefined, 'the ordinary way says no more than it must');
   });
 }
 
