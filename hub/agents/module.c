@@ -3,7 +3,7 @@
  * comes and the pulse turns out to be fresh, the agent is looked at again later. So a beat costs no
  * more than its slot, and only changes of state are written. */
 #include "hub/agents/module.h"
-#include "channels/json_out.h"
+#include "hub/core/why.h"
 
 #include <stdlib.h>
 
@@ -360,7 +360,7 @@ static enum hub_rc tell_watchers(struct apply *a, const struct agent *agent,
 }
 
 static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, const char *event,
-                                 enum agent_status before, struct slice reason)
+                                 enum agent_status before, const struct why *why)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -379,9 +379,13 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (reason.n) {
+    if (why->by.n) {
+        json_key(&o, "by");
+        json_text(&o, why->by);
+    }
+    if (why->reason.n) {
         json_key(&o, "reason");
-        json_text(&o, reason);
+        json_text(&o, why->reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -397,10 +401,10 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
 }
 
 static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
-                        enum agent_status before, struct slice reason)
+                        enum agent_status before, const struct why *why)
 {
     enum hub_rc rc = tell_watchers(a, agent, before);
-    return rc == HUB_OK ? tell_channels(a, agent, event, before, reason) : rc;
+    return rc == HUB_OK ? tell_channels(a, agent, event, before, why) : rc;
 }
 
 /* ---- asking ---- */
@@ -539,8 +543,9 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     agent.interval_ms = interval_for(agents, agent.number, a->seed);
     rc = hub_rc_of_store(agent_put(a->txn, &agent, known ? &before.agent : NULL));
     if (rc == HUB_OK) {
+        struct why why = {.by = created ? asker.subject : slice_of(NULL, 0)};
         rc = tell(a, &agent, created ? "created" : "registered",
-                  known ? before.agent.status : AGENT_STATUSES, slice_of(NULL, 0));
+                  known ? before.agent.status : AGENT_STATUSES, &why);
     }
     if (rc == HUB_OK) {
         uint64_t older = agent.number <= agents->n ? agents->watches[agent.number].connection : 0;
@@ -560,7 +565,7 @@ const struct command_kind command_agent_register = {
 /* ---- a change of state, whoever asks for it ---- */
 
 static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agent_status status,
-                             const char *event, struct slice reason)
+                             const char *event, const struct why *why)
 {
     struct agents *agents = a->state;
     struct agent after = held->agent;
@@ -579,7 +584,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     enum hub_rc rc = hub_rc_of_store(agent_put(a->txn, &after, &held->agent));
     if (rc == HUB_OK) {
-        rc = tell(a, &after, event, held->agent.status, reason);
+        rc = tell(a, &after, event, held->agent.status, why);
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
@@ -719,7 +724,8 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         (status != held.agent.status || declared != held.agent.declared)) {
         held.agent.declared = declared;
         agents->watches[held.agent.number].closed_ms = 0;
-        rc = change_to(a, &held, status, "status_changed", change.reason);
+        rc = change_to(a, &held, status, "status_changed",
+                       &(struct why){change.asker.subject, change.reason});
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, status);
@@ -740,7 +746,8 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
     struct held_agent held = {0};
     enum hub_rc rc = find_meant(a, command, &change, &held);
     if (rc == HUB_OK) {
-        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
+        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered",
+                       &(struct why){change.asker.subject, change.reason});
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, AGENT_DEREGISTERED);
@@ -839,7 +846,8 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
         w->closed_ms = a->now_ms;
         rc = away || held.agent.status == AGENT_STALE
                  ? stream_closed(a, &held.agent)
-                 : change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
+                 : change_to(a, &held, AGENT_STALE, "stale",
+                             &(struct why){.reason = slice_str("its connection closed")});
     }
     buf_done(&held.bytes);
     return rc == HUB_NOT_FOUND ? HUB_OK : rc;
@@ -911,7 +919,8 @@ static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen,
     struct agents *agents = a->state;
     struct watch *w = &agents->watches[held->agent.number];
     if (has_drained(agents, held->agent.number, held->agent.status)) {
-        return change_to(a, held, AGENT_INACTIVE, "inactive", slice_str("drained"));
+        return change_to(a, held, AGENT_INACTIVE, "inactive",
+                         &(struct why){.reason = slice_str("drained")});
     }
     struct liveness_rules rules = liveness_rules_of(settings_of(agents));
     struct pulse pulse;
@@ -926,7 +935,8 @@ static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen,
     bool timed_out = suspect != INT64_MAX && silence >= stretched(rules.timeout_ms, late);
     if (gone || timed_out) {
         return change_to(a, held, AGENT_INACTIVE, "inactive",
-                         slice_str(gone ? "its connection did not come back" : "no heartbeat"));
+                         &(struct why){.reason = slice_str(gone ? "its connection did not come back"
+                                                                : "no heartbeat")});
     }
     /* Only a beat leads back: neither a late hub nor a new start makes a silent agent well. */
     bool back =
@@ -935,10 +945,11 @@ static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen,
         enum agent_status said = held->agent.declared;
         bool well = said != AGENT_STALE && said != AGENT_INACTIVE; /* who beats is neither */
         return change_to(a, held, well ? said : AGENT_ACTIVE, "recovered",
-                         slice_str("it beats again"));
+                         &(struct why){.reason = slice_str("it beats again")});
     }
     if (held->agent.status != AGENT_STALE && silence >= suspect) {
-        return change_to(a, held, AGENT_STALE, "stale", slice_str("heartbeats are missing"));
+        return change_to(a, held, AGENT_STALE, "stale",
+                         &(struct why){.reason = slice_str("heartbeats are missing")});
     }
     return HUB_OK;
 }

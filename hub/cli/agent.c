@@ -238,7 +238,7 @@ const struct verb agent_verbs[] = {
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
     { { "agent watch", "one agent, again whenever something changes", NULL, one_agent, NULL, request_watch, NULL },
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
-    { { "agent drain", "give an agent no new work; what it has, it ends", NULL, one_agent, change_options, request_run, NULL },
+    { { "agent drain", "give an agent no new work; what it has it ends, and then it is inactive", NULL, one_agent, change_options, request_run, NULL },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = drain_fields, .id = "agent_id" } },
     { { "agent resume", "give an agent work again", NULL, one_agent, change_options, request_run, NULL },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = resume_fields, .id = "agent_id" } },

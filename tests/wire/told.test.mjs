@@ -208,10 +208,10 @@ story('every operation that changes something has its event here, and each excep
   assert.deepEqual(Object.keys(tells).filter((name) => quiet[name]), [], 'told and quiet');
 });
 
-/** What concerns all of an app says who did it, as it has no owner of its own; and so does what befalls a task by somebody's act. */
+/** What concerns all of an app says who did it, as it has no owner of its own; and so does what befalls a task or an agent by somebody's act. */
 const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name)
-  || /^tasks\.(cancel|input|replay|clear|purge)/.test(name));
-const ofItself = ['tasks.submit', 'tasks.create', 'tasks.accept', 'tasks.reject', 'tasks.progress', 'tasks.complete', 'tasks.fail', 'tasks.ask'];
+  || /^(tasks\.(cancel|input|replay|clear|purge)|agents\.(create|status|deregister)$)/.test(name));
+const ofItself = ['agents.register', 'tasks.submit', 'tasks.create', 'tasks.accept', 'tasks.reject', 'tasks.progress', 'tasks.complete', 'tasks.fail', 'tasks.ask'];
 
 for (const [name, make] of Object.entries(tells)) {
   story(`${name} is told`, async () => {
