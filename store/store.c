@@ -233,20 +233,29 @@ static enum store_rc get_from(struct store_view *view, MDB_txn *txn, enum store_
     return STORE_OK;
 }
 
+/* The trees, or as long as the batch does without them what they held when it first looked. */
+static enum store_rc look(struct store_view *view, MDB_txn **out_txn)
+{
+    struct store *store = view->store;
+    *out_txn = view->txn ? view->txn : store->seen;
+    if (view->txn || store->sees)
+        return STORE_OK;
+    int code = store_see(store->env, store->seen);
+    store->sees = code == 0;
+    return store_view_rc(view, code);
+}
+
 /* The batch before may be in the trees by now or not: what it wrote is asked of itself first, and
  * so either will do. */
 static enum store_rc get_without_trees(struct store_txn *txn, enum store_table table,
                                        struct slice key, struct slice *out_value)
 {
     enum store_rc rc;
+    MDB_txn *seen;
     if (txn->before && known_to(txn->before, table, key, true, out_value, &rc))
         return rc;
-    struct store *store = txn->view.store;
-    int code = store->sees ? 0 : store_see(store->env, store->seen);
-    if (code != 0)
-        return store_view_rc(&txn->view, code);
-    store->sees = true;
-    return get_from(&txn->view, store->seen, table, key, out_value);
+    rc = look(&txn->view, &seen);
+    return rc == STORE_OK ? get_from(&txn->view, seen, table, key, out_value) : rc;
 }
 
 enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
@@ -271,15 +280,16 @@ static enum store_rc check_freeing(struct store_view *view, enum store_table tab
                                    struct slice key)
 {
     struct slice value;
+    MDB_txn *txn;
     MDB_val k = val_of(key), v;
     if (!store_is_written_once(table))
         return STORE_OK;
     enum store_rc rc = store_get(view, table, key, &value);
     if (rc == STORE_OK)
-        rc = store_need_trees(view);
+        rc = look(view, &txn);
     if (rc != STORE_OK)
         return rc == STORE_NOT_FOUND ? STORE_OK : rc;
-    int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
+    int code = mdb_get(txn, view->store->tables[table], &k, &v);
     if (code == 0 && !store_pages_sound(view->store, table, key.n, slice_of_val(&v)))
         return STORE_DAMAGED;
     return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
