@@ -1,6 +1,6 @@
 /* The write transaction. What a batch writes waits in memory (pending.c, appended.c), and LMDB's
- * transaction is begun only when something needs the trees: a cursor, a write that does not wait, the
- * commit. So a batch can be applied while the one before it is still on its way to the disk.
+ * transaction is begun only when something needs the trees: a cursor, a write that does not wait,
+ * the commit. So a batch can be applied while the one before it is still on its way to the disk.
  *
  * The two are one after the other all the same. The later batch reads what the earlier one wrote
  * where it waits, and a failure of the earlier one is a failure of the later one. */
