@@ -519,7 +519,7 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
     struct http_exchange *x = exchange(c);
     struct api_match match;
     enum method method = method_of(req);
-    api_route(c->thread->api, method, path, &match);
+    api_route(c->thread->api, method, req->path, path, &match);
     if (req->method == HTTP1_METHOD_OPTIONS) {
         preflight(c, req, match.allow);
         return;
@@ -596,14 +596,16 @@ static void serve(struct conn *c, const struct http1_request *req)
         return;
     }
     buf_add_slice(&x->path, path);
+    /* Text of which a slash was escaped may read like a path that it is not. */
+    bool plain = !http1_path_slash_inside(req->path);
     if (req->method == HTTP1_METHOD_OTHER) {
         http_refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
     } else if (c->crowded && !is_vital(path)) {
         http_refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
                     (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
-    } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
+    } else if (plain && slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
-    } else if (method_of(req) != METHOD_GET || !http_serve_file(c, req, path)) {
+    } else if (method_of(req) != METHOD_GET || !plain || !http_serve_file(c, req, path)) {
         serve_operation(c, req, path);
     }
     buf_done(&decoded);

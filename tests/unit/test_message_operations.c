@@ -53,7 +53,7 @@ static void ask(const struct principal *who, const char *path, const char *body)
 {
     struct api_match match;
     fixture_begin(t.f, who);
-    api_route(t.f->api, METHOD_POST, slice_str(path), &match);
+    api_route(t.f->api, METHOD_POST, slice_str(path), slice_str(path), &match);
     struct api_request request = {.match = &match, .body = slice_str(body), .json_body = true};
     assert_int_equal(
         api_request(t.f->api, &t.f->call, &request, (struct return_address){0}, &t.f->rc),

@@ -268,11 +268,12 @@ survived('a path has one spelling that counts; tricks are refused', async () => 
   // The framing of these is sound, so the connection goes on.
   await servedEach([
     '/..', '/../health', '/./health', '/health/.', '/health/..', '/%2e%2e/health', '/%2e/health', '/.%2e/health', '/%2E%2E/%2E%2E/etc/passwd', '/dashboard/../health',
-    '/dashboard/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '//health', '/health//', '/dashboard//index.html', '/%2fhealth', '/health%2f..', '/%5c..%5c', '/\\..\\', '/health%00', '/health%00.html', '/%0d%0aX:%20y', '/%', '/%2',
+    '/dashboard/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '//health', '/health//', '/dashboard//index.html', '/%2f//health', '/health%2f..', '/agents/a%2f..%2fb', '/agents/..%2fb', '/agents/%2e%2f', '/%5c..%5c', '/\\..\\', '/health%00', '/health%00.html', '/agents/a%2f%00', '/agents/a%2f%0a', '/agents/a%2f%ff', '/agents/a%2f%c0%af', '/%0d%0aX:%20y', '/%', '/%2',
     '/%zz', '/%c0%ae%c0%ae/health', '/%ff', '/%ed%a0%80', '/%u0041', '/health?%', '/health?a=%zz', '/health?a=%c0%ae',
   ].map((target) => [get(target), 400]));
   await servedEach([['/health?', 200], ['/%68ealth', 200], ['/health?../..', 200], ['http://hub/health', 200], ['HTTP://elsewhere:1/health', 200], ['https://hub', 200], ['http://hub?x', 200],
-    ['/health/', 404], ['/Health', 404], ['/health;x', 404], ['/health%20', 404], ['/...', 404], ['/dashboard.', 404]].map(([target, status]) => [get(target), status]));
+    ['/health/', 404], ['/Health', 404], ['/health;x', 404], ['/health%20', 404], ['/...', 404], ['/dashboard.', 404],
+    ['/%2fhealth', 404], ['/health%2f', 404], ['/agents%2fregister', 404], ['/dashboard%2f', 404], ['/dashboard%2findex.html', 404], ['/%2Fdashboard/', 404], ['/ws%2fv1%2fevents', 404]].map(([target, status]) => [get(target), status]));
 });
 
 survived('no path leads out of the pages that are served', async () => {
