@@ -579,6 +579,23 @@ static bool is_vital(struct slice path)
     return slice_is(path, "/health") || slice_is(path, "/ready") || slice_is(path, "/metrics");
 }
 
+/* What is refused before its route is looked for has the shape of that route's errors all the same
+ * (rest-contract.md section 1). raw may be empty, or no path. */
+static void take_shape(struct conn *c, struct slice raw)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf decoded = {0};
+    struct slice path;
+    struct api_match match;
+    if (http1_path_normal(raw, &decoded, &path) == HTTP1_PATH_OK) {
+        api_route(c->thread->api, METHOD_NONE, raw, path, &match);
+        x->style = match.allow ? match.style : STYLE_PROBLEM;
+        buf_clear(&x->path);
+        buf_add_slice(&x->path, path);
+    }
+    buf_done(&decoded);
+}
+
 static void serve(struct conn *c, const struct http1_request *req)
 {
     struct http_exchange *x = exchange(c);
@@ -595,12 +612,15 @@ static void serve(struct conn *c, const struct http1_request *req)
         buf_done(&decoded);
         return;
     }
+    buf_clear(&x->path);
     buf_add_slice(&x->path, path);
     /* Text of which a slash was escaped may read like a path that it is not. */
     bool plain = !http1_path_slash_inside(req->path);
     if (req->method == HTTP1_METHOD_OTHER) {
+        take_shape(c, req->path);
         http_refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
     } else if (c->crowded && !is_vital(path)) {
+        take_shape(c, req->path);
         http_refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
                     (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
     } else if (plain && slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
@@ -611,15 +631,24 @@ static void serve(struct conn *c, const struct http1_request *req)
     buf_done(&decoded);
 }
 
-static void broken(struct conn *c)
+/* An exchange for what is answered before the request was whole. */
+static void begin_unfinished(struct conn *c)
 {
-    struct http1 *p = c->in.http;
     struct http_exchange *x = exchange(c);
-    io_count(&c->thread->io.counters.protocol_errors, 1);
     if (x->request_id.n == 0) {
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
-    x->head_only = false;
+    if (x->path.n == 0) {
+        take_shape(c, http1_seen_path(c->in.http));
+    }
+}
+
+static void broken(struct conn *c)
+{
+    struct http1 *p = c->in.http;
+    io_count(&c->thread->io.counters.protocol_errors, 1);
+    begin_unfinished(c);
+    c->exchange->head_only = false;
     http_refuse(c, hub_rc_of_status(p->status), p->reason,
                 (struct reply){.status = p->status, .closes = true});
 }
@@ -693,7 +722,9 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
             http1_body_limit(c->in.http, t->io.settings->body_bytes_max);
-            if (t->request.expect_continue && body_fits(t)) {
+            if (!body_fits(t)) {
+                take_shape(c, t->request.path);
+            } else if (t->request.expect_continue) {
                 say_continue(c);
             }
             break;
@@ -749,9 +780,7 @@ void http_expired(struct conn *c, enum deadline what)
         conn_end(c); /* nothing was asked: nothing is said */
         return;
     }
-    if (exchange(c)->request_id.n == 0) {
-        begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
-    }
+    begin_unfinished(c);
     http_refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
 }
 

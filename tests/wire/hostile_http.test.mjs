@@ -43,14 +43,19 @@ const get = (path, ...lines) => request(`GET ${path} HTTP/1.1`, HOST, ...lines);
 /** The last of a stream: asks for its end, and can be told from all others. */
 const LAST = get('/health', 'Request-Id: the-last', 'Connection: close');
 
+/** Errors of the coordinator's routes say "error" where the others say the number (rest-contract.md sections 1 and 3). */
+function isShaped(answer, coordinator, what) {
+  assert.equal(answer.headers['content-type'], coordinator ? 'application/json' : 'application/problem+json', what);
+  assert.equal(answer.body.status, coordinator ? 'error' : answer.status, what);
+}
+
 /** One refusal, shaped as the contract says, then the end. */
 function isRefusal(answers, status, what) {
   assert.deepEqual(answers.map((one) => one.status), [status].flat(), what);
   const answer = answers.at(-1);
   assert.equal(answer.headers.connection, 'close', what);
-  assert.equal(answer.headers['content-type'], 'application/problem+json', what);
   includesKeys(answer.body, ['type', 'title', 'status', 'detail', 'message', 'timestamp'], what);
-  assert.equal(answer.body.status, answer.status, what);
+  isShaped(answer, answer.body.status === 'error', what);
   assert.ok(answer.headers['request-id'] !== 'the-last', `${what}: nothing of what follows was read as a request`);
 }
 
@@ -228,8 +233,31 @@ survived('what is too long or too many is refused where the limit is, not later'
   ]);
 });
 
+survived('what is refused before it is whole has the shape of its path, once that has come', async () => {
+  const big = 'Content-Length: 65537', chunked = 'Transfer-Encoding: chunked';
+  const long = 'x'.repeat(HEAD_BYTES / 2);
+  const whole = [
+    // the head up to its path, what makes it wrong, the status
+    ...[[big, 413], [chunked, 413, '10001\r\n'], [chunked, 400, 'x\r\n'], [chunked, 431, `0\r\nA: ${'x'.repeat(9_000)}\r\n`], [`X: ${long}${long}`, 431],
+      ['no header', 400], ['Expect: more', 417], ['Transfer-Encoding: gzip', 501]].map(([line, status, body = '']) => [(path) => request(`POST ${path} HTTP/1.1`, HOST, line) + body, status]),
+    [(path) => request(`GET ${path}?${long} HTTP/1.1`, HOST), 414],
+    [(path) => request(`GET ${path} HTTP/2.0`, HOST), 505],
+  ];
+  for (const [path, coordinator] of [['/agents/register', true], ['/api/v1/agents/register', true], ['/tasks/a%2Fb', true], ['http://hub/agents', true], ['/api/v1/consensus', false], ['/run-graph', false], ['/no/such/path', false]]) {
+    for (const [make, status] of whole) {
+      await everyCut(joined(make(path), LAST), (answers, step) => {
+        isRefusal(answers, status, named(make(path), step));
+        isShaped(answers[0], coordinator, named(make(path), step));
+        assert.equal(answers[0].body.instance, decodeURIComponent(path.replace('http://hub', '')));
+      });
+    }
+  }
+  await everyCut(joined(request('BREW /agents HTTP/1.1', HOST), LAST), (answers, step) => isShaped(answers[0], true, named('BREW', step)));
+  await everyCut(latin1(`GET /agents/${long}${long}`), (answers, step) => isShaped(answers[0], false, named('no end of a path', step)));
+});
+
 survived('a head or a body that drips is cut at its deadline, and silence too', async () => {
-  const drip = async (first, more, statuses) => {
+  const drip = async (first, more, statuses, coordinator = false) => {
     connections++;
     const raw = new Raw(hub);
     const started = Date.now();
@@ -242,12 +270,15 @@ survived('a head or a body that drips is cut at its deadline, and silence too', 
     assert.ok(raw.ended, 'the hub has ended it');
     assert.ok(took >= DEADLINE_MS - 100 && took < DEADLINE_MS + 4_000, `after ${took} ms`);
     assert.deepEqual(answersOf(raw.received).map((one) => one.status), statuses);
+    for (const answer of answersOf(raw.received)) isShaped(answer, coordinator, named(first));
     await raw.destroy();
   };
   await Promise.all([
-    drip('GET /health HTTP/1.1\r\n', (i) => (i % 5 ? 'x' : `${i ? '\r\n' : ''}X: y`), [408]),
+    drip('GET /health HTTP/1.1\r\n', (i) => (i % 5 ? 'x' : `${i ? '\r\n' : ''}X: y`), [408], true),
     drip('G', () => 'E', [408]),
-    drip(request('POST /agents/register HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408]),
+    drip('GET /agents', () => 'x', [408]),
+    drip(request('POST /agents/register HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408], true),
+    drip(request('POST /api/v1/consensus HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408]),
     drip(`${POST_CHUNKED}ffff\r\n`, () => ' ', [408]),
     drip(`${POST_CHUNKED}0\r\nA: `, () => 'b', [408]),
     drip('', () => '', []),
