@@ -50,18 +50,24 @@ static const char *const method_names[METHODS] = {
     [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE",
 };
 
-static void add_allow(struct buf *b, const char *name, unsigned allow)
+/* As a list: the methods that a path answers. */
+static void put_methods(struct buf *b, unsigned allow)
 {
-    struct buf text = {0};
-    buf_add_str(&text, "OPTIONS");
+    buf_add_str(b, "OPTIONS");
     if (allow & (1U << METHOD_GET)) {
-        buf_add_str(&text, ", HEAD");
+        buf_add_str(b, ", HEAD");
     }
     for (unsigned m = METHOD_GET; m < METHODS; m++) {
         if (allow & (1U << m)) {
-            buf_printf(&text, ", %s", method_names[m]);
+            buf_printf(b, ", %s", method_names[m]);
         }
     }
+}
+
+static void add_allow(struct buf *b, const char *name, unsigned allow)
+{
+    struct buf text = {0};
+    put_methods(&text, allow);
     (void)http1_answer_add(b, name, buf_slice(&text));
     buf_done(&text);
 }
@@ -514,6 +520,30 @@ static void operate(struct conn *c, const struct http1_request *req, const struc
                     false);
 }
 
+enum { PATH_SHOWN_BYTES_MAX = 200 };
+
+static int shown_n(struct slice path)
+{
+    return (int)(path.n < PATH_SHOWN_BYTES_MAX ? path.n : PATH_SHOWN_BYTES_MAX);
+}
+
+static void refuse_path(struct conn *c, struct slice path)
+{
+    struct call call = http_call(c);
+    buf_printf(call.message, "%.*s not found", shown_n(path), (const char *)path.p);
+    reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
+}
+
+static void refuse_method(struct conn *c, const struct http1_request *req, struct slice path,
+                          unsigned allow)
+{
+    struct call call = http_call(c);
+    buf_printf(call.message, "%.*s is not allowed for %.*s: it answers ", (int)req->method_raw.n,
+               (const char *)req->method_raw.p, shown_n(path), (const char *)path.p);
+    put_methods(call.message, allow);
+    reply_error(c, HUB_METHOD_NOT_ALLOWED, &call, (struct reply){.allow = allow});
+}
+
 static void serve_operation(struct conn *c, const struct http1_request *req, struct slice path)
 {
     struct http_exchange *x = exchange(c);
@@ -536,13 +566,9 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
         return;
     }
     if (!match.allow) {
-        struct call call = http_call(c);
-        buf_printf(call.message, "%.*s not found", (int)(path.n < 200 ? path.n : 200),
-                   (const char *)path.p);
-        reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
+        refuse_path(c, path);
     } else if (!match.operation) {
-        http_refuse(c, HUB_METHOD_NOT_ALLOWED, "this path does not answer that method",
-                    (struct reply){.allow = match.allow});
+        refuse_method(c, req, path, match.allow);
     } else if (bad) {
         http_refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
     } else {

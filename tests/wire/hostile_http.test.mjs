@@ -353,6 +353,9 @@ survived('every route answers OPTIONS, HEAD where it answers GET, and 405 to the
     assert.equal(answers[0].status, 204, `OPTIONS ${path}`);
     for (const answer of answers.slice(0, -1)) assert.deepEqual(allowed(answer), expected, `Allow of ${path}`);
     for (const answer of answers.slice(1, -1)) assert.equal(answer.status, 405, `${path} ${answer.text}`);
+    for (const [i, method] of none.entries()) {
+      assert.equal(answers[i + 1].body.message, `${method} is not allowed for ${path}: it answers ${answers[i + 1].headers.allow}`);
+    }
   }
 }, { timeout: 120_000 });
 
