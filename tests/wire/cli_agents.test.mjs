@@ -38,8 +38,8 @@ withHub('an id with slashes, blanks and a percent sign is shown, marked and remo
   const id = `${fresh('hive')}/é 1/100%2F/`;
   await register(hub, id);
   assert.equal((await cli.ask(`agent show '${id}'`)).agent.agent_id, id);
-  assert.equal((await cli.run(`agent drain '${id}'`)).code, 0);
-  assert.equal((await cli.ask(`agent show '${id}'`)).agent.status, 'draining');
+  assert.equal((await cli.run(`agent status '${id}' maintenance`)).code, 0);
+  assert.equal((await cli.ask(`agent show '${id}'`)).agent.status, 'maintenance');
   assert.equal((await cli.run(`agent rm '${id}' --yes`)).code, 0);
   assert.equal((await cli.run(`agent show '${id}'`)).code, 3);
 });
