@@ -2,6 +2,7 @@
 #include "store/hash.h"
 #include "store/pack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { KEY_BYTES = 24, ROW_VERSION = 1 };
@@ -278,6 +279,7 @@ enum presence_rc presence_leave(struct presence *p, const struct presence_member
                 ((size_t)h.row.connections_n - at - 1) * 8);
         h.row.connections = rest.p;
         h.row.connections_n--;
+        assert(rest.p || !h.row.connections_n);
         rc = h.row.connections_n ? row_save(p, h.key, &h.row) : last_gone(p, &h);
         buf_done(&rest);
     }
