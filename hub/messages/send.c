@@ -354,6 +354,10 @@ static enum store_rc put_message(struct sending *s, const struct message *m)
     if (rc == STORE_OK) {
         rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number, 0);
     }
+    if (rc == STORE_OK && m->correlation_id.n) {
+        rc =
+            message_index_put(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number, 0);
+    }
     if (rc == STORE_OK && s->count) {
         be64_put(body, m->number);
         rc = timer_add(a->txn, message_expires_ms(m), TIMER_MESSAGE_EXPIRY, slice_of(body, 8),
@@ -454,6 +458,9 @@ static enum store_rc drop_message(struct apply *a, const struct message *m)
     }
     if (rc == STORE_OK) {
         rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
+    }
+    if (rc == STORE_OK && m->correlation_id.n) {
+        rc = message_index_del(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
     }
     be64_put(key, m->number);
     return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;

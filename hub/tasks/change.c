@@ -222,6 +222,20 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
     return task_change_told(a, before, after, event, &(struct task_told){.document = document});
 }
 
+/* What was told of its progress and not stored yet comes to the history before the change. What the
+ * change itself says of it (all is done, a question) stands. */
+static enum hub_rc take_ahead(struct apply *a, struct live *live, struct task *after)
+{
+    const struct task *ahead = ahead_task(live);
+    enum hub_rc rc = task_tell_progress(a, ahead, true);
+    after->progress_seq = ahead->progress_seq;
+    after->progress_ms = a->now_ms;
+    after->percent = after->state == TASK_COMPLETED ? after->percent : ahead->percent;
+    after->note = after->state == TASK_INPUT_REQUIRED ? after->note : ahead->note;
+    ahead_drop(tasks_of(a), live);
+    return rc;
+}
+
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told)
 {
@@ -235,9 +249,12 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         after->last_agent = after->agent;
         after->agent = 0;
     }
-    const struct live *live = live_find(t, after->number);
+    struct live *live = live_find(t, after->number);
     uint64_t channel = live ? live->channel : 0;
-    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
+    enum hub_rc rc = live && ahead_task(live) ? take_ahead(a, live, after) : HUB_OK;
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(task_put(a->txn, after, before));
+    }
     if (rc == HUB_OK) {
         count(a, t, after, before);
         rc = tell(a, after, was, event, told, &channel);

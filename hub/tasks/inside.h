@@ -56,13 +56,15 @@ struct live {
     int64_t lease_ms;     /* span */
     uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
+    int64_t ahead_due_ms; /* when `ahead` is to be stored; INT64_MAX: there is none */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* under which it stands among the deadlines; INT64_MAX: it does not */
     bool picked;          /* an offer is under way within this batch */
     struct live *held_next, *held_before; /* of its agent */
     struct kind *kind;
-    struct kept *kept; /* NULL: its row is read when it is asked for */
-    char *sticky;      /* key of consistent_hash; NULL: none */
+    struct kept *kept;  /* NULL: its row is read when it is asked for */
+    struct kept *ahead; /* running: with progress that its row does not have yet; NULL: none */
+    char *sticky;       /* key of consistent_hash; NULL: none */
     size_t sticky_n;
 };
 
@@ -258,6 +260,11 @@ enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, st
 void kept_set(struct tasks *t, struct live *live, const struct task *task, struct slice data);
 void kept_drop(struct tasks *t, struct live *live);
 const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
+/* The task with the progress that was told and waits to be stored; its texts stay until the batch
+ * is over. */
+void ahead_set(struct tasks *t, struct live *live, const struct task *task, int64_t due_ms);
+void ahead_drop(struct tasks *t, struct live *live);
+const struct task *ahead_task(const struct live *live); /* NULL: nothing waits */
 /* The name of task.<id>; borrowed until the next of these. */
 struct slice kept_channel(struct tasks *t, const struct task *task);
 bool kept_has_room(const struct tasks *t); /* nobody had to make room yet */
@@ -308,6 +315,8 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
                      struct task *out);
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
+/* Stores the progress that waits to be, once its moment has come. */
+enum hub_rc task_progress_due(struct apply *a, const struct task *task);
 
 /* recall.c */
 void tasks_recall(const void *state, bool lasting, struct buf *out);

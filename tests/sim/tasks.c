@@ -276,8 +276,10 @@ static void do_report(struct run *r, uint64_t number)
         act(r, &command_task_complete, ASKED_COMPLETE, number, lease);
     } else if (what < 80) {
         act(r, &command_task_fail, ASKED_NOTHING, number, lease);
-    } else if (what < 88) {
-        act(r, &command_task_progress, ASKED_NOTHING, number, lease);
+    } else if (what < 88) { /* several at a time: the last waits to be stored */
+        for (unsigned n = 1 + rng_below(g, 3); n > 0; n--) {
+            act(r, &command_task_progress, ASKED_NOTHING, number, lease);
+        }
     } else if (what < 92) {
         act(r, &command_task_ask, ASKED_NOTHING, number, lease);
     } else if (what < 96) {

@@ -296,6 +296,22 @@ withHub('each class of refusal has its exit code, over REST', async (hub) => {
   }
 });
 
+withHub('what the hub advises stands below its refusal, on stderr', async (hub) => {
+  const refuse = (status, advice) => hub.routes.set('GET /api/v1/agents/bee', () => [status, { title: 'x', status, detail: 'Invalid priority: x', ...(advice && { advice }) }]);
+  for (const [status, advice] of [[400, 'Use critical, high, normal or low.'], [404, 'Check the name.'], [503, 'Come back as Retry-After says.']]) {
+    refuse(status, advice);
+    for (const form of ['table', 'yaml', 'id']) {
+      const { out, err } = await waggle(['agent', 'show', 'bee', '-o', form], { url: hub.url });
+      assert.equal(err, `waggle: Invalid priority: x (${status})\n${advice}\n`);
+      assert.equal(out, '');
+    }
+  }
+  refuse(400, null);
+  assert.equal((await waggle(['agent', 'show', 'bee'], { url: hub.url })).err, 'waggle: Invalid priority: x (400)\n');
+  refuse(401, 'Send a valid API key or token.');
+  assert.doesNotMatch((await waggle(['agent', 'show', 'bee'], { url: hub.url })).err, /Send a valid/, 'which credentials were sent is said instead');
+});
+
 withHub('a refusal under -o json is the hub\'s own JSON, on stderr', async (hub) => {
   const { code, out, err } = await waggle(['agent', 'show', 'bee', '-o', 'json'], { url: hub.url });
   assert.equal(code, 3);

@@ -34,6 +34,16 @@ withHub('an agent is drained, resumed, marked and removed from the command line'
   assert.equal((await cli.run('agent rm bee-1')).code, 3);
 });
 
+withHub('an id with slashes, blanks and a percent sign is shown, marked and removed as any other', async (hub, cli) => {
+  const id = `${fresh('hive')}/é 1/100%2F/`;
+  await register(hub, id);
+  assert.equal((await cli.ask(`agent show '${id}'`)).agent.agent_id, id);
+  assert.equal((await cli.run(`agent drain '${id}'`)).code, 0);
+  assert.equal((await cli.ask(`agent show '${id}'`)).agent.status, 'draining');
+  assert.equal((await cli.run(`agent rm '${id}' --yes`)).code, 0);
+  assert.equal((await cli.run(`agent show '${id}'`)).code, 3);
+});
+
 withHub('a dry run prints the request and sends nothing', async (hub, cli) => {
   await register(hub, 'dry-1');
   const { code, lines } = await cli.run("agent status 'dry-1' error --memory 0.25 --dry-run");
