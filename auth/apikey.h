@@ -1,14 +1,16 @@
 /* auth/apikey.h: API keys: long-lived credentials, shown once and stored as keyed hashes.
  *
  * Text     wg_<app id>_<48 hex digits>: 20 random bytes and 4 that check the rest, so that a
- * scanner for leaked secrets knows one when it sees it: wg_[A-Za-z0-9_-]{1,64}_[0-9a-f]{48}. A key
- * that the operator gave (--admin-key) may be any text. Rows     TABLE_API_KEY: hash (32 bytes) ->
- * version 1, app, role, given, created, expires, revoked, last characters, name, capabilities. The
- * id is the hash's first 8 bytes in hex, so a key is found by its id without an index. Threads
- * functions with a txn: the writer, which never sees a key's text, only its hash. Units
- * milliseconds since 1970; 0 for expires and revoked: never. Limits   text 1..256 bytes, name
- * 0..128 bytes. Errors   enum store_rc: STORE_INVALID a field out of bounds, STORE_EXISTS the key
- * is there.
+ *          scanner for leaked secrets knows one when it sees it:
+ *          wg_[A-Za-z0-9_-]{1,64}_[0-9a-f]{48}. A key that the operator gave (--admin-key) may be
+ *          any text.
+ * Rows     TABLE_API_KEY: hash (32 bytes) -> version 1, app, role, given, created, expires,
+ *          revoked, last characters, name, capabilities. The id is the hash's first 8 bytes in hex,
+ *          so a key is found by its id without an index.
+ * Threads  functions with a txn: the writer, which never sees a key's text, only its hash.
+ * Units    milliseconds since 1970; 0 for expires and revoked: never.
+ * Limits   text 1..256 bytes, name 0..128 bytes.
+ * Errors   enum store_rc: STORE_INVALID a field out of bounds, STORE_EXISTS the key is there.
  */
 #ifndef WAGGLE_AUTH_APIKEY_H
 #define WAGGLE_AUTH_APIKEY_H

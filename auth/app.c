@@ -31,6 +31,24 @@ bool app_id_valid(struct slice id)
 
 /* ---- rows ---- */
 
+void app_limits_pack(struct buf *b, const struct app_limits *limits)
+{
+    pack_u32(b, limits->connections_max);
+    pack_u32(b, limits->channels_max);
+    pack_u32(b, limits->publishes_per_s);
+    pack_u32(b, limits->message_bytes_max);
+}
+
+struct app_limits app_limits_unpack(struct unpack *u)
+{
+    struct app_limits limits;
+    limits.connections_max = unpack_u32(u);
+    limits.channels_max = unpack_u32(u);
+    limits.publishes_per_s = unpack_u32(u);
+    limits.message_bytes_max = unpack_u32(u);
+    return limits;
+}
+
 static void row_pack(const struct app_row *row, struct buf *b)
 {
     pack_u8(b, APP_ROW_VERSION);
@@ -39,10 +57,7 @@ static void row_pack(const struct app_row *row, struct buf *b)
     pack_slice(b, row->key);
     pack_slice(b, row->sealed_secret);
     pack_u8(b, row->enabled);
-    pack_u32(b, row->limits.connections_max);
-    pack_u32(b, row->limits.channels_max);
-    pack_u32(b, row->limits.publishes_per_s);
-    pack_u32(b, row->limits.message_bytes_max);
+    app_limits_pack(b, &row->limits);
     pack_i64(b, row->created_ms);
 }
 
@@ -58,10 +73,7 @@ static bool row_unpack(struct slice key, struct slice value, struct app_row *out
     out->key = unpack_slice(&u);
     out->sealed_secret = unpack_slice(&u);
     out->enabled = unpack_u8(&u) != 0;
-    out->limits.connections_max = unpack_u32(&u);
-    out->limits.channels_max = unpack_u32(&u);
-    out->limits.publishes_per_s = unpack_u32(&u);
-    out->limits.message_bytes_max = unpack_u32(&u);
+    out->limits = app_limits_unpack(&u);
     out->created_ms = unpack_i64(&u);
     return unpack_done(&u);
 }

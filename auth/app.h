@@ -8,14 +8,15 @@
  *          created.
  * Owns     struct apps: copies of all; the secrets in memory that is locked, guarded and wiped.
  * Threads  functions with a txn: the writer. struct apps: immutable, ref/unref from any thread.
- * Limits   id 1..64 of A-Z a-z 0-9 _ -, name 0..128 bytes, key 1..64 as the id, secret 1..128
- * bytes. Errors   enum store_rc: STORE_INVALID a field out of bounds, STORE_EXISTS id or key is
- * taken, STORE_DAMAGED a row or a seal that does not open.
+ * Limits   id 1..64 of A-Z a-z 0-9 _ -, name 0..128 bytes, key 1..64 as the id, secret 1..128.
+ * Errors   enum store_rc: STORE_INVALID a field out of bounds, STORE_EXISTS id or key is taken,
+ *          STORE_DAMAGED a row or a seal that does not open.
  */
 #ifndef WAGGLE_AUTH_APP_H
 #define WAGGLE_AUTH_APP_H
 
 #include "auth/secret.h"
+#include "store/pack.h"
 #include "store/store.h"
 
 #define APP_MAIN "main" /* made at the first start */
@@ -28,6 +29,10 @@ struct app_limits { /* 0: the hub's own limit alone */
     uint32_t publishes_per_s;
     uint32_t message_bytes_max;
 };
+
+/* The same bytes in rows and in commands. */
+void app_limits_pack(struct buf *b, const struct app_limits *limits);
+struct app_limits app_limits_unpack(struct unpack *u);
 
 struct app_row {
     uint32_t number; /* app_add() gives it */

@@ -27,9 +27,6 @@ static uint32_t value_of(uint8_t c, const char *alphabet)
 
 static void put(struct buf *b, struct slice bytes, const char *alphabet)
 {
-    if (bytes.n == 0) {
-        return; /* an empty buffer has no place to point to */
-    }
     uint8_t *out = buf_reserve(b, (bytes.n + 2) / 3 * 4);
     const uint8_t *start = out;
     size_t i = 0;

@@ -6,8 +6,9 @@
  * Owns     its table.
  * Threads  any number at once.
  * Units    microseconds on a clock that does not run backwards; whole seconds in verdicts, rounded
- * up. Limits   65,536 buckets by default that are not full; when a place is overcrowded, keys that
- * meet there share a bucket.
+ *          up.
+ * Limits   65,536 buckets by default that are not full; when a place is overcrowded, keys that
+ *          meet there share a bucket.
  */
 #ifndef WAGGLE_AUTH_RATE_H
 #define WAGGLE_AUTH_RATE_H

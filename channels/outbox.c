@@ -171,6 +171,8 @@ struct slice outbox_peek(const struct outbox *box, const struct turn *turn, bool
 
 static void unlink_waiting(struct outbox *box, struct waiting *w)
 {
+    assert(!w->prev == (w == box->head));
+    assert(!w->next == (w == box->tail));
     *(w->prev ? &w->prev->next : &box->head) = w->next;
     *(w->next ? &w->next->prev : &box->tail) = w->prev;
     box->waiting_bytes -= w->n;
@@ -209,6 +211,7 @@ void outbox_sent(struct outbox *box, struct turn *turn, size_t n)
 
 static struct waiting *waiting_new(struct slice bytes)
 {
+    assert(bytes.p); /* a frame has a head at least */
     struct waiting *w = xmalloc(sizeof *w + bytes.n);
     *w = (struct waiting){.n = (uint32_t)bytes.n};
     memcpy(w->bytes, bytes.p, bytes.n);
@@ -327,11 +330,7 @@ static bool drop_oldest(struct outbox *box, size_t n, size_t bytes_max,
             gap_count(box, NULL, slice_of(NULL, 0), hash);
             unlink_waiting(box, w);
         } else {
-            uint8_t name[CHANNEL_NAME_BYTES_MAX];
-            struct slice found = channel_in(w);
-            size_t name_n = found.n < sizeof name ? found.n : sizeof name;
-            memcpy(name, found.p, name_n);
-            gap_count(box, w, slice_of(name, name_n), hash);
+            gap_count(box, w, channel_in(w), hash);
         }
     }
     return true;

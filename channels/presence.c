@@ -2,6 +2,7 @@
 #include "store/hash.h"
 #include "store/pack.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { KEY_BYTES = 24, ROW_VERSION = 1 };
@@ -213,18 +214,26 @@ enum presence_rc presence_join(struct presence *p, const struct presence_member 
     return rc;
 }
 
+/* Who is there with that very connection; *out_at is where it stands among the member's. */
+static enum presence_rc hold_joined(struct presence *p, struct held *h,
+                                    const struct presence_member *member, size_t *out_at)
+{
+    enum store_rc src = book_channel(p->book, member->app, member->channel, p->now_ms, &h->channel);
+    if (src != STORE_OK) {
+        return failed(p, src);
+    }
+    enum presence_rc rc = hold(p, h, member->id);
+    if (rc == PRESENCE_OK && !has_connection(&h->row, member->connection, out_at)) {
+        return PRESENCE_NO_MEMBER;
+    }
+    return rc;
+}
+
 enum presence_rc presence_update(struct presence *p, const struct presence_member *member)
 {
     struct held h = {0};
     size_t at;
-    enum store_rc src = book_channel(p->book, member->app, member->channel, p->now_ms, &h.channel);
-    if (src != STORE_OK) {
-        return failed(p, src);
-    }
-    enum presence_rc rc = hold(p, &h, member->id);
-    if (rc == PRESENCE_OK && !has_connection(&h.row, member->connection, &at)) {
-        rc = PRESENCE_NO_MEMBER;
-    }
+    enum presence_rc rc = hold_joined(p, &h, member, &at);
     if (rc == PRESENCE_OK) {
         h.row.info = info_of(member);
         rc = row_save(p, h.key, &h.row);
@@ -263,14 +272,7 @@ enum presence_rc presence_leave(struct presence *p, const struct presence_member
 {
     struct held h = {0};
     size_t at;
-    enum store_rc src = book_channel(p->book, member->app, member->channel, p->now_ms, &h.channel);
-    if (src != STORE_OK) {
-        return failed(p, src);
-    }
-    enum presence_rc rc = hold(p, &h, member->id);
-    if (rc == PRESENCE_OK && !has_connection(&h.row, member->connection, &at)) {
-        rc = PRESENCE_NO_MEMBER;
-    }
+    enum presence_rc rc = hold_joined(p, &h, member, &at);
     if (rc == PRESENCE_OK) {
         struct buf rest = {0};
         buf_add(&rest, h.row.connections, at * 8);
@@ -278,6 +280,7 @@ enum presence_rc presence_leave(struct presence *p, const struct presence_member
                 ((size_t)h.row.connections_n - at - 1) * 8);
         h.row.connections = rest.p;
         h.row.connections_n--;
+        assert(rest.p || !h.row.connections_n);
         rc = h.row.connections_n ? row_save(p, h.key, &h.row) : last_gone(p, &h);
         buf_done(&rest);
     }

@@ -155,15 +155,15 @@ struct subscription *topics_subscribe(struct topics *t, struct subscriber *who, 
     return sub;
 }
 
-void topics_unsubscribe(struct topics *t, struct subscription *sub)
+static void unsubscribe(struct topics *t, struct subscriber *who, struct subscription *sub)
 {
     struct topic *topic = sub->topic;
-    struct subscription **link = &sub->who->subs;
+    struct subscription **link = &who->subs;
     while (*link != sub) {
         link = &(*link)->next_of_subscriber;
     }
     *link = sub->next_of_subscriber;
-    sub->who->subs_n--;
+    who->subs_n--;
     topic->subs[sub->at] = topic->subs[--topic->n];
     topic->subs[sub->at]->at = sub->at;
     interest_drop(t->interest, topic->hash);
@@ -172,6 +172,11 @@ void topics_unsubscribe(struct topics *t, struct subscription *sub)
     if (topic->n == 0) {
         topic_drop(t, topic);
     }
+}
+
+void topics_unsubscribe(struct topics *t, struct subscription *sub)
+{
+    unsubscribe(t, sub->who, sub);
 }
 
 /* ---- patterns ---- */
@@ -256,7 +261,7 @@ bool subscriber_watches(const struct subscriber *who, struct slice channel)
 void subscriber_done(struct topics *t, struct subscriber *who)
 {
     while (who->subs) {
-        topics_unsubscribe(t, who->subs);
+        unsubscribe(t, who, who->subs);
     }
     while (who->patterns) {
         topics_unwatch(t, who, slice_of(who->patterns->text, who->patterns->n));

@@ -47,7 +47,7 @@ static inline bool slice_is(struct slice a, const char *text)
 static inline bool slice_starts(struct slice a, const char *text)
 {
     size_t n = strlen(text);
-    return a.n >= n && memcmp(a.p, text, n) == 0;
+    return a.n >= n && (n == 0 || memcmp(a.p, text, n) == 0);
 }
 
 /* Big-endian, so that keys sort by number in LMDB. */

@@ -1,4 +1,5 @@
-/* Not by checksum.h, which has the library's functions within. */
+/* checksum.h is not included: it has the library's functions within, and here they are to come from
+ * the library, which chooses at run time. */
 #if defined(__x86_64__)
 #include <xxh_x86dispatch.h>
 #else

@@ -10,6 +10,8 @@
 
 #include "store/bytes.h"
 
+#include <assert.h>
+
 void *xmalloc(size_t n);
 void *xcalloc(size_t count, size_t n); /* zeroed */
 void *xrealloc(void *p, size_t n);
@@ -32,10 +34,11 @@ void buf_add_u64(struct buf *b, uint64_t v);  /* decimal digits */
  * answers are put together of very many very short pieces. */
 static inline uint8_t *buf_reserve(struct buf *b, size_t n)
 {
-    if (b->cap - b->n < n) {
+    if (!b->p || b->cap - b->n < n) {
         buf_grow(b, n);
+        assert(b->p);
     }
-    return b->p ? b->p + b->n : NULL; /* nothing was asked for, and there is nothing */
+    return b->p + b->n;
 }
 
 static inline void buf_add(struct buf *b, const void *p, size_t n)

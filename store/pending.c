@@ -186,8 +186,8 @@ static struct pending_row *row_new(struct pending *p, struct slot *slot, uint64_
     return row;
 }
 
-/* A value that grew gets a new place with its key, which the caller may have borrowed from the old
- * one. */
+/* A row that is new counts as settled until here. A value that grew gets a new place with its key,
+ * which the caller may have borrowed from the old one. */
 uint8_t *pending_put(struct pending *p, enum store_table table, struct slice key, size_t value_n)
 {
     uint64_t hash = hash_of(table, key);

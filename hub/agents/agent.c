@@ -108,7 +108,7 @@ bool metrics_unpack(struct unpack *u, struct metrics *out)
     }
     for (uint32_t i = 0; !u->bad && i < out->n; i++) {
         struct slice name = unpack_slice(u);
-        if (name.n > AGENT_METRIC_NAME_BYTES_MAX) {
+        if (!name.p || name.n > AGENT_METRIC_NAME_BYTES_MAX) {
             u->bad = true;
             break;
         }

@@ -1,8 +1,10 @@
 /* hub/agents/agent.h: an agent as it is stored: row, enumerations, look-ups.
  *
- * Rows     TABLE_AGENT: number (4) -> row. TABLE_AGENT_INDEX: kind (1), app (4), hash (16 or 8),
- * number (4; not for the id) -> number or nothing. Numbers are dense and for good. Owns nothing: a
- * struct agent borrows from its row. Threads  agent_put, agent_remove: the writer. Reads: any view.
+ * Rows     TABLE_AGENT: number (4) -> row.
+ *          TABLE_AGENT_INDEX: kind (1), app (4), hash (16 or 8), number (4; not for the id) ->
+ *          number or nothing. Numbers are dense and for good.
+ * Owns     nothing: a struct agent borrows from its row.
+ * Threads  agent_put, agent_remove: the writer. Reads: any view.
  * Units    milliseconds since 1970; health 0..1.
  * Rules    rest-contract.md section 3, semantics.md section 1.
  */

@@ -2,7 +2,9 @@
  * the channels.
  *
  * Bodies are packed where a command enters (…_put) and read by its apply function; replies
- * likewise. Rules    rest-contract.md section 3, semantics.md section 1.
+ * likewise.
+ *
+ * Rules    rest-contract.md section 3, semantics.md section 1.
  */
 #ifndef WAGGLE_HUB_AGENTS_MODULE_H
 #define WAGGLE_HUB_AGENTS_MODULE_H

@@ -19,8 +19,8 @@ enum {
     METRIC_WORDS = sizeof(struct metric) / 8,
     WORDS_MAX = sizeof(struct pulse) / 8,
 };
-_Static_assert(HEAD_WORDS * 8 == offsetof(struct pulse, metrics.list), "the head is whole words");
-_Static_assert(METRIC_WORDS * 8 == sizeof(struct metric), "a metric is whole words");
+_Static_assert(offsetof(struct pulse, metrics.list) % 8 == 0, "the head is whole words");
+_Static_assert(sizeof(struct metric) % 8 == 0, "a metric is whole words");
 
 struct slot {
     _Atomic uint64_t count; /* odd while it is being changed; 0: no pulse yet */

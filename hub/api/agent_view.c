@@ -81,17 +81,6 @@ void metrics_json(struct json_out *o, const struct metrics *metrics)
     json_end(o, '}');
 }
 
-static void put_words(struct json_out *o, const char *key, const struct words *words)
-{
-    struct slice rest = words->packed, word;
-    json_key(o, key);
-    json_begin(o, '[');
-    while (words_next(&rest, &word)) {
-        json_text(o, word);
-    }
-    json_end(o, ']');
-}
-
 static void put_object(struct json_out *o, const char *key, struct slice json)
 {
     json_key(o, key);

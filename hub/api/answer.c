@@ -29,60 +29,6 @@ struct json_out answer_begin(struct call *call)
 
 /* ---- members ---- */
 
-void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-void put_text_or_null(struct json_out *o, const char *key, struct slice text)
-{
-    if (text.n) {
-        put_text(o, key, text);
-    } else {
-        put_null(o, key);
-    }
-}
-
-void put_str(struct json_out *o, const char *key, const char *text)
-{
-    json_key(o, key);
-    json_str(o, text);
-}
-
-void put_time(struct json_out *o, const char *key, int64_t ms)
-{
-    json_key(o, key);
-    json_time(o, ms);
-}
-
-void put_time_or_null(struct json_out *o, const char *key, int64_t ms)
-{
-    if (ms) {
-        put_time(o, key, ms);
-    } else {
-        put_null(o, key);
-    }
-}
-
-void put_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
-
-void put_bool(struct json_out *o, const char *key, bool v)
-{
-    json_key(o, key);
-    json_bool(o, v);
-}
-
-void put_null(struct json_out *o, const char *key)
-{
-    json_key(o, key);
-    json_put_null(o);
-}
-
 void put_message(struct json_out *o, const char *before, struct slice id, const char *after)
 {
     struct buf text = {0};
@@ -91,6 +37,17 @@ void put_message(struct json_out *o, const char *before, struct slice id, const 
     buf_add_str(&text, after);
     put_text(o, "message", buf_slice(&text));
     buf_done(&text);
+}
+
+void put_words(struct json_out *o, const char *key, const struct words *words)
+{
+    struct slice rest = words->packed, word;
+    json_key(o, key);
+    json_begin(o, '[');
+    while (words_next(&rest, &word)) {
+        json_text(o, word);
+    }
+    json_end(o, ']');
 }
 
 /* ---- reading ---- */

@@ -6,6 +6,7 @@
 #ifndef WAGGLE_HUB_API_ANSWER_H
 #define WAGGLE_HUB_API_ANSWER_H
 
+#include "channels/json_members.h"
 #include "hub/agents/agent.h"
 #include "hub/api/operation.h"
 #include "hub/core/asker.h"
@@ -21,17 +22,9 @@ enum hub_rc call_demand_hub_admin(struct call *call); /* HUB_FORBIDDEN otherwise
 /* Begins {"status":"success" of rest-contract.md section 3. */
 struct json_out answer_begin(struct call *call);
 
-/* One member of the object that is being written. */
-void put_text(struct json_out *o, const char *key, struct slice text);
-void put_text_or_null(struct json_out *o, const char *key, struct slice text); /* empty: null */
-void put_str(struct json_out *o, const char *key, const char *text);
-void put_time(struct json_out *o, const char *key, int64_t ms);
-void put_time_or_null(struct json_out *o, const char *key, int64_t ms); /* 0: null */
-void put_count(struct json_out *o, const char *key, uint64_t n);
-void put_bool(struct json_out *o, const char *key, bool v);
-void put_null(struct json_out *o, const char *key);
-/* "message": before, id, after */
+/* Two more members: "message": before, id, after; and a list. */
 void put_message(struct json_out *o, const char *before, struct slice id, const char *after);
+void put_words(struct json_out *o, const char *key, const struct words *words);
 
 /* A view of the store as it is now; store_release(call->io->reader) ends it. */
 enum hub_rc call_snapshot(struct call *call, struct store_view **out);

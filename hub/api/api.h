@@ -3,7 +3,8 @@
  * touches one.
  *
  * Owns     the compiled table: routes, schemas, documents; one for all threads, immutable after
- * api_new(). Threads  api_new before there are threads; everything else on the caller's I/O thread.
+ *          api_new().
+ * Threads  api_new before there are threads; everything else on the caller's I/O thread.
  */
 #ifndef WAGGLE_HUB_API_API_H
 #define WAGGLE_HUB_API_API_H

@@ -25,6 +25,13 @@ enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...
     return rc;
 }
 
+void call_wait(struct call *call, struct slice channel, uint64_t since, int64_t ms)
+{
+    memcpy(call->wait.channel, channel.p, channel.n); /* a valid name, zeroed behind it */
+    call->wait.since = since;
+    call->wait.ms = ms;
+}
+
 /* Where a field of that name stands in the request. */
 static const char *place_of(const struct call *call, const char *field)
 {

@@ -529,9 +529,7 @@ static enum hub_rc poll_query(struct call *call)
         rc = history_put(call, &q);
     }
     if (rc == HUB_OK && memmem(call->out->p, call->out->n, "\"events\":[]", 11)) {
-        call->wait.ms = (int64_t)(call_number(call, "wait", 0) * 1000);
-        memcpy(call->wait.channel, q.channel.p, q.channel.n); /* a valid name, zeroed behind it */
-        call->wait.since = q.since;
+        call_wait(call, q.channel, q.since, (int64_t)(call_number(call, "wait", 0) * 1000));
     }
     return rc;
 }

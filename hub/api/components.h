@@ -1,7 +1,9 @@
 /* hub/api/components.h: schemas that several answers refer to: components of the OpenAPI document.
  *
  * An answer_schema refers to one as {"$ref":"#/components/schemas/Agent"}; params refer to none, as
- * they are compiled alone. Threads  any; the table is constant.
+ * they are compiled alone.
+ *
+ * Threads  any; the table is constant.
  */
 #ifndef WAGGLE_HUB_API_COMPONENTS_H
 #define WAGGLE_HUB_API_COMPONENTS_H

@@ -226,10 +226,8 @@ static enum hub_rc show(struct call *call, struct slice id, int64_t wait_ms)
         out = put_round(&o, span.view, &round);
     }
     if (out == HUB_OK && round.status == ROUND_OPEN && wait_ms > 0) {
-        memcpy(call->wait.channel, name.p, name.n);
+        call_wait(call, name, span.head.last, wait_ms);
         memcpy(call->wait.about, id.p, id.n);
-        call->wait.ms = wait_ms;
-        call->wait.since = span.head.last;
     }
     store_release(call->io->reader);
     buf_done(&channel);

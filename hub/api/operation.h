@@ -141,6 +141,9 @@ enum hub_rc call_fail(struct call *call, enum hub_rc rc, const char *format, ...
 enum hub_rc call_fail_field(struct call *call, const char *field, const char *type,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* The answer waits until that channel moves past the offset, or for so long; 0 ms: not at all. */
+void call_wait(struct call *call, struct slice channel, uint64_t since, int64_t ms);
+
 /* Parameters; the schema has passed them, so a wrong type does not come. Defaults where absent. */
 struct slice call_text(const struct call *call, const char *name); /* empty when absent */
 const char *call_str(const struct call *call, const char *name);   /* NULL when absent */

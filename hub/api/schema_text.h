@@ -2,8 +2,9 @@
  * JSON.
  *
  * Macros within are replaced first, so a fragment may have a name. For the same reason the words
- * true and false must not appear (stdbool.h makes numbers of them); null may. Limits   4,095
- * characters a schema, which is what C promises of a string.
+ * true and false must not appear (stdbool.h makes numbers of them); null may.
+ *
+ * Limits   4,095 characters a schema, which is what C promises of a string.
  */
 #ifndef WAGGLE_HUB_API_SCHEMA_TEXT_H
 #define WAGGLE_HUB_API_SCHEMA_TEXT_H

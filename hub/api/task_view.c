@@ -90,17 +90,6 @@ static bool look(void *ctx, const struct agent *agent)
     return true;
 }
 
-static void put_words(struct json_out *o, const char *key, const struct words *words)
-{
-    struct slice rest = words->packed, word;
-    json_key(o, key);
-    json_begin(o, '[');
-    while (words_next(&rest, &word)) {
-        json_text(o, word);
-    }
-    json_end(o, ']');
-}
-
 static void say_needs(struct buf *b, const struct task_needs *n)
 {
     static const char *const between[] = {"", ", "};

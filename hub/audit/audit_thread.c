@@ -72,6 +72,7 @@ static void wait_for_more(struct audit_thread *t)
     }
 }
 
+/* A tray that comes back is no reason to end it. */
 static void rest(struct audit_thread *t, uint64_t us)
 {
     struct timespec until = in_us(us < LOOK_EVERY_US ? us : LOOK_EVERY_US);

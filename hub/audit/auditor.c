@@ -1,8 +1,8 @@
-/* The writer appends, the auditor follows, in steps so short that nobody on its thread waits for
- * one. A seal is made when the interval is over or when there is much to seal, and the next one on
- * top of it while it is still on its way. The writer takes a seal only on top of the one that it
- * was made for, so a seal that was lost or came twice breaks nothing: with it those after it are
- * refused, and are made anew. */
+/* The writer appends, the auditor follows, in steps so short that none pins a snapshot for long. A
+ * seal is made when the interval is over or when there is much to seal, and the next one on top of
+ * it while it is still on its way. The writer takes a seal only on top of the one that it was made
+ * for, so a seal that was lost or came twice breaks nothing: with it those after it are refused,
+ * and are made anew. */
 #include "hub/audit/auditor.h"
 
 #include <inttypes.h>
@@ -184,6 +184,7 @@ struct reading {
     struct store_view *view;
 };
 
+/* What has no room for its name is asked each time; of a user's channel the name is not needed. */
 static void remember(struct channel_kind *kind, uint64_t number, const struct log_channel *channel,
                      bool system)
 {
@@ -310,13 +311,11 @@ static void begin(struct auditor *a, const struct chain_seal *newest, int64_t no
 /* How far those under way have come. */
 static void look(struct auditor *a, const struct chain_seal *newest, int64_t now_ms)
 {
-    if (!a->begun) {
-        begin(a, newest, now_ms);
-    } else if (newest->to > a->stored_to) {
+    if (a->begun && newest->to > a->stored_to) {
         a->stored_to = newest->to < a->sealed_to ? newest->to : a->sealed_to;
         a->news_ms = now_ms;
-    } else if (now_ms - a->news_ms >= AGAIN_MS) {
-        begin(a, newest, now_ms); /* refused: the store was full, or the batch failed */
+    } else if (!a->begun || now_ms - a->news_ms >= AGAIN_MS) {
+        begin(a, newest, now_ms); /* the first time; or refused: the store was full */
     }
 }
 

@@ -1,11 +1,11 @@
 /* hub/audit/auditor.h: makes the audit trail: reads the journal behind the writer, hashes the
  * system channels' events, and has a signed seal over them stored now and then.
  *
- * It lives on one I/O thread and only reads: deciding an event costs the writer nothing more than
- * before, and a seal is one row in a batch. It holds what is not sealed yet in memory; after a
- * crash it reads that again from the journal.
+ * It lives on a thread of its own (audit_thread.h) and only reads: deciding an event costs the
+ * writer nothing more than before, and a seal is one row in a batch. It holds what is not sealed
+ * yet in memory; after a crash it reads that again from the journal.
  *
- * Threads  struct auditor: the I/O thread that turns it. The command: the writer.
+ * Threads  struct auditor: the thread that turns it. The command: the writer.
  * Limits   AUDITOR_RECORDS_A_TURN records are looked at in one turn; a seal has at most
  *          AUDITOR_ENTRIES_MAX events.
  */
@@ -22,7 +22,7 @@ extern const struct command_kind command_audit_seal; /* body: keep_ms (8), then 
 
 struct auditor {
     struct buf entries; /* read and not sealed yet */
-    struct buf kinds;   /* what is known of channels: struct channel_kind by a hash of number */
+    struct buf kinds;   /* what is known of channels: struct channel_kind, by number modulo */
     uint64_t read_to;   /* sequences */
     uint64_t sealed_to; /* by the newest seal that was made */
     uint64_t stored_to; /* by the newest that is known to be stored; the others are under way */
@@ -34,8 +34,7 @@ struct auditor {
 };
 
 void auditor_done(struct auditor *auditor);
-/* In each turn of the thread's loop; true: another step is worth taking, as soon as whoever waits
- * for the thread was served. */
+/* One step; true: another one is worth taking. */
 bool auditor_turn(struct auditor *auditor, struct io *io);
 
 #endif

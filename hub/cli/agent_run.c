@@ -19,6 +19,7 @@
 #include "hub/cli/agent_votes.h"
 #include "hub/cli/http.h"
 #include "hub/cli/machine.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/work.h"
 
@@ -81,25 +82,9 @@ static void say(const struct agent *agent, const char *format, ...)
 /* --- frames ------------------------------------------------------------------------------------
  */
 
-static struct json_out begin_call(struct buf *text, enum call id, const char *method)
-{
-    struct json_out o = json_out_to(text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "call");
-    json_key(&o, "id");
-    json_u64(&o, (uint64_t)id);
-    json_key(&o, "method");
-    json_str(&o, method);
-    json_key(&o, "params");
-    json_begin(&o, '{');
-    return o;
-}
-
 static void end_call(struct agent *agent, struct json_out *o, struct buf *text)
 {
-    json_end(o, '}');
-    json_end(o, '}');
+    our_call_end(o);
     socket_send(agent->socket, buf_slice(text));
     buf_done(text);
 }
@@ -160,7 +145,7 @@ static void send_register(struct agent *agent)
 {
     const struct args *a = &agent->cli->args;
     struct buf text = {0};
-    struct json_out o = begin_call(&text, CALL_REGISTER, "agents.register");
+    struct json_out o = our_call_begin(&text, CALL_REGISTER, "agents.register");
     add_text(&o, "agent_id", agent->id);
     add_text(&o, "agent_type", args_text(a, "type") ? args_text(a, "type") : "worker");
     add_texts(&o, a, "capabilities", "capability");
@@ -200,7 +185,7 @@ static void send_beat(struct agent *agent)
     struct buf text = {0};
     struct machine_load load = machine_read(&agent->machine);
     unsigned busy = busy_with(agent);
-    struct json_out o = begin_call(&text, CALL_BEAT, "agents.heartbeat");
+    struct json_out o = our_call_begin(&text, CALL_BEAT, "agents.heartbeat");
     add_text(&o, "agent_id", agent->id);
     json_key(&o, "load_metrics");
     json_begin(&o, '{');
@@ -226,7 +211,7 @@ static void send_farewell(struct agent *agent)
     bool leaves = leaves_for_good(agent);
     struct buf text = {0};
     struct json_out o =
-        begin_call(&text, CALL_FAREWELL, leaves ? "agents.deregister" : "agents.status");
+        our_call_begin(&text, CALL_FAREWELL, leaves ? "agents.deregister" : "agents.status");
     add_text(&o, "agent_id", agent->id);
     if (!leaves) {
         add_text(&o, "status", "inactive");
@@ -240,11 +225,7 @@ static void send_farewell(struct agent *agent)
 static void send_subscribe(struct agent *agent)
 {
     struct buf text = {0};
-    struct json_out o = json_out_to(&text);
-    json_begin(&o, '{');
-    add_text(&o, "type", "subscribe");
-    json_key(&o, "id");
-    json_u64(&o, CALL_SUBSCRIBE);
+    struct json_out o = our_frame_begin(&text, "subscribe", CALL_SUBSCRIBE);
     json_key(&o, "channels");
     json_begin(&o, '[');
     json_begin(&o, '{');

@@ -14,6 +14,7 @@
 #include "channels/json_out.h"
 #include "channels/json_scan.h"
 #include "hub/cli/http.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/text.h"
 #include "hub/cli/work.h"
 
@@ -78,27 +79,6 @@ void agent_tasks_free(struct agent_tasks *t)
 
 /* ---- frames ---- */
 
-static struct json_out call_begin(struct buf *text, uint64_t id, const char *method)
-{
-    struct json_out o = json_out_to(text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "call");
-    json_key(&o, "id");
-    json_u64(&o, id);
-    json_key(&o, "method");
-    json_str(&o, method);
-    json_key(&o, "params");
-    json_begin(&o, '{');
-    return o;
-}
-
-static void call_end(struct json_out *o)
-{
-    json_end(o, '}');
-    json_end(o, '}');
-}
-
 static uint64_t call_id(const struct agent_tasks *t, const struct slot *s, enum ask ask)
 {
     return CALLS_FIRST + (uint64_t)(s - t->slots) * ASKS + ask;
@@ -115,9 +95,9 @@ static void put_names(struct json_out *o, const struct slot *s)
 static void ask(struct agent_tasks *t, const struct slot *s, enum ask what, const char *method)
 {
     struct buf text = {0};
-    struct json_out o = call_begin(&text, call_id(t, s, what), method);
+    struct json_out o = our_call_begin(&text, call_id(t, s, what), method);
     put_names(&o, s);
-    call_end(&o);
+    our_call_end(&o);
     t->options.send(t->options.ctx, buf_slice(&text));
     buf_done(&text);
 }
@@ -132,31 +112,31 @@ static void report(struct agent_tasks *t, struct slot *s)
 
 static void report_result(struct agent_tasks *t, struct slot *s, struct slice json)
 {
-    struct json_out o = call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.complete");
+    struct json_out o = our_call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.complete");
     put_names(&o, s);
     json_key(&o, "result");
     json_raw(&o, json);
-    call_end(&o);
+    our_call_end(&o);
     report(t, s);
     t->options.say(t->options.ctx, "completed", s->task_id);
 }
 
 static void report_failure(struct agent_tasks *t, struct slot *s, struct slice why)
 {
-    struct json_out o = call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.fail");
+    struct json_out o = our_call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.fail");
     put_names(&o, s);
     json_key(&o, "error");
     json_text(&o, why);
-    call_end(&o);
+    our_call_end(&o);
     report(t, s);
     t->options.say(t->options.ctx, "failed", s->task_id);
 }
 
 static void report_stopped(struct agent_tasks *t, struct slot *s)
 {
-    struct json_out o = call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.cancel");
+    struct json_out o = our_call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.cancel");
     put_names(&o, s);
-    call_end(&o);
+    our_call_end(&o);
     report(t, s);
     t->options.say(t->options.ctx, "stopped", s->task_id);
 }
@@ -293,12 +273,12 @@ static void offered(struct agent_tasks *t, struct slice task_id, struct slice le
         return;
     }
     struct buf text = {0};
-    struct json_out o = call_begin(&text, CALLS_FIRST - 1, "tasks.reject");
+    struct json_out o = our_call_begin(&text, CALLS_FIRST - 1, "tasks.reject");
     json_key(&o, "task_id");
     json_text(&o, task_id);
     json_key(&o, "lease_id");
     json_text(&o, lease_id);
-    call_end(&o);
+    our_call_end(&o);
     t->options.send(t->options.ctx, buf_slice(&text));
     buf_done(&text);
 }
@@ -390,7 +370,7 @@ static void renew(struct agent_tasks *t)
 {
     struct buf text = {0};
     unsigned n = 0;
-    struct json_out o = call_begin(&text, CALLS_FIRST + ASK_RENEW, "tasks.renew");
+    struct json_out o = our_call_begin(&text, CALLS_FIRST + ASK_RENEW, "tasks.renew");
     json_key(&o, "leases");
     json_begin(&o, '[');
     for (unsigned i = 0; i < t->options.slots; i++) {
@@ -400,7 +380,7 @@ static void renew(struct agent_tasks *t)
         }
     }
     json_end(&o, ']');
-    call_end(&o);
+    our_call_end(&o);
     if (n) {
         t->options.send(t->options.ctx, buf_slice(&text));
     }

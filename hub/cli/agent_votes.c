@@ -12,6 +12,7 @@
 
 #include "hub/cli/agent_sealed.h"
 #include "hub/cli/http.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/output.h"
 #include "hub/cli/work.h"
 
@@ -89,33 +90,6 @@ static void say(const struct agent_votes *v, const char *what)
 
 /* ---- frames ---- */
 
-static struct json_out begin(struct buf *text, const char *type, enum call id)
-{
-    struct json_out o = json_out_to(text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, type);
-    json_key(&o, "id");
-    json_u64(&o, (uint64_t)id);
-    return o;
-}
-
-static struct json_out begin_call(struct buf *text, enum call id, const char *method)
-{
-    struct json_out o = begin(text, "call", id);
-    json_key(&o, "method");
-    json_str(&o, method);
-    json_key(&o, "params");
-    json_begin(&o, '{');
-    return o;
-}
-
-static void end_call(struct json_out *o)
-{
-    json_end(o, '}');
-    json_end(o, '}');
-}
-
 static void send_text(struct agent_votes *v, struct buf *text)
 {
     v->options.send(v->options.ctx, buf_slice(text));
@@ -125,7 +99,7 @@ static void send_text(struct agent_votes *v, struct buf *text)
 static void ask_to_hear(struct agent_votes *v)
 {
     struct buf text = {0};
-    struct json_out o = begin(&text, "subscribe", CALL_HEAR);
+    struct json_out o = our_frame_begin(&text, "subscribe", CALL_HEAR);
     json_key(&o, "channels");
     json_begin(&o, '[');
     json_str(&o, "consensus");
@@ -137,7 +111,7 @@ static void ask_to_hear(struct agent_votes *v)
 static void ask_for_open(struct agent_votes *v, struct slice cursor)
 {
     struct buf text = {0};
-    struct json_out o = begin_call(&text, CALL_LIST, "consensus.list");
+    struct json_out o = our_call_begin(&text, CALL_LIST, "consensus.list");
     json_key(&o, "status");
     json_str(&o, "open");
     json_key(&o, "limit");
@@ -146,17 +120,17 @@ static void ask_for_open(struct agent_votes *v, struct slice cursor)
         json_key(&o, "cursor");
         json_raw(&o, cursor);
     }
-    end_call(&o);
+    our_call_end(&o);
     send_text(v, &text);
 }
 
 static void look(struct agent_votes *v)
 {
     struct buf text = {0};
-    struct json_out o = begin_call(&text, CALL_LOOK, "consensus.get");
+    struct json_out o = our_call_begin(&text, CALL_LOOK, "consensus.get");
     json_key(&o, "round_id");
     json_str(&o, v->round_id);
-    end_call(&o);
+    our_call_end(&o);
     v->state = VOTING_LOOKS;
     send_text(v, &text);
 }
@@ -249,13 +223,13 @@ static bool make_ballot(struct agent_votes *v, struct slice words, char *why, si
         agent_ballot_nonce(&nonce);
     }
     struct buf *ballot = v->commits ? &v->hidden : &v->ballot;
-    struct json_out o = begin_call(ballot, CALL_CAST, "consensus.vote");
+    struct json_out o = our_call_begin(ballot, CALL_CAST, "consensus.vote");
     bool good = agent_ballot_put(&o, voter, round, words, buf_slice(&nonce), why, why_n);
-    end_call(&o);
+    our_call_end(&o);
     if (good && v->commits) {
-        o = begin_call(&v->ballot, CALL_COMMIT, "consensus.commit");
+        o = our_call_begin(&v->ballot, CALL_COMMIT, "consensus.commit");
         good = agent_ballot_put_commitment(&o, voter, round, words, buf_slice(&nonce), why, why_n);
-        end_call(&o);
+        our_call_end(&o);
     }
     buf_done(&nonce);
     return good;

@@ -1,7 +1,7 @@
 /* Any operation of the hub by its name: `call` of the native protocol. */
 #include "hub/cli/nouns.h"
 
-#include "channels/json_out.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 
 struct calling {
@@ -44,13 +44,8 @@ static bool make_frame(struct cli *cli, struct buf *out)
     static const struct field fields[] = {{"PARAM=VALUE", "*", FIELD_MEMBERS}, {0}};
     const char *json = args_text(&cli->args, "json");
     struct request params = {.fields = fields};
-    struct json_out o = json_out_to(out);
+    struct json_out o = our_frame_begin(out, "call", 1);
     struct buf body = {0};
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "call");
-    json_key(&o, "id");
-    json_u64(&o, 1);
     json_key(&o, "method");
     json_str(&o, args_operand(&cli->args, 0));
     json_key(&o, "params");

@@ -2,8 +2,10 @@
  *
  * Each noun has a file with a table of commands; hub/cli/commands.c gathers them. Help, usage
  * errors, completion and the man page are made from the tables, so a command is one row and one
- * function. Threads  one. Errors   a command returns its exit code, having said on stderr why it is
- * not CLI_OK.
+ * function.
+ *
+ * Threads  one.
+ * Errors   a command returns its exit code, having said on stderr why it is not CLI_OK.
  */
 #ifndef WAGGLE_CLI_CLI_H
 #define WAGGLE_CLI_CLI_H

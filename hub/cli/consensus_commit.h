@@ -1,7 +1,10 @@
 /* hub/cli/consensus_commit.h: a ballot that is committed to first and shown later.
  *
  * The nonce is in its file before the commitment is sent, so that no commitment is ever made to a
- * ballot that cannot be shown. Threads  one. Errors   an exit code; the sentence is on stderr.
+ * ballot that cannot be shown.
+ *
+ * Threads  one.
+ * Errors   an exit code; the sentence is on stderr.
  */
 #ifndef WAGGLE_CLI_CONSENSUS_COMMIT_H
 #define WAGGLE_CLI_CONSENSUS_COMMIT_H

@@ -8,9 +8,12 @@
  *     key_file = /srv/waggle/data/admin.key
  *
  * It names the files that hold secrets, never a secret. It is written whole, to a new file that
- * takes the old one's place, readable by its owner alone. Owns     struct contexts owns its texts.
- * Threads  one at a time. Limits   CONTEXTS_MAX contexts, CONTEXTS_BYTES_MAX bytes of file. Errors
- * false, with a sentence in *error.
+ * takes the old one's place, readable by its owner alone.
+ *
+ * Owns     struct contexts owns its texts.
+ * Threads  one at a time.
+ * Limits   CONTEXTS_MAX contexts, CONTEXTS_BYTES_MAX bytes of file.
+ * Errors   false, with a sentence in *error.
  */
 #ifndef WAGGLE_CLI_CONTEXTS_H
 #define WAGGLE_CLI_CONTEXTS_H

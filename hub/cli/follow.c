@@ -8,6 +8,7 @@
 #include "channels/json_out.h"
 #include "channels/name.h"
 #include "hub/cli/http.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/text.h"
 
@@ -59,24 +60,14 @@ static void call(struct following *f, unsigned id, const char *method, const cha
 {
     const char *owner = id == THING_ID ? f->owner : NULL;
     struct buf text = {0};
-    struct json_out o = json_out_to(&text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "call");
-    json_key(&o, "id");
-    json_u64(&o, id);
-    json_key(&o, "method");
-    json_str(&o, method);
-    json_key(&o, "params");
-    json_begin(&o, '{');
+    struct json_out o = our_call_begin(&text, id, method);
     json_key(&o, param);
     json_str(&o, value);
     if (owner) {
         json_key(&o, f->follow->owner);
         json_str(&o, owner);
     }
-    json_end(&o, '}');
-    json_end(&o, '}');
+    our_call_end(&o);
     socket_send(f->socket, buf_slice(&text));
     buf_done(&text);
 }
@@ -92,12 +83,7 @@ static void on_open(void *ctx)
 {
     struct following *f = ctx;
     struct buf text = {0};
-    struct json_out o = json_out_to(&text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "subscribe");
-    json_key(&o, "id");
-    json_u64(&o, SUBSCRIBE_ID);
+    struct json_out o = our_frame_begin(&text, "subscribe", SUBSCRIBE_ID);
     json_key(&o, "channels");
     json_begin(&o, '[');
     json_begin(&o, '{');

@@ -1,8 +1,10 @@
 /* hub/cli/output.h: how answers are shown: `-o table|wide|json|ndjson|yaml|id`.
  *
  * json is byte for byte what the hub said; the other forms are made from it without a tree, so
- * numbers keep their digits everywhere. Owns     nothing: writes to the FILE given. Threads  one at
- * a time.       Units  columns.
+ * numbers keep their digits everywhere.
+ *
+ * Owns     nothing: writes to the FILE given.
+ * Threads  one at a time.       Units  columns.
  */
 #ifndef WAGGLE_CLI_OUTPUT_H
 #define WAGGLE_CLI_OUTPUT_H

@@ -12,6 +12,7 @@
 #include "channels/json_out.h"
 #include "channels/name.h"
 #include "hub/cli/http.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 
 enum { WINDOW = 1024, QUEUED_BYTES_MAX = 1 << 20, LINE_BYTES_MAX = 16 << 20, READ_BYTES = 65536 };
@@ -144,13 +145,8 @@ struct stream {
 static void make_frame(struct stream *s, struct slice data, struct buf *out)
 {
     char key[160];
-    struct json_out o = json_out_to(out);
+    struct json_out o = our_frame_begin(out, "publish", s->next);
     snprintf(key, sizeof key, "%s-%llu", s->key, (unsigned long long)s->next);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "publish");
-    json_key(&o, "id");
-    json_u64(&o, s->next);
     json_key(&o, "channel");
     json_str(&o, s->channel);
     add_event(&o, &s->cli->args, data, key);

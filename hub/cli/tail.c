@@ -12,6 +12,7 @@
 #include "channels/json_out.h"
 #include "channels/name.h"
 #include "hub/cli/http.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/text.h"
 
@@ -100,12 +101,7 @@ static void on_open(void *ctx)
 {
     struct tail *t = ctx;
     struct buf text = {0};
-    struct json_out o = json_out_to(&text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "subscribe");
-    json_key(&o, "id");
-    json_u64(&o, 1);
+    struct json_out o = our_frame_begin(&text, "subscribe", 1);
     json_key(&o, "channels");
     json_begin(&o, '[');
     for (size_t i = 0; i < t->n; i++) {

@@ -2,8 +2,10 @@
  *
  * Flags are stronger than the environment, the environment than the context, the context than the
  * default. A context's credentials go to that context's hub only: another URL from a flag or from
- * the environment leaves them behind. Owns     struct target owns its texts.       Threads  one at
- * a time. Errors   false, with a sentence in *error.
+ * the environment leaves them behind.
+ *
+ * Owns     struct target owns its texts.       Threads  one at a time.
+ * Errors   false, with a sentence in *error.
  */
 #ifndef WAGGLE_CLI_TARGET_H
 #define WAGGLE_CLI_TARGET_H

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "channels/json_out.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 #include "hub/cli/top_bulk.h"
 #include "hub/cli/top_draw.h"
@@ -243,12 +244,7 @@ static int key_of(int key)
 static void call(struct top *t, uint64_t id, const char *method, struct slice params)
 {
     struct buf text = {0};
-    struct json_out o = json_out_to(&text);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "call");
-    json_key(&o, "id");
-    json_u64(&o, id);
+    struct json_out o = our_frame_begin(&text, "call", id);
     json_key(&o, "method");
     json_str(&o, method);
     json_key(&o, "params");

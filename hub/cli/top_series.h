@@ -1,7 +1,9 @@
 /* hub/cli/top_series.h: the last values of one figure, and their line of a few characters.
  *
  * Braille has two values in a character, each up to four dots high; ASCII one, by how dark it is.
- * The highest value of those shown reaches the top. Threads  one.       Limits   SERIES_MAX values.
+ * The highest value of those shown reaches the top.
+ *
+ * Threads  one.       Limits   SERIES_MAX values.
  */
 #ifndef WAGGLE_CLI_TOP_SERIES_H
 #define WAGGLE_CLI_TOP_SERIES_H

@@ -5,7 +5,7 @@
 
 #include "auth/digest.h"
 #include "auth/signing.h"
-#include "channels/json_out.h"
+#include "channels/json_members.h"
 #include "hub/audit/chain.h"
 #include "hub/cli/http.h"
 #include "hub/consensus/certificate.h"
@@ -83,18 +83,6 @@ static enum cli_exit find_trust(struct trusted *t)
 }
 
 /* ---- a certificate ---- */
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-static void put_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
 
 /* After a verdict "valid" the paper says nothing but what was signed and counted again. */
 static void show_paper(struct json_out *o, const struct paper *paper)

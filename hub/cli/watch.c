@@ -1,6 +1,6 @@
 #include "hub/cli/watch.h"
 
-#include "channels/json_out.h"
+#include "hub/cli/our_frame.h"
 #include "hub/cli/socket.h"
 
 enum { REDRAW_LEAST_MS = 500, REDRAW_MS = 5000 };
@@ -17,12 +17,7 @@ struct watch {
 
 void watch_subscribe(struct buf *out, const char *channels)
 {
-    struct json_out o = json_out_to(out);
-    json_begin(&o, '{');
-    json_key(&o, "type");
-    json_str(&o, "subscribe");
-    json_key(&o, "id");
-    json_u64(&o, 1);
+    struct json_out o = our_frame_begin(out, "subscribe", 1);
     json_key(&o, "channels");
     json_begin(&o, '[');
     for (size_t n; *channels; channels += n + (channels[n] == ' ')) {

@@ -2,7 +2,9 @@
  *
  * The command runs by `sh -c` with the event's frame on its stdin and WAGGLE_AGENT_ID,
  * WAGGLE_CHANNEL, WAGGLE_EVENT and WAGGLE_OFFSET in its environment; at most `slots` at a time, the
- * rest wait in order. Owns     copies of events that wait, and the processes.       Threads  one.
+ * rest wait in order.
+ *
+ * Owns     copies of events that wait, and the processes.       Threads  one.
  * Limits   WORK_WAITING_MAX events wait; one more is refused.
  */
 #ifndef WAGGLE_CLI_WORK_H

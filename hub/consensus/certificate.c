@@ -3,6 +3,7 @@
 #include "hub/consensus/certificate.h"
 
 #include "auth/base64url.h"
+#include "channels/json_members.h"
 
 #include <stdlib.h>
 
@@ -237,40 +238,6 @@ bool paper_unrevealed(const struct paper *p, uint32_t seat)
 
 /* ---- JSON ---- */
 
-static void put_str(struct json_out *o, const char *key, const char *text)
-{
-    json_key(o, key);
-    json_str(o, text);
-}
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-static void put_text_or_null(struct json_out *o, const char *key, struct slice text)
-{
-    if (text.n) {
-        put_text(o, key, text);
-    } else {
-        json_key(o, key);
-        json_put_null(o);
-    }
-}
-
-static void put_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
-
-static void put_flag(struct json_out *o, const char *key, bool v)
-{
-    json_key(o, key);
-    json_bool(o, v);
-}
-
 static void put_decimal(struct json_out *o, const char *key, int64_t v, unsigned places)
 {
     struct buf text = {0};
@@ -303,7 +270,7 @@ void ballot_vote_json(struct json_out *o, enum tally_form form, const struct sli
 {
     const struct tally_ballot *vote = &ballot->vote;
     if (vote->abstains) {
-        put_flag(o, "abstain", true);
+        put_bool(o, "abstain", true);
     } else if (form == FORM_SCORE) {
         put_decimal(o, "score", vote->score, 3);
     } else if (form == FORM_ONE) {
@@ -424,7 +391,7 @@ static void put_tied(struct json_out *o, const struct paper *p, const struct tal
         }
     }
     json_end(o, ']');
-    put_flag(o, "by_tie_policy", r->by_tie);
+    put_bool(o, "by_tie_policy", r->by_tie);
 }
 
 void paper_outcome_json(struct json_out *o, const struct paper *p, const struct tally_result *r)
@@ -468,10 +435,10 @@ static void put_rule(struct json_out *o, const struct paper *p)
     put_fraction(o, "quorum", p->terms.quorum_exceeds ? ">" : ">=", &p->terms.quorum);
     put_str(o, "tie", tally_tie_name(p->terms.tie));
     put_text_or_null(o, "chair", chair_id(p));
-    put_flag(o, "revote", p->revote);
-    put_flag(o, "early_close", p->early_close);
+    put_bool(o, "revote", p->revote);
+    put_bool(o, "early_close", p->early_close);
     put_str(o, "visibility", p->open_ballots ? "open" : "sealed");
-    put_flag(o, "signed_only", p->signed_only);
+    put_bool(o, "signed_only", p->signed_only);
     json_end(o, '}');
 }
 

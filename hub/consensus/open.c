@@ -228,29 +228,12 @@ enum hub_rc consensus_open_inside(struct apply *a, const struct consensus_spec *
     return rc;
 }
 
-static void pack_fraction(struct buf *b, const struct tally_fraction *f)
-{
-    pack_u32(b, f->over);
-    pack_u32(b, f->under);
-}
-
-static struct tally_fraction unpack_fraction(struct unpack *u)
-{
-    uint32_t over = unpack_u32(u);
-    return (struct tally_fraction){.over = over, .under = unpack_u32(u)};
-}
-
 void consensus_spec_put(struct buf *b, const struct consensus_spec *s)
 {
     pack_slice(b, s->owner);
     pack_slice(b, s->reference);
     pack_slice(b, s->question);
-    pack_u8(b, (uint8_t)s->terms.rule);
-    pack_u8(b, s->terms.of_eligible);
-    pack_fraction(b, &s->terms.threshold);
-    pack_fraction(b, &s->terms.quorum);
-    pack_u8(b, s->terms.quorum_exceeds);
-    pack_u8(b, (uint8_t)s->terms.tie);
+    round_terms_pack(b, &s->terms);
     pack_u8(b, s->revote);
     pack_u8(b, s->early_close);
     pack_u8(b, s->open_ballots);
@@ -284,12 +267,7 @@ static bool spec_get(struct slice body, struct spec_read *out)
     s->owner = unpack_slice(&u);
     s->reference = unpack_slice(&u);
     s->question = unpack_slice(&u);
-    uint8_t rule = unpack_u8(&u);
-    s->terms.of_eligible = unpack_u8(&u) != 0;
-    s->terms.threshold = unpack_fraction(&u);
-    s->terms.quorum = unpack_fraction(&u);
-    s->terms.quorum_exceeds = unpack_u8(&u) != 0;
-    uint8_t tie = unpack_u8(&u);
+    round_terms_unpack(&u, &s->terms);
     s->revote = unpack_u8(&u) != 0;
     s->early_close = unpack_u8(&u) != 0;
     s->open_ballots = unpack_u8(&u) != 0;
@@ -303,8 +281,7 @@ static bool spec_get(struct slice body, struct spec_read *out)
         out->options[i] = unpack_slice(&u);
     }
     s->members_n = unpack_u32(&u);
-    if (u.bad || rule >= TALLY_RULES || tie >= TALLY_TIES || s->options_n > TALLY_OPTIONS_MAX ||
-        s->members_n > TALLY_SEATS_MAX) {
+    if (u.bad || s->options_n > TALLY_OPTIONS_MAX || s->members_n > TALLY_SEATS_MAX) {
         return false;
     }
     out->members = xcalloc((size_t)s->members_n + 1, sizeof *out->members);
@@ -312,8 +289,6 @@ static bool spec_get(struct slice body, struct spec_read *out)
         struct slice id = unpack_slice(&u);
         out->members[i] = (struct consensus_member){.id = id, .weight = unpack_u32(&u)};
     }
-    s->terms.rule = (enum tally_rule)rule;
-    s->terms.tie = (enum tally_tie)tie;
     s->options = out->options;
     s->members = out->members;
     return unpack_done(&u);

@@ -111,6 +111,32 @@ static struct tally_fraction unpack_fraction(struct unpack *u)
     return (struct tally_fraction){.over = over, .under = unpack_u32(u)};
 }
 
+void round_terms_pack(struct buf *b, const struct tally_terms *terms)
+{
+    pack_u8(b, (uint8_t)terms->rule);
+    pack_u8(b, terms->of_eligible);
+    pack_fraction(b, &terms->threshold);
+    pack_fraction(b, &terms->quorum);
+    pack_u8(b, terms->quorum_exceeds);
+    pack_u8(b, (uint8_t)terms->tie);
+}
+
+void round_terms_unpack(struct unpack *u, struct tally_terms *out)
+{
+    uint8_t rule = unpack_u8(u);
+    out->of_eligible = unpack_u8(u) != 0;
+    out->threshold = unpack_fraction(u);
+    out->quorum = unpack_fraction(u);
+    out->quorum_exceeds = unpack_u8(u) != 0;
+    uint8_t tie = unpack_u8(u);
+    if (rule >= TALLY_RULES || tie >= TALLY_TIES) {
+        u->bad = true;
+        return;
+    }
+    out->rule = (enum tally_rule)rule;
+    out->tie = (enum tally_tie)tie;
+}
+
 static void pack_frozen(struct buf *b, const struct round *r)
 {
     pack_u8(b, ROW_VERSION);
@@ -120,12 +146,7 @@ static void pack_frozen(struct buf *b, const struct round *r)
     pack_slice(b, r->owner);
     pack_slice(b, r->reference);
     pack_slice(b, r->question);
-    pack_u8(b, (uint8_t)r->terms.rule);
-    pack_u8(b, r->terms.of_eligible);
-    pack_fraction(b, &r->terms.threshold);
-    pack_fraction(b, &r->terms.quorum);
-    pack_u8(b, r->terms.quorum_exceeds);
-    pack_u8(b, (uint8_t)r->terms.tie);
+    round_terms_pack(b, &r->terms);
     pack_u8(b, r->revote);
     pack_u8(b, r->early_close);
     pack_u8(b, r->open_ballots);
@@ -157,12 +178,7 @@ static bool unpack_frozen(struct slice row, struct round *r)
     r->owner = unpack_slice(&u);
     r->reference = unpack_slice(&u);
     r->question = unpack_slice(&u);
-    uint8_t rule = unpack_u8(&u);
-    r->terms.of_eligible = unpack_u8(&u) != 0;
-    r->terms.threshold = unpack_fraction(&u);
-    r->terms.quorum = unpack_fraction(&u);
-    r->terms.quorum_exceeds = unpack_u8(&u) != 0;
-    uint8_t tie = unpack_u8(&u);
+    round_terms_unpack(&u, &r->terms);
     r->revote = unpack_u8(&u) != 0;
     r->early_close = unpack_u8(&u) != 0;
     r->open_ballots = unpack_u8(&u) != 0;
@@ -179,14 +195,11 @@ static bool unpack_frozen(struct slice row, struct round *r)
     const uint8_t *digest = unpack_bytes(&u, sizeof r->digest);
     r->runoff_of = unpack_slice(&u);
     r->reveal_ms = version > 1 ? unpack_i64(&u) : 0;
-    if (!unpack_done(&u) || rule >= TALLY_RULES || tie >= TALLY_TIES ||
-        r->options_n > TALLY_OPTIONS_MAX || r->seats_n > TALLY_SEATS_MAX) {
+    if (!unpack_done(&u) || r->options_n > TALLY_OPTIONS_MAX || r->seats_n > TALLY_SEATS_MAX) {
         return false;
     }
     memcpy(r->seed, seed, sizeof r->seed);
     memcpy(r->digest, digest, sizeof r->digest);
-    r->terms.rule = (enum tally_rule)rule;
-    r->terms.tie = (enum tally_tie)tie;
     return true;
 }
 

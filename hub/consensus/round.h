@@ -92,6 +92,9 @@ bool round_seat_find(const struct round *round, struct slice id, struct round_se
 void round_seat_pack(struct buf *b, const struct round_seat *seat);
 /* Walks round->options. */
 bool round_option_next(struct slice *rest, struct slice *out);
+/* The same bytes in a round's row and in the command that opens it. */
+void round_terms_pack(struct buf *b, const struct tally_terms *terms);
+void round_terms_unpack(struct unpack *u, struct tally_terms *out);
 
 enum store_rc round_get(struct store_view *view, uint32_t number, struct round *out);
 enum store_rc round_find(struct store_view *view, uint32_t app, struct slice id, struct round *out);

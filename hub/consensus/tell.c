@@ -1,24 +1,12 @@
 /* Events of rounds: opened, revealing and closed go to `consensus` too, commitments and ballots to
  * the round's own channel alone. */
-#include "channels/json_out.h"
+#include "channels/json_members.h"
 #include "hub/consensus/module_parts.h"
 
 struct telling {
     struct buf data;
     struct json_out o;
 };
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
-
-static void put_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
 
 static void telling_begin(struct telling *t, const struct round *r)
 {

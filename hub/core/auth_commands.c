@@ -441,21 +441,8 @@ static void pack_app(struct buf *b, const struct app *app)
     pack_slice(b, app->name);
     pack_slice(b, app->key);
     pack_u8(b, app->enabled);
-    pack_u32(b, app->limits.connections_max);
-    pack_u32(b, app->limits.channels_max);
-    pack_u32(b, app->limits.publishes_per_s);
-    pack_u32(b, app->limits.message_bytes_max);
+    app_limits_pack(b, &app->limits);
     pack_i64(b, app->created_ms);
-}
-
-static struct app_limits unpack_limits(struct unpack *u)
-{
-    struct app_limits limits;
-    limits.connections_max = unpack_u32(u);
-    limits.channels_max = unpack_u32(u);
-    limits.publishes_per_s = unpack_u32(u);
-    limits.message_bytes_max = unpack_u32(u);
-    return limits;
 }
 
 static struct app unpack_app(struct unpack *u)
@@ -465,7 +452,7 @@ static struct app unpack_app(struct unpack *u)
     app.name = unpack_slice(u);
     app.key = unpack_slice(u);
     app.enabled = unpack_u8(u) != 0;
-    app.limits = unpack_limits(u);
+    app.limits = app_limits_unpack(u);
     app.created_ms = unpack_i64(u);
     return app;
 }
@@ -550,10 +537,7 @@ void auth_app_change_put(struct buf *b, const struct auth_app_change *c)
     pack_u8(b, c->has_limits);
     pack_u8(b, c->enabled);
     pack_slice(b, c->name);
-    pack_u32(b, c->limits.connections_max);
-    pack_u32(b, c->limits.channels_max);
-    pack_u32(b, c->limits.publishes_per_s);
-    pack_u32(b, c->limits.message_bytes_max);
+    app_limits_pack(b, &c->limits);
 }
 
 static bool change_get(struct slice body, struct auth_app_change *out)
@@ -565,7 +549,7 @@ static bool change_get(struct slice body, struct auth_app_change *out)
     out->has_limits = unpack_u8(&u) != 0;
     out->enabled = unpack_u8(&u) != 0;
     out->name = unpack_slice(&u);
-    out->limits = unpack_limits(&u);
+    out->limits = app_limits_unpack(&u);
     return unpack_done(&u);
 }
 

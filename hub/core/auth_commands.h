@@ -10,8 +10,10 @@
  * as the key before it verifies on; a batch that runs again does not rotate twice.
  *
  * Owns     the module: the rings of keys it made, until the writer is freed, as threads may look at
- * old ones. Threads  apply functions: the writer. …_put and …_get: any. Units    milliseconds since
- * 1970. Errors   enum hub_rc; a refusal's sentence is its reply.
+ *          old ones.
+ * Threads  apply functions: the writer. …_put and …_get: any.
+ * Units    milliseconds since 1970.
+ * Errors   enum hub_rc; a refusal's sentence is its reply.
  */
 #ifndef WAGGLE_HUB_CORE_AUTH_COMMANDS_H
 #define WAGGLE_HUB_CORE_AUTH_COMMANDS_H

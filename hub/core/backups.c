@@ -3,7 +3,7 @@
 
 #include "auth/digest.h"
 #include "auth/keyfile.h"
-#include "channels/json_out.h"
+#include "channels/json_members.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -156,12 +156,6 @@ static bool count(const char *folder, struct log_audit *out_sums, struct log_sta
     return good;
 }
 
-static void json_count(struct json_out *o, const char *key, uint64_t n)
-{
-    json_key(o, key);
-    json_u64(o, n);
-}
-
 static bool write_manifest(const char *folder, int64_t now_ms, char *out_text, size_t text_n)
 {
     struct log_audit sums;
@@ -172,11 +166,11 @@ static bool write_manifest(const char *folder, int64_t now_ms, char *out_text, s
         return false;
     }
     json_begin(&o, '{');
-    json_count(&o, "time_ms", (uint64_t)now_ms);
-    json_count(&o, "last_seq", stats.journal_last_seq);
-    json_count(&o, "channels", sums.channels);
-    json_count(&o, "records", sums.records);
-    json_count(&o, "blocks", sums.blocks);
+    put_count(&o, "time_ms", (uint64_t)now_ms);
+    put_count(&o, "last_seq", stats.journal_last_seq);
+    put_count(&o, "channels", sums.channels);
+    put_count(&o, "records", sums.records);
+    put_count(&o, "blocks", sums.blocks);
     json_key(&o, "files");
     json_begin(&o, '[');
     struct listing listing = {.o = &o, .folder = folder};

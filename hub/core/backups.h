@@ -6,7 +6,8 @@
  *
  * Owns     the thread that makes a backup; one at a time.
  * Threads  backups_start, backups_have, backups_last: any. The rest: one at a time, without a hub
- * on the folders. Errors   false, and a sentence that names the path and the cause.
+ *          on the folders.
+ * Errors   false, and a sentence that names the path and the cause.
  */
 #ifndef WAGGLE_HUB_CORE_BACKUPS_H
 #define WAGGLE_HUB_CORE_BACKUPS_H

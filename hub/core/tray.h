@@ -8,8 +8,8 @@
  *
  * Owns     its arenas and arrays, reused from turn to turn; given back when it is not needed.
  * Threads  one owner at a time: origin, writer, then (read-only) all who were sent it, counted in
- * refs; the last to let go sends it home to its origin's pool. Limits   TRAY_COMMANDS_MAX commands,
- * TRAY_BYTES_SOFT bytes before a new tray is begun.
+ *          refs; the last to let go sends it home to its origin's pool.
+ * Limits   TRAY_COMMANDS_MAX commands, TRAY_BYTES_SOFT bytes before a new tray is begun.
  */
 #ifndef WAGGLE_HUB_CORE_TRAY_H
 #define WAGGLE_HUB_CORE_TRAY_H

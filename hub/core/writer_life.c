@@ -10,7 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLEEP_MAX_MS = 1000, SLEEP_MIN_MS = 1, GATHER_BELOW_US = 1000 };
+enum {
+    SLEEP_MAX_MS = 1000,
+    SLEEP_MIN_MS = 1,
+    GATHER_BELOW_US = 1000, /* during a longer step enough came by itself */
+};
 
 static void timers_register(struct writer *w, const struct timer_kind *timers)
 {
@@ -252,10 +256,10 @@ static int64_t us_since(const struct timespec *then)
     return (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000;
 }
 
-/* Most of what a small batch costs is its commit. Who came during the one before is not alone: half
- * as long as it took the writer waits for others to go with him, and so a steady stream needs a
- * third fewer commits. Who waits for an answer before he asks again finds nobody there, and does
- * not wait. */
+/* Most of what a small batch costs is its commit. A tray that came meanwhile is a part of a stream:
+ * the writer waits half as long as the whole step took for others to go with it, and so a steady
+ * stream needs a third fewer commits. After a client that asks again only when it was answered the
+ * inbox is empty, and nobody waits. */
 static void gather(const struct writer *w, const struct timespec *began)
 {
     int64_t took_us = us_since(began);

@@ -66,8 +66,8 @@ struct writer {
     bool full, more_to_tend, namespaces_dirty;
     bool timers_taken; /* in this batch: when the next is due must be looked up */
     bool changed[CHANGE_COUNT];
-    bool
-        needs_trees; /* the last batch's commands did: then the next gains nothing by overlapping */
+    /* The last large batch's commands did: then the next one gains nothing by overlapping. */
+    bool needs_trees;
     struct batch batches[2];
     struct batch *batch;                   /* the one that is filled and applied */
     struct batch *on_its_way;              /* applied, its commit not taken yet; NULL: none */

@@ -4,6 +4,8 @@
  * A delivery's row says all that its item in the mailbox needs, so memory is read back after a
  * start or an aborted batch as it was; only what is open is read, by an index of its own. */
 #include "hub/messages/module_parts.h"
+
+#include "channels/json_members.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -179,12 +181,6 @@ void messages_counts(void *state, struct messages_counts *out)
 }
 
 /* ---- what the channels are told ---- */
-
-static void put_text(struct json_out *o, const char *key, struct slice text)
-{
-    json_key(o, key);
-    json_text(o, text);
-}
 
 static void put_text_if(struct json_out *o, const char *key, struct slice text)
 {

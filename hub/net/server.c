@@ -104,7 +104,7 @@ static int open_listener(struct listener *l, const char *text, char *out_text, s
         snprintf(out_text, text_n, "--listen %s: %s", text, strerror(errno));
         return -1;
     }
-    if (family == AF_UNIX) {
+    if (l->path) {
         (void)unlink(l->path); /* of a hub that was killed: the data directory's lock keeps a live
                                   one apart */
     } else {

@@ -1,7 +1,9 @@
 /* hub/networks/advice.h: what would make a network better, judged by what its agents did. Pure.
  *
  * Nothing is said without figures: each piece of advice carries what was observed, what it is held
- * against, and out of how many. Threads  any.       Units  milliseconds; shares 0..1.
+ * against, and out of how many.
+ *
+ * Threads  any.       Units  milliseconds; shares 0..1.
  */
 #ifndef WAGGLE_HUB_NETWORKS_ADVICE_H
 #define WAGGLE_HUB_NETWORKS_ADVICE_H

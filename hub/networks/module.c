@@ -174,7 +174,7 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
     struct asker asker = asker_get(&u);
     struct slice id = unpack_slice(&u), reason = unpack_slice(&u);
     struct buf bytes = {0};
-    struct network network;
+    struct network network = {0};
     enum hub_rc rc =
         unpack_done(&u) ? hold(a, command, &asker, id, &bytes, &network) : HUB_BAD_REQUEST;
     if (rc == HUB_OK) {
@@ -263,7 +263,7 @@ static enum hub_rc execute_apply(struct apply *a, struct command *command, struc
     struct unpack u = unpack_of(body);
     struct network_execute ask = {.asker = asker_get(&u)};
     struct buf bytes = {0};
-    struct network network;
+    struct network network = {0};
     ask.id = unpack_slice(&u);
     if (!work_spec_unpack(&u, &ask.spec) || !unpack_done(&u)) {
         return HUB_BAD_REQUEST;

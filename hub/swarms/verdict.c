@@ -316,7 +316,7 @@ static enum hub_rc ask_members(struct apply *a, struct command *command,
 static enum hub_rc consensus_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct swarm_consensus ask;
-    struct work found, w;
+    struct work found, w = {0};
     struct buf bytes = {0};
     if (!consensus_get(body, &ask)) {
         return HUB_BAD_REQUEST;

@@ -212,7 +212,7 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
         n->distributed++;
         n->distribution_ms += (uint64_t)(a->now_ms - before->changed_ms);
     }
-    if (task_is_held(was) && after->state == TASK_QUEUED) { /* lost, or handed back */
+    if (before && task_is_held(was) && after->state == TASK_QUEUED) { /* lost, or handed back */
         bool lost = after->redeliveries > before->redeliveries;
         n->redelivered += lost;
         n->rejected += !lost;

@@ -1,0 +1,506 @@
+/* Tasks and the agents that do them: offers, leases, what becomes of both when an agent falls
+ * silent, departs or comes back, and what is learned of it. */
+#include "hub/tasks/balance.h"
+#include "tests/unit/task_fixture.h"
+
+/* ---- leases ---- */
+
+static void an_unanswered_offer_goes_to_another_agent(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    agent_comes(t.bee, "b2", "");
+    wait_ms(5000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    assert_int_equal(json_integer_value(member(t.f, "task/attempts")), 0);
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 0);
+}
+
+static void who_rejects_is_left_in_peace_for_a_while(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    assert_string_equal(state_of(t.bee, t.task), "queued");
+    wait_ms(4000);
+    assert_string_equal(state_of(t.bee, t.task), "queued");
+    wait_ms(1000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+/* semantics.md section 6: a restored hub voids leases. The agent knows none of its new life, so
+ * nobody is shown one, and the task does not wait for it to lapse. */
+static void a_restore_voids_what_was_leased_before(void **state)
+{
+    uint8_t epoch[16];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    memcpy(epoch, store_epoch(t.f->hub.store), sizeof epoch);
+    epoch[0] ^= 1;
+    assert_int_equal(store_renew_epoch(t.f->hub.store, epoch, t.f->now_ms + 1), STORE_OK);
+    fixture_close(t.f);
+    fixture_start_ms += 1000;
+    t.f = fixture_open(*state);
+    fixture_start_ms -= 1000;
+    assert_string_equal(state_of(t.bee, t.task), "running");
+    assert_string_equal(text(t.f, "task/lease_id"), "(none)");
+    settle();
+    assert_string_equal(state_of(t.bee, t.task), "leased"); /* offered again, in this life */
+    assert_string_not_equal(text(t.f, "task/lease_id"), "(none)");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
+/* As when the same agent is offered the same task in a hub before and after it was restored from a
+ * backup: number and count are equal, and only the life of the store tells the two leases apart. */
+static void a_lease_of_before_a_restore_is_not_honoured(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = {"accept", "complete", "fail", "progress", "cancel"};
+    struct task_lease lease;
+    char old[64], held[64];
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_true(task_lease_of(slice_str(t.lease), &lease));
+    assert_int_equal(lease.life, task_life(t.f->hub.store));
+    (void)snprintf(held, sizeof held, "%s", t.lease);
+    lease.life++;
+    task_lease_id(old, &lease);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        (void)snprintf(t.lease, sizeof t.lease, "%s", old);
+        assert_int_equal(report(t.bee, verbs[i], ""), HUB_LEASE_LOST);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+    }
+    assert_string_equal(t.lease, held);
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", old), HUB_OK);
+    assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+}
+
+static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    wait_ms(29000);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "renewed")), 1);
+    wait_ms(29000);
+    assert_string_equal(state_of(t.bee, t.task), "running");
+    agent_comes(t.bee, "b2", "");
+    wait_ms(1000);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+    assert_int_equal(post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_int_equal(post(t.bee, "/tasks/%s/progress {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\",\"junk\"]}", old), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 2);
+    assert_string_equal(text(t.f, "lost/0"), old);
+    assert_int_equal(post(t.bee, "/tasks/%s/renew {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {\"lease_id\":\"%s\"}", t.task, old),
+                     HUB_LEASE_LOST);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+}
+
+static void work_whose_lease_only_lapsed_still_counts(void **state)
+{
+    (void)state;
+    submit(",\"requirements\":{\"agents\":[\"b1\"]}");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"maintenance\"}"),
+        HUB_OK);
+    wait_ms(30000);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\",\"result\":1}", t.task, old), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "completed");
+}
+
+static void an_agent_that_is_gone_loses_its_tasks_at_once(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_agent");
+}
+
+static void tasks_that_cost_agents_are_poison(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", ",\"slots\":5");
+    for (int i = 0; i < 4; i++) {
+        accepted();
+        wait_ms(30000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        settle();
+        settle();
+    }
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "poison");
+    assert_true(json_is_true(member(t.f, "task/dead_letter")));
+}
+
+/* ---- agents that fall silent, depart, and come back ---- */
+
+static void beats(void)
+{
+    for (int i = 0; i < 3; i++) {
+        wait_ms(1000);
+        assert_int_equal(post(t.bee, "/agents/bee/heartbeat {\"status\":\"active\"}"), HUB_OK);
+    }
+}
+
+/* semantics.md section 1: a beat without an open stream gives no new work. Whether it had one is
+ * stored: neither a start of the hub nor the order of falling silent and closing changes that. */
+static void who_lost_its_connection_is_offered_nothing_however_it_beats(void **state)
+{
+    const char *enter = "{\"agent_id\":\"bee\",\"agent_type\":\"worker\"}";
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    wait_ms(60000); /* silent for so long that it is stale before the connection closes */
+    give(t.f, t.f->at_close, &t.f->at_close_body);
+    beats();
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_unreachable");
+
+    assert_int_equal(call_method(t.f, t.bee, "agents.register", enter), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+    for (int starts = 0; starts < 2; starts++) {
+        fixture_close(t.f);
+        t.f = fixture_open(*state);
+        wait_ms(90000); /* the offer is not answered */
+        beats();
+        assert_string_equal(state_of(t.boss, t.task), "queued");
+    }
+}
+
+static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\",\"slots\":2}"),
+                     HUB_OK);
+    submit("");
+    accepted();
+    struct buf gone = {0};
+    agent_gone_put(&gone, 1, 1, FIXTURE_CONNECTION);
+    give(t.f, &command_agent_gone, &gone);
+    buf_done(&gone);
+    assert_string_equal(state_of(t.bee, t.task), "running"); /* the lease is kept */
+    wait_ms(1000);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    settle();
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
+}
+
+static double success_of(const char *id)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/agents/%s", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
+    return json_number_value(member(t.f, "agent/health/success"));
+}
+
+static void ends_with(const char *how)
+{
+    submit("");
+    accepted();
+    assert_int_equal(report(t.bee, how, ""), HUB_OK);
+}
+
+/* A tenth of each outcome counts; a row is written when that has moved by more than a twentieth.
+ */
+static void who_comes_back_is_known_by_what_it_did(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0.5}");
+    ends_with("fail");
+    assert_float_equal(success_of("b1"), 0.9, 1e-9);
+    ends_with("complete"); /* 0.91, in memory alone */
+    departs("b1");
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/cpu")), 0.5, 0);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), 0);
+    agent_comes(t.bee, "b1", "");
+    ends_with("fail");
+    assert_float_equal(success_of("b1"), 0.819, 1e-9);
+}
+
+static void who_departed_is_named_and_may_still_deliver(void **state)
+{
+    (void)state;
+    submit(",\"requirements\":{\"agents\":[\"b1\"]}");
+    agent_comes(t.bee, "b1", "");
+    accepted();
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    departs("b1");
+    assert_string_equal(state_of(t.bee, t.task), "queued"); /* seen by who owned its agent */
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\",\"result\":1}", t.task, old), HUB_OK);
+    assert_string_equal(state_of(t.boss, t.task), "completed");
+    assert_int_equal(call_method(t.f, t.boss, "channels.history",
+                                 "{\"channel\":\"tasks\",\"reverse\":true,\"limit\":1}"),
+                     HUB_OK);
+    assert_string_equal(text(t.f, "events/0/data/agent_id"), "b1");
+}
+
+static void who_departed_gets_nothing_until_it_is_back(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    departs("b1");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
+/* It came by a stream, and says so no more by coming back without one. */
+static void who_came_by_a_stream_and_departed_gets_nothing_without_one(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
+                     HUB_OK);
+    departs("b1");
+    give(t.f, t.f->at_close, &t.f->at_close_body);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
+/* ---- what agents hold, and what is learned of them ---- */
+
+static void an_agent_gets_no_more_than_its_slots(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    for (int i = 0; i < 5; i++) {
+        submit("");
+    }
+    assert_int_equal(call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b1\"}"), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 2);
+    (void)snprintf(t.task, sizeof t.task, "%s", text(t.f, "tasks/1/task_id"));
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(
+        call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b1\",\"status\":\"running\"}"),
+        HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "tasks")), 2);
+}
+
+static void expect_agent(const char *status, int64_t held)
+{
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), status);
+    assert_int_equal(json_integer_value(member(t.f, "agent/held")), held);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/registry/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/status_counts/busy")),
+                     strcmp(status, "busy") == 0);
+    assert_int_equal(tasks_busy_agents(writer_module(t.f->hub.writer, MODULE_TASKS)),
+                     strcmp(status, "busy") == 0);
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/discover", body), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+}
+
+static void an_agent_is_busy_while_its_slots_are_taken(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    expect_agent("active", 1);
+    submit("");
+    expect_agent("busy", 2);
+    /* Its own word goes first. */
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"draining\"}"), HUB_OK);
+    expect_agent("draining", 2);
+}
+
+static void says(const char *status)
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/agents/b1/status", body), HUB_OK);
+    settle();
+}
+
+/* semantics.md section 1: no new work, what it has it ends, then it is inactive. Its connection is
+ * still its own: resumed, it is offered what waits. */
+static void a_draining_agent_is_inactive_when_its_last_lease_is_gone(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\",\"slots\":2}"),
+                     HUB_OK);
+    submit("");
+    accepted();
+    char first[64];
+    (void)snprintf(first, sizeof first, "%s", t.task);
+    says("draining");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    expect_agent("draining", 1);
+    assert_string_equal(state_of(t.bee, first), "running");
+    assert_int_equal(post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\"}", first, t.lease),
+                     HUB_OK);
+    settle();
+    expect_agent("inactive", 0);
+    assert_int_equal(call_method(t.f, t.boss, "channels.history",
+                                 "{\"channel\":\"agents\",\"reverse\":true,\"limit\":1}"),
+                     HUB_OK);
+    assert_string_equal(text(t.f, "events/0/event"), "inactive");
+    assert_string_equal(text(t.f, "events/0/data/previous_status"), "draining");
+    assert_string_equal(text(t.f, "events/0/data/reason"), "drained");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    says("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+}
+
+static void bottlenecks_are_what_agents_report_and_hold(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 0);
+    assert_true(json_is_null(member(t.f, "measured/cpu"))); /* nobody says */
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0.98,\"memory\":80}");
+    agent_comes(t.bee, "b2", ",\"load_metrics\":{\"cpu\":0.7}");
+    agent_comes(t.bee, "b3", "");
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 3);
+    assert_float_equal(json_number_value(member(t.f, "measured/memory")), 0.8, 1e-9);
+    assert_int_equal(json_array_size(member(t.f, "bottlenecks")), 1); /* 80 % is not above 80 % */
+    assert_string_equal(text(t.f, "bottlenecks/0/type"), "cpu");
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/value")), 0.84, 1e-9);
+    assert_float_equal(json_number_value(member(t.f, "bottlenecks/0/severity")), 0.2, 1e-9);
+    assert_int_equal(json_integer_value(member(t.f, "bottlenecks/0/agents_above")), 1);
+    /* All slots taken is one too; others' agents are not counted. */
+    for (int i = 0; i < 3; i++) {
+        submit("");
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/bottlenecks", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "bottlenecks/1/type"), "slots");
+    struct principal *stranger = person(ROLE_AGENT, "stranger");
+    assert_int_equal(request(t.f, stranger, METHOD_GET, "/load-balancer/bottlenecks", NULL),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "measured/agents")), 0);
+    principal_unref(stranger);
+}
+
+static void assignments_in_vain_are_part_of_the_success_rate(void **state)
+{
+    (void)state;
+    submit("");
+    agent_comes(t.bee, "b1", "");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    wait_ms(5000);
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/load_balancer_stats/total_assignments")),
+                     2);
+    assert_int_equal(
+        json_integer_value(member(t.f, "stats/load_balancer_stats/failed_assignments")), 1);
+    assert_true(json_number_value(member(t.f, "stats/load_balancer_stats/success_rate")) == 0.5);
+}
+
+static struct balance_figures learned_of(uint32_t agent)
+{
+    struct balance_figures f;
+    (void)balance_figures(tasks_balance(writer_module(t.f->hub.writer, MODULE_TASKS)), agent, &f);
+    return f;
+}
+
+/* Whose tasks take long, and fail, is not learned anew by every life of the hub; a minute's worth
+ * at most is. */
+static void what_was_learned_of_an_agent_outlives_a_start(void **state)
+{
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    for (int i = 0; i < 2; i++) {
+        submit("");
+        accepted();
+        wait_ms(4000);
+        assert_int_equal(report(t.bee, i ? "fail" : "complete", i ? ",\"error\":\"no\"" : ""),
+                         HUB_OK);
+    }
+    struct balance_figures before = learned_of(1);
+    assert_true(before.response_ms > 3999 && before.success < 1);
+    wait_ms(61000);
+    submit(""); /* a batch that there is anyway */
+    fixture_close(t.f);
+    t.f = fixture_open(*state);
+    assert_true(learned_of(1).response_ms == before.response_ms);
+    assert_true(learned_of(1).success == before.success);
+    assert_int_equal(learned_of(1).assigned, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(who_lost_its_connection_is_offered_nothing_however_it_beats),
+        CLAIM(an_unanswered_offer_goes_to_another_agent),
+        CLAIM(who_rejects_is_left_in_peace_for_a_while),
+        CLAIM(a_lease_of_before_a_restore_is_not_honoured),
+        CLAIM(a_restore_voids_what_was_leased_before),
+        CLAIM(what_was_learned_of_an_agent_outlives_a_start),
+        CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
+        CLAIM(work_whose_lease_only_lapsed_still_counts),
+        CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
+        CLAIM(who_comes_back_is_known_by_what_it_did),
+        CLAIM(who_departed_is_named_and_may_still_deliver),
+        CLAIM(who_departed_gets_nothing_until_it_is_back),
+        CLAIM(who_came_by_a_stream_and_departed_gets_nothing_without_one),
+        CLAIM(tasks_that_cost_agents_are_poison),
+        CLAIM(assignments_in_vain_are_part_of_the_success_rate),
+        CLAIM(an_agent_is_busy_while_its_slots_are_taken),
+        CLAIM(a_draining_agent_is_inactive_when_its_last_lease_is_gone),
+        CLAIM(bottlenecks_are_what_agents_report_and_hold),
+        CLAIM(an_agent_gets_no_more_than_its_slots),
+        CLAIM(an_agent_whose_stream_closed_gets_nothing_new),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
