@@ -328,10 +328,10 @@ static enum hub_rc terms_of(struct call *call, struct tally_terms *out)
                                 .quorum = {1, 2},
                                 .quorum_exceeds = !call_json(call, "quorum") ||
                                                   json_is_null(call_json(call, "quorum"))};
-    if (rule.n && !tally_rule_of(rule, &out->rule)) {
+    if (rule.p && !tally_rule_of(rule, &out->rule)) {
         return call_fail_word(call, "rule", "rule", rule, &words_tally_rule);
     }
-    if (tie.n && !tally_tie_of(tie, &out->tie)) {
+    if (tie.p && !tally_tie_of(tie, &out->tie)) {
         return call_fail_word(call, "tie", "tie policy", tie, &words_tally_tie);
     }
     enum hub_rc rc = fraction_param(call, "threshold", &out->threshold);

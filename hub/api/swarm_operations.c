@@ -336,7 +336,7 @@ static enum hub_rc status(struct call *call)
 static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct work_spec *spec)
 {
     spec->strategy_name = call_text(call, "strategy");
-    if (spec->strategy_name.n == 0) {
+    if (!spec->strategy_name.p) {
         spec->strategy_name = slice_str(otherwise);
     }
     if (!strategy_of(spec->strategy_name, &spec->strategy)) {
@@ -558,10 +558,10 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     struct slice name = call_text(call, "consensus_algorithm");
     const json_t *threshold = call_json(call, "consensus_threshold");
     out->rule = RULE_MAJORITY;
-    out->rule_said = name.n && !json_is_number(threshold);
+    out->rule_said = name.p && !json_is_number(threshold);
     out->threshold_said = json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
-    if (name.n && !tally_rule_of(name, &out->rule)) {
+    if (name.p && !tally_rule_of(name, &out->rule)) {
         return call_fail_word(call, "consensus_algorithm", "rule", name, &words_tally_rule);
     }
     if (json_is_number(threshold)) {

@@ -91,7 +91,7 @@ static enum hub_rc read_text(struct call *call, const char *name, size_t bytes_m
 static enum hub_rc read_priority(struct call *call, struct slice *said, enum task_priority *out)
 {
     *said = call_text(call, "priority");
-    if (said->n == 0) {
+    if (!said->p) {
         *said = slice_str("normal");
     }
     return task_priority_of(*said, out) ? HUB_OK : task_bad_priority(call, *said);

@@ -165,7 +165,7 @@ void work_common_json(struct json_out *o, const struct work *w)
 enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_priority *out)
 {
     *out = TASK_NORMAL;
-    if (name.n == 0 || task_priority_of(name, out)) {
+    if (!name.p || task_priority_of(name, out)) {
         return HUB_OK;
     }
     return call_fail_word(call, "priority", "priority", name, &words_task_priority);
