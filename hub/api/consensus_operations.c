@@ -487,6 +487,24 @@ static enum hub_rc score_of(struct call *call, struct tally_ballot *vote)
     return HUB_OK;
 }
 
+/* Which of two was meant is not for the hub to guess: the seat has one ballot. */
+static enum hub_rc says_one_thing(struct call *call, bool abstains)
+{
+    static const char *const fields[] = {"choice", "choices", "ranking", "score"};
+    bool said = abstains;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const json_t *value = call_json(call, fields[i]);
+        if (!value || json_is_null(value) || (json_is_array(value) && !json_array_size(value))) {
+            continue;
+        }
+        if (said) {
+            return call_fail_field(call, fields[i], "value_error", "a ballot says one thing");
+        }
+        said = true;
+    }
+    return HUB_OK;
+}
+
 static enum hub_rc ballot_of(struct call *call, const struct round *r, struct vote_scratch *s)
 {
     struct round_ballot *ballot = &s->vote.ballot;
@@ -500,8 +518,9 @@ static enum hub_rc ballot_of(struct call *call, const struct round *r, struct vo
     ballot->vote.confidence =
         ballot->sure ? (uint32_t)llround(json_number_value(confidence) * TALLY_ONE) : TALLY_ONE;
     ballot->vote.abstains = call_bool(call, "abstain", false);
-    if (ballot->vote.abstains) {
-        return HUB_OK;
+    enum hub_rc rc = says_one_thing(call, ballot->vote.abstains);
+    if (rc != HUB_OK || ballot->vote.abstains) {
+        return rc;
     }
     return form == FORM_SCORE ? score_of(call, &ballot->vote) : choices_of(call, r, s, form);
 }
