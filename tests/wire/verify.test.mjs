@@ -46,7 +46,9 @@ story('a certificate is valid under the keys of its hub, and under no others', a
   assert.equal(verify(file, '--kid', JSON.parse(text).kid).status, 0);
   assert.equal(verify(file, '--kid', 'A'.repeat(43)).status, 5);
   assert.equal(verify(file, '--jwks', others).status, 5);
-  assert.equal(verify(file).status, 7); // nobody there to ask for keys
+  const alone = verify(file); // nobody there to ask for keys
+  assert.equal(alone.status, 7);
+  assert.match(alone.stderr, /with --jwks or --kid nobody is/);
 
   for (const [from, to] of [['"Go?"', '"No?"'], ['"yes"', '"no"'], ['seat-2', 'seat-9'], ['"decided"', '"tied"']]) {
     writeFileSync(file, text.replace(from, to));
