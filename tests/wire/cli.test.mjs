@@ -2,7 +2,7 @@
 // answers that never come, positions that must be kept. The hub here is a small one made of node's own
 // modules, so that every such moment can be chosen. The last stories run against the real hub.
 //
-// The program is build/release/waggle, or what WAGGLE names.
+// The program is the one beside the hub that WAGGLED names, or what WAGGLE names.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,13 +12,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { program } from './lib/cli.mjs';
+import { binary } from './lib/hub.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const program = resolve(process.env.WAGGLE ?? join(here, '../../build/release/waggle'));
-const hubProgram = resolve(process.env.WAGGLED ?? join(here, '../../build/release/waggled'));
 const home = mkdtempSync(join(tmpdir(), 'waggle-cli-'));
 const running = new Set();
 
@@ -991,4 +989,4 @@ story('the first five minutes work against the real hub', async () => {
   } finally {
     await hub.stop();
   }
-}, { skip: existsSync(hubProgram) ? false : `no ${hubProgram}` });
+}, { skip: existsSync(binary) ? false : `no ${binary}` });

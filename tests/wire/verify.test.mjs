@@ -4,13 +4,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { program } from './lib/cli.mjs';
 import { startHub, until } from './lib/hub.mjs';
 import { numbers, story } from './lib/story.mjs';
-
-const here = dirname(fileURLToPath(import.meta.url));
-const program = resolve(process.env.WAGGLE ?? join(here, '../../build/release/waggle'));
 
 /** Without a hub, a context or a credential: the network is not asked. */
 function verify(...args) {
