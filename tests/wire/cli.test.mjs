@@ -570,6 +570,24 @@ withHub('a rewind that was cut short goes on where it stopped', async (hub) => {
   assert.deepEqual(offsets(await waggle(['tail', 'c', '--rewind', '6', '-n', '6', '-o', 'json'], { url: hub.url })), [5, 6, 7, 8, 9, 10]);
 });
 
+withHub('a position past the end of the log begins again, says so, and is not gone back to', async (hub) => {
+  for (const n of numbers(3)) hub.publish('c', { data: n });
+  let first = true;
+  hub.onFrame = (connection, frame) => {
+    if (!first || frame.type !== 'subscribe') return false;
+    first = false;
+    connection.send({ type: 'subscribed', id: frame.id, channels: [{ channel: 'c', epoch: EPOCH, offset: 3, recovered: false }] });
+    connection.send(hub.channel('c').log[0]);
+    connection.send(hub.channel('c').log[1]);
+    setTimeout(() => connection.socket.destroy(), 50);
+    return true;
+  };
+  const end = await waggle(['tail', 'c', '--since', '99', '-n', '3', '-o', 'json'], { url: hub.url });
+  assert.deepEqual(offsets(end), [1, 2, 3]);
+  assert.match(end.err, /^c: the log ends at 3, before 99: all that it has follows$/m);
+  assert.deepEqual(hub.frames.at(-1).channels, [{ channel: 'c', since: { epoch: EPOCH, offset: 2 } }]);
+});
+
 withHub('another epoch begins again and says so', async (hub) => {
   for (const n of numbers(3)) hub.publish('c', { data: n });
   const run = start(['tail', 'c', '--since', '0', '-n', '5', '-o', 'json'], { url: hub.url });
