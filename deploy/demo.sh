@@ -30,7 +30,7 @@ keep() {
     shift
     rc=128
     while [ $rc -ge 128 ] && [ $leaving = no ]; do
-        "$waggle" agent run --id "$id" --signing-key "$keys/$id.key" "$@" &
+        "$waggle" agent run --id "$id" --leave --signing-key "$keys/$id.key" "$@" &
         agent=$!
         [ $leaving = no ] || kill -TERM "$agent" 2>/dev/null || true
         rc=0

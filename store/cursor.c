@@ -127,6 +127,7 @@ enum store_rc store_cursor_del(struct store_cursor *cursor)
     if (!store_pages_sound(cursor->view->store, cursor->table, key.mv_size, slice_of_val(&value)))
         return STORE_DAMAGED;
     cursor->on_row = false;
+    cursor->view->writes->in_tree[cursor->table] = true;
     if (pending_holds(
             cursor->table)) /* for the batch after this one, which does not see the tree */
         pending_gone(cursor->view->writes->pending, cursor->table, slice_of_val(&key), true);

@@ -1,6 +1,6 @@
 /* store/env.h: what the files of the store share about the LMDB environment. Only store.c, txn.c,
- * committer.c, open.c, cursor.c, seal.c, chunks.c, pending.c, appended.c, pages.c, usage.c,
- * freelist.c, verify.c and backup.c include it: no one else sees lmdb.
+ * committer.c, open.c, cursor.c, seal.c, chunks.c, pending.c, appended.c, timers.c, pages.c,
+ * usage.c, freelist.c, verify.c and backup.c include it: no one else sees lmdb.
  *
  * Threads  as store.h says; the atomics are what several threads touch.
  */
@@ -43,6 +43,9 @@ struct store_txn {
     struct appended *appended; /* likewise, of TABLE_JOURNAL */
     struct store_txn *before;  /* the one that was on its way when this began; NULL: none was */
     bool handed;               /* the committer begins and ends LMDB's transaction */
+    bool in_tree[TABLE_COUNT]; /* rows were written or deleted there that did not wait */
+    bool through[TABLE_COUNT]; /* its rows were put into the tree: those that go, go there too */
+    int64_t timer_due_ms;      /* timers.c: the earliest that was added */
 };
 
 struct store_reader {

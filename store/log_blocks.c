@@ -52,6 +52,16 @@ static bool may_be_due(const struct head *head)
             (l->bytes_max && head->block_bytes + head->tail_payload > l->bytes_max));
 }
 
+/* The block that begins there: blocks follow on one another, so it is the oldest one where the
+ * channel begins, unless a record or a block was damaged. No cursor is needed, and so no tree. */
+static bool is_at(struct log *log, uint64_t channel, uint64_t first, struct block *out)
+{
+    uint8_t bytes[BLOCK_KEY_BYTES];
+    struct slice value, key = block_key(bytes, channel, first);
+    return store_get(store_txn_view(log->txn), TABLE_BLOCK, key, &value) == STORE_OK &&
+           block_read(key, value, out);
+}
+
 /* The channel's oldest block that can be read. One that is damaged counts to the one after it: it
  * ends where that begins and is no younger. */
 static enum store_rc find_oldest(struct log *log, uint64_t channel, uint64_t from,
@@ -86,9 +96,12 @@ int64_t oldest_block_ms(struct log *log, uint64_t channel, uint64_t first)
 static enum store_rc look_at_oldest(struct log *log, uint64_t channel, struct head *head)
 {
     struct block block;
+    enum store_rc rc = STORE_OK;
     if (head->oldest_last)
         return STORE_OK;
-    enum store_rc rc = find_oldest(log, channel, head->first, &block);
+    head->oldest_alone = is_at(log, channel, head->first, &block);
+    if (!head->oldest_alone)
+        rc = find_oldest(log, channel, head->first, &block);
     if (rc != STORE_OK && rc != STORE_NOT_FOUND)
         return rc;
     bool found = rc == STORE_OK;
@@ -98,8 +111,15 @@ static enum store_rc look_at_oldest(struct log *log, uint64_t channel, struct he
     return STORE_OK;
 }
 
-/* Drops every row of blocks up to the end of the oldest block that can be read. */
-static enum store_rc drop_oldest(struct log *log, uint64_t channel, struct head *head)
+static enum store_rc drop_one(struct log *log, uint64_t channel, uint64_t first)
+{
+    uint8_t bytes[BLOCK_KEY_BYTES];
+    log->totals.blocks_dropped++;
+    return store_del(log->txn, TABLE_BLOCK, block_key(bytes, channel, first));
+}
+
+/* Every row of blocks up to the end of the oldest block that can be read. */
+static enum store_rc drop_rows(struct log *log, uint64_t channel, const struct head *head)
 {
     uint8_t bytes[BLOCK_KEY_BYTES];
     struct store_cursor *cursor;
@@ -117,6 +137,13 @@ static enum store_rc drop_oldest(struct log *log, uint64_t channel, struct head 
             rc = store_cursor_next(cursor, &key, NULL);
     }
     store_cursor_close(cursor);
+    return rc;
+}
+
+static enum store_rc drop_oldest(struct log *log, uint64_t channel, struct head *head)
+{
+    enum store_rc rc =
+        head->oldest_alone ? drop_one(log, channel, head->first) : drop_rows(log, channel, head);
     if (rc != STORE_OK && rc != STORE_NOT_FOUND)
         return rc;
     head->first = head->oldest_last + 1;
@@ -247,7 +274,7 @@ static enum store_rc put_run(struct log *log, uint64_t channel, const struct hea
     return rc;
 }
 
-/* To find the oldest block the trees are needed; log_tend() needs them anyway. */
+/* It waits for log_tend(): the oldest block may be one that this batch is still to write. */
 static enum store_rc put_down(struct log *log, uint64_t channel, struct head *head)
 {
     enum store_rc rc = refresh_limits(log, channel, head);

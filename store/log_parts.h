@@ -129,7 +129,9 @@ struct head {
     uint32_t journal_records;
     uint32_t tail_bytes; /* that the records not in blocks will take in one */
     uint32_t app, generation;
-    bool loaded, lone; /* lone: the one record not in a block has a long payload */
+    bool loaded;
+    bool lone;         /* the one record not in a block has a long payload */
+    bool oldest_alone; /* the oldest block is the row at `first` and no other */
 };
 
 struct head_undo {

@@ -20,15 +20,22 @@ static const bool waits[TABLE_COUNT] = {
     [TABLE_BLOCK]        = true,
     [TABLE_CHANNEL]      = true,
     [TABLE_CHANNEL_NAME] = true,
+    [TABLE_DELIVERY]     = true,
+    [TABLE_MAIL_INDEX]   = true,
+    [TABLE_MESSAGE]      = true,
+    [TABLE_META]         = true,
     [TABLE_REPLY]        = true,
     [TABLE_TASK]         = true,
     [TABLE_TASK_BODY]    = true,
     [TABLE_TASK_INDEX]   = true,
+    [TABLE_TIMER]        = true,
 };
 /* What is new in them comes, but for a turn or two, behind all that they have. */
 static const bool in_order[TABLE_COUNT] = {
     [TABLE_AUDIT]     = true,
     [TABLE_CHANNEL]   = true,
+    [TABLE_DELIVERY]  = true,
+    [TABLE_MESSAGE]   = true,
     [TABLE_REPLY]     = true,
     [TABLE_TASK]      = true,
     [TABLE_TASK_BODY] = true,

@@ -203,6 +203,13 @@ static bool may_wait(enum store_table table)
     return table == TABLE_JOURNAL || pending_holds(table);
 }
 
+/* Whether a row can be read as it was when the batch first looked: what the batch before wrote
+ * straight into the trees may not have been there yet. */
+static bool may_look_back(const struct store_txn *txn, enum store_table table)
+{
+    return !txn->view.txn && (may_wait(table) || !txn->before || !txn->before->in_tree[table]);
+}
+
 /* What the rows of a batch say that are not in the trees; false: nothing. */
 static bool known_to(const struct store_txn *txn, enum store_table table, struct slice key,
                      bool newest, struct slice *out_value, enum store_rc *out_rc)
@@ -233,20 +240,29 @@ static enum store_rc get_from(struct store_view *view, MDB_txn *txn, enum store_
     return STORE_OK;
 }
 
+/* The trees, or as long as the batch does without them what they held when it first looked. */
+static enum store_rc look(struct store_view *view, MDB_txn **out_txn)
+{
+    struct store *store = view->store;
+    *out_txn = view->txn ? view->txn : store->seen;
+    if (view->txn || store->sees)
+        return STORE_OK;
+    int code = store_see(store->env, store->seen);
+    store->sees = code == 0;
+    return store_view_rc(view, code);
+}
+
 /* The batch before may be in the trees by now or not: what it wrote is asked of itself first, and
  * so either will do. */
 static enum store_rc get_without_trees(struct store_txn *txn, enum store_table table,
                                        struct slice key, struct slice *out_value)
 {
     enum store_rc rc;
-    if (txn->before && known_to(txn->before, table, key, true, out_value, &rc))
+    MDB_txn *seen;
+    if (txn->before && may_wait(table) && known_to(txn->before, table, key, true, out_value, &rc))
         return rc;
-    struct store *store = txn->view.store;
-    int code = store->sees ? 0 : store_see(store->env, store->seen);
-    if (code != 0)
-        return store_view_rc(&txn->view, code);
-    store->sees = true;
-    return get_from(&txn->view, store->seen, table, key, out_value);
+    rc = look(&txn->view, &seen);
+    return rc == STORE_OK ? get_from(&txn->view, seen, table, key, out_value) : rc;
 }
 
 enum store_rc store_get(struct store_view *view, enum store_table table, struct slice key,
@@ -260,7 +276,7 @@ enum store_rc store_get(struct store_view *view, enum store_table table, struct 
         return view->failed;
     if (may_wait(table) && known_to(view->writes, table, key, false, out_value, &rc))
         return rc;
-    if (!view->txn && may_wait(table))
+    if (may_look_back(view->writes, table))
         return get_without_trees(view->writes, table, key, out_value);
     rc = store_need_trees(view);
     return rc == STORE_OK ? get_from(view, view->txn, table, key, out_value) : rc;
@@ -271,15 +287,16 @@ static enum store_rc check_freeing(struct store_view *view, enum store_table tab
                                    struct slice key)
 {
     struct slice value;
+    MDB_txn *txn;
     MDB_val k = val_of(key), v;
     if (!store_is_written_once(table))
         return STORE_OK;
     enum store_rc rc = store_get(view, table, key, &value);
     if (rc == STORE_OK)
-        rc = store_need_trees(view);
+        rc = look(view, &txn);
     if (rc != STORE_OK)
         return rc == STORE_NOT_FOUND ? STORE_OK : rc;
-    int code = mdb_get(view->txn, view->store->tables[table], &k, &v);
+    int code = mdb_get(txn, view->store->tables[table], &k, &v);
     if (code == 0 && !store_pages_sound(view->store, table, key.n, slice_of_val(&v)))
         return STORE_DAMAGED;
     return code == MDB_NOTFOUND ? STORE_OK : store_view_rc(view, code);
@@ -301,6 +318,7 @@ static enum store_rc put_in_tree(struct store_txn *txn, enum store_table table, 
             view, mdb_put(view->txn, view->store->tables[table], &k, &v, flags | MDB_RESERVE));
     if (rc == STORE_OK)
         *out_value = v.mv_data;
+    txn->in_tree[table] = true;
     return rc;
 }
 
@@ -436,6 +454,22 @@ enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, s
     return rc;
 }
 
+/* Where somebody walks along the table by a cursor, the next step would have to put all rows of the
+ * batch into the tree for the sake of this one. */
+static enum store_rc del_pending(struct store_txn *txn, enum store_table table, struct slice key)
+{
+    struct store_view *view = &txn->view;
+    const struct pending_row *row = pending_find(txn->pending, table, key);
+    bool through = txn->through[table] && !row;
+    MDB_val k = val_of(key);
+    enum store_rc rc = STORE_OK;
+    if (through)
+        rc = store_view_rc(view, mdb_del(view->txn, view->store->tables[table], &k, NULL));
+    if (rc == STORE_OK)
+        pending_gone(txn->pending, table, key, through);
+    return rc;
+}
+
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key)
 {
     struct store_view *view = &txn->view;
@@ -445,10 +479,9 @@ enum store_rc store_del(struct store_txn *txn, enum store_table table, struct sl
     enum store_rc rc = check_freeing(view, table, key);
     if (rc == STORE_OK && is_pending(table, key)) {
         rc = store_get(view, table, key, &value);
-        if (rc == STORE_OK || rc == STORE_DAMAGED)
-            pending_gone(txn->pending, table, key, false);
-        return rc == STORE_DAMAGED ? STORE_OK : rc;
+        return rc == STORE_OK || rc == STORE_DAMAGED ? del_pending(txn, table, key) : rc;
     }
+    txn->in_tree[table] = true;
     if (rc == STORE_OK)
         rc = table == TABLE_JOURNAL ? store_settle_end(view) : store_need_trees(view);
     return rc == STORE_OK

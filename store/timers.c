@@ -6,6 +6,8 @@
  * written with the timer: the transaction that takes the timer back takes the id back as well. */
 #include "store/timers.h"
 
+#include "store/env.h"
+
 #include <xxhash.h>
 
 enum { KEY_BYTES = 16, HEAD_BYTES = 6 };
@@ -69,8 +71,15 @@ enum store_rc timer_add(struct store_txn *txn, int64_t due_ms, uint16_t kind, st
     if (body.n > 0)
         memcpy(row + HEAD_BYTES, body.p, body.n);
     be32_put(row, checksum(key, slice_of(row + 4, 2 + body.n)));
+    if (due_ms < txn->timer_due_ms)
+        txn->timer_due_ms = due_ms;
     *out_ref = ref;
     return STORE_OK;
+}
+
+int64_t timer_added_due(const struct store_txn *txn)
+{
+    return txn->timer_due_ms;
 }
 
 enum store_rc timer_cancel(struct store_txn *txn, struct timer_ref ref)

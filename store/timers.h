@@ -26,6 +26,8 @@ enum { TIMER_BODY_BYTES_MAX = 1024 };
 
 enum store_rc timer_add(struct store_txn *txn, int64_t due_ms, uint16_t kind, struct slice body,
                         struct timer_ref *out_ref);
+/* When the earliest is due that was added in this batch; INT64_MAX: none was. */
+int64_t timer_added_due(const struct store_txn *txn);
 enum store_rc timer_cancel(struct store_txn *txn, struct timer_ref ref); /* STORE_NOT_FOUND: gone */
 /* The earliest timer whose time is at most now_ms, of equal ones the one added first;
  * STORE_NOT_FOUND when none is due. With STORE_DAMAGED out->ref is set when out->ref.id is not 0:

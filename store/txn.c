@@ -1,6 +1,6 @@
 /* The write transaction. What a batch writes waits in memory (pending.c, appended.c), and LMDB's
- * transaction is begun only when something needs the trees: a cursor, a row of another table, the
- * commit. So a batch can be applied while the one before it is still on its way to the disk.
+ * transaction is begun only when something needs the trees: a cursor, a write that does not wait,
+ * the commit. So a batch can be applied while the one before it is still on its way to the disk.
  *
  * The two are one after the other all the same. The later batch reads what the earlier one wrote
  * where it waits, and a failure of the earlier one is a failure of the later one. */
@@ -28,6 +28,9 @@ enum store_rc store_begin(struct store *store, struct store_txn **out_txn)
     appended_clear(txn->appended);
     txn->before = store->on_its_way;
     txn->handed = false;
+    memset(txn->in_tree, 0, sizeof txn->in_tree);
+    memset(txn->through, 0, sizeof txn->through);
+    txn->timer_due_ms = INT64_MAX;
     txn->view.live = true;
     txn->view.failed = STORE_OK;
     store->filling = txn;
@@ -85,7 +88,10 @@ enum store_rc store_settle(struct store_view *view, enum store_table table)
 {
     struct store_txn *txn = view->writes;
     enum store_rc rc = store_need_trees(view);
-    if (rc != STORE_OK || !txn || !pending_waits(txn->pending, table))
+    if (rc != STORE_OK || !txn)
+        return rc;
+    txn->through[table] = true;
+    if (!pending_waits(txn->pending, table))
         return rc;
     rc = store_view_rc(view, pending_write(txn->pending, view->txn, view->store->tables, table));
     if (rc == STORE_OK)

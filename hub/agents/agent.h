@@ -86,7 +86,7 @@ struct agent {
     struct slice id, owner, region, version;
     enum agent_type type;
     enum agent_status status;   /* what holds now */
-    enum agent_status declared; /* what the agent said; a beat leads back to it from stale */
+    enum agent_status declared; /* what it was said to be; a beat leads back to it from stale */
     struct words capabilities, services, tags;
     struct slice endpoints, metadata; /* JSON objects */
     struct slice public_key;          /* 32 bytes, or empty */
@@ -101,6 +101,14 @@ struct agent {
 /* It registered over a connection that is closed: until it comes again nobody hears what it is
  * told. No connection has this number. */
 enum { AGENT_STREAM_CLOSED = 1 };
+
+/* Inactive because somebody said so, or drained: its session is not over. Who was lost is not away.
+ */
+static inline bool agent_is_away(const struct agent *agent)
+{
+    return agent->status == AGENT_INACTIVE &&
+           (agent->declared == AGENT_INACTIVE || agent->declared == AGENT_DRAINING);
+}
 
 void agent_pack(struct buf *b, const struct agent *agent);
 bool agent_unpack(struct slice row, struct agent *out);

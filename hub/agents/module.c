@@ -3,7 +3,7 @@
  * comes and the pulse turns out to be fresh, the agent is looked at again later. So a beat costs no
  * more than its slot, and only changes of state are written. */
 #include "hub/agents/module.h"
-#include "channels/json_out.h"
+#include "hub/core/why.h"
 
 #include <stdlib.h>
 
@@ -152,6 +152,12 @@ static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwis
     return otherwise;
 }
 
+/* semantics.md section 1: inactive once all it had is done. */
+static bool has_drained(const struct agents *a, uint32_t number, enum agent_status status)
+{
+    return status == AGENT_DRAINING && pulse_held(a->options.pulses, number) == 0;
+}
+
 /* When the agent must be looked at next, given its last beat. */
 static int64_t next_look(const struct agents *a, uint32_t number, int64_t seen,
                          const struct pulse *pulse)
@@ -160,6 +166,9 @@ static int64_t next_look(const struct agents *a, uint32_t number, int64_t seen,
     struct liveness_rules rules = liveness_rules_of(settings_of(a));
     if (!is_watched(w->status)) {
         return INT64_MAX;
+    }
+    if (has_drained(a, number, (enum agent_status)w->status)) {
+        return seen;
     }
     int64_t stale = seen + liveness_stale_after(&rules, w->interval_ms, pulse);
     int64_t inactive = seen + rules.timeout_ms;
@@ -288,6 +297,9 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
             due_set(a, agent.number,
                     now_ms); /* it was heard since, and its way back was in the batch that failed */
         }
+        if (agent.status == AGENT_DRAINING) {
+            due_set(a, agent.number, now_ms); /* what it holds is not counted yet */
+        }
     }
     store_cursor_close(cursor);
     free(before);
@@ -348,7 +360,7 @@ static enum hub_rc tell_watchers(struct apply *a, const struct agent *agent,
 }
 
 static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, const char *event,
-                                 enum agent_status before, struct slice reason)
+                                 enum agent_status before, const struct why *why)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -367,9 +379,13 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (reason.n) {
+    if (why->by.n) {
+        json_key(&o, "by");
+        json_text(&o, why->by);
+    }
+    if (why->reason.n) {
         json_key(&o, "reason");
-        json_text(&o, reason);
+        json_text(&o, why->reason);
     }
     json_key(&o, "at");
     json_time(&o, a->now_ms);
@@ -385,10 +401,10 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
 }
 
 static enum hub_rc tell(struct apply *a, const struct agent *agent, const char *event,
-                        enum agent_status before, struct slice reason)
+                        enum agent_status before, const struct why *why)
 {
     enum hub_rc rc = tell_watchers(a, agent, before);
-    return rc == HUB_OK ? tell_channels(a, agent, event, before, reason) : rc;
+    return rc == HUB_OK ? tell_channels(a, agent, event, before, why) : rc;
 }
 
 /* ---- asking ---- */
@@ -527,8 +543,9 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
     agent.interval_ms = interval_for(agents, agent.number, a->seed);
     rc = hub_rc_of_store(agent_put(a->txn, &agent, known ? &before.agent : NULL));
     if (rc == HUB_OK) {
+        struct why why = {.by = created ? asker.subject : slice_of(NULL, 0)};
         rc = tell(a, &agent, created ? "created" : "registered",
-                  known ? before.agent.status : AGENT_STATUSES, slice_of(NULL, 0));
+                  known ? before.agent.status : AGENT_STATUSES, &why);
     }
     if (rc == HUB_OK) {
         uint64_t older = agent.number <= agents->n ? agents->watches[agent.number].connection : 0;
@@ -548,7 +565,7 @@ const struct command_kind command_agent_register = {
 /* ---- a change of state, whoever asks for it ---- */
 
 static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agent_status status,
-                             const char *event, struct slice reason)
+                             const char *event, const struct why *why)
 {
     struct agents *agents = a->state;
     struct agent after = held->agent;
@@ -559,7 +576,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     if (pulse.seen_ms) {
         after.metrics = pulse.metrics;
     }
-    if (!is_watched((uint8_t)status)) {
+    if (!is_watched((uint8_t)status) && !agent_is_away(&after)) {
         agents->watches[after.number].connection = 0;
     }
     if (after.connection && !agents->watches[after.number].connection) {
@@ -567,7 +584,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     }
     enum hub_rc rc = hub_rc_of_store(agent_put(a->txn, &after, &held->agent));
     if (rc == HUB_OK) {
-        rc = tell(a, &after, event, held->agent.status, reason);
+        rc = tell(a, &after, event, held->agent.status, why);
     }
     if (rc == HUB_OK) {
         watch_status(agents, after.number, status);
@@ -673,6 +690,17 @@ static enum hub_rc find_visible(struct apply *a, struct command *command,
                                : rc;
 }
 
+/* … and it is the session that is meant. */
+static enum hub_rc find_meant(struct apply *a, struct command *command,
+                              const struct agent_change *change, struct held_agent *out)
+{
+    enum hub_rc rc = find_visible(a, command, change, out);
+    return rc == HUB_OK && change->session && change->session != out->agent.epoch
+               ? apply_refuse(a, command, HUB_CONFLICT, "Agent ", change->id,
+                              " has registered anew since that session")
+               : rc;
+}
+
 static enum hub_rc change_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct agents *agents = a->state;
@@ -681,7 +709,7 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
         return HUB_BAD_REQUEST;
     }
     struct held_agent held = {0};
-    enum hub_rc rc = find_visible(a, command, &change, &held);
+    enum hub_rc rc = find_meant(a, command, &change, &held);
     if (rc == HUB_OK) {
         revive(agents, &held.agent);
     }
@@ -690,11 +718,14 @@ static enum hub_rc change_apply(struct apply *a, struct command *command, struct
                           slice_of(NULL, 0), "");
     }
     enum agent_status status = change.has_status ? change.status : held.agent.status;
+    /* Stale is a suspicion, whoever has it: what was said before holds again after a beat. */
+    enum agent_status declared = status == AGENT_STALE ? held.agent.declared : status;
     if (rc == HUB_OK && change.has_status &&
-        (status != held.agent.status || status != held.agent.declared)) {
-        held.agent.declared = status;
+        (status != held.agent.status || declared != held.agent.declared)) {
+        held.agent.declared = declared;
         agents->watches[held.agent.number].closed_ms = 0;
-        rc = change_to(a, &held, status, "status_changed", change.reason);
+        rc = change_to(a, &held, status, "status_changed",
+                       &(struct why){change.asker.subject, change.reason});
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, status);
@@ -713,13 +744,10 @@ static enum hub_rc deregister_apply(struct apply *a, struct command *command, st
         return HUB_BAD_REQUEST;
     }
     struct held_agent held = {0};
-    enum hub_rc rc = find_visible(a, command, &change, &held);
-    if (rc == HUB_OK && change.session && change.session != held.agent.epoch) {
-        rc = apply_refuse(a, command, HUB_CONFLICT, "Agent ", change.id,
-                          " has registered anew since that session");
-    }
+    enum hub_rc rc = find_meant(a, command, &change, &held);
     if (rc == HUB_OK) {
-        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered", change.reason);
+        rc = change_to(a, &held, AGENT_DEREGISTERED, "deregistered",
+                       &(struct why){change.asker.subject, change.reason});
     }
     if (rc == HUB_OK) {
         reply_changed(a, command, change.id, AGENT_DEREGISTERED);
@@ -785,7 +813,8 @@ void agent_gone_put(struct buf *b, uint32_t number, uint32_t epoch, uint64_t con
     pack_u64(b, connection);
 }
 
-/* It is stale already, and its stream is gone too: nothing is told, but it gets nothing more. */
+/* It is stale or away already, and its stream is gone too: nothing is told, but it gets nothing
+ * more. */
 static enum hub_rc stream_closed(struct apply *a, const struct agent *agent)
 {
     struct agent after = *agent;
@@ -810,13 +839,15 @@ static enum hub_rc gone_apply(struct apply *a, struct command *command, struct s
     struct held_agent held = {0};
     enum hub_rc rc = hold_number(a, number, &held);
     /* A later registration fences the connection of an earlier one. */
+    bool away = rc == HUB_OK && agent_is_away(&held.agent);
     if (rc == HUB_OK && held.agent.epoch == epoch && w->connection == connection &&
-        is_watched((uint8_t)held.agent.status)) {
+        (away || is_watched((uint8_t)held.agent.status))) {
         w->connection = 0;
         w->closed_ms = a->now_ms;
-        rc = held.agent.status == AGENT_STALE
+        rc = away || held.agent.status == AGENT_STALE
                  ? stream_closed(a, &held.agent)
-                 : change_to(a, &held, AGENT_STALE, "stale", slice_str("its connection closed"));
+                 : change_to(a, &held, AGENT_STALE, "stale",
+                             &(struct why){.reason = slice_str("its connection closed")});
     }
     buf_done(&held.bytes);
     return rc == HUB_NOT_FOUND ? HUB_OK : rc;
@@ -837,6 +868,14 @@ const struct command_kind command_agent_gone = {
 static enum hub_rc deadline_apply(struct apply *a, struct command *command, struct slice body);
 static const struct command_kind command_agent_deadline = {
     .name = "agents.deadline", .apply = deadline_apply, .module = MODULE_AGENTS};
+
+void agents_released(void *module_state, uint32_t number, int64_t now_ms)
+{
+    struct agents *a = module_state;
+    if (number <= a->n && has_drained(a, number, (enum agent_status)a->watches[number].status)) {
+        due_set(a, number, now_ms);
+    }
+}
 
 static bool agents_expire(void *state, int64_t now_ms, struct tray *tray)
 {
@@ -875,11 +914,14 @@ static int64_t stretched(int64_t ms, int64_t late_ms)
     return ms * (1 + (factor < LATE_FACTOR_MAX ? factor : LATE_FACTOR_MAX));
 }
 
-static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64_t seen,
-                                 int64_t late)
+static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen, int64_t late)
 {
     struct agents *agents = a->state;
     struct watch *w = &agents->watches[held->agent.number];
+    if (has_drained(agents, held->agent.number, held->agent.status)) {
+        return change_to(a, held, AGENT_INACTIVE, "inactive",
+                         &(struct why){.reason = slice_str("drained")});
+    }
     struct liveness_rules rules = liveness_rules_of(settings_of(agents));
     struct pulse pulse;
     (void)seen_ms(agents, held->agent.number, 0, &pulse);
@@ -893,18 +935,21 @@ static enum hub_rc judge_silence(struct apply *a, struct held_agent *held, int64
     bool timed_out = suspect != INT64_MAX && silence >= stretched(rules.timeout_ms, late);
     if (gone || timed_out) {
         return change_to(a, held, AGENT_INACTIVE, "inactive",
-                         slice_str(gone ? "its connection did not come back" : "no heartbeat"));
+                         &(struct why){.reason = slice_str(gone ? "its connection did not come back"
+                                                                : "no heartbeat")});
     }
     /* Only a beat leads back: neither a late hub nor a new start makes a silent agent well. */
     bool back =
         pulse.beats && seen >= held->agent.changed_ms && silence < patience && !w->closed_ms;
     if (held->agent.status == AGENT_STALE && back) {
-        enum agent_status status =
-            held->agent.declared == AGENT_STALE ? AGENT_ACTIVE : held->agent.declared;
-        return change_to(a, held, status, "recovered", slice_str("it beats again"));
+        enum agent_status said = held->agent.declared;
+        bool well = said != AGENT_STALE && said != AGENT_INACTIVE; /* who beats is neither */
+        return change_to(a, held, well ? said : AGENT_ACTIVE, "recovered",
+                         &(struct why){.reason = slice_str("it beats again")});
     }
     if (held->agent.status != AGENT_STALE && silence >= suspect) {
-        return change_to(a, held, AGENT_STALE, "stale", slice_str("heartbeats are missing"));
+        return change_to(a, held, AGENT_STALE, "stale",
+                         &(struct why){.reason = slice_str("heartbeats are missing")});
     }
     return HUB_OK;
 }
@@ -922,7 +967,7 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     struct held_agent held = {0};
     enum hub_rc rc = hold_number(a, number, &held);
     if (rc == HUB_OK && is_watched((uint8_t)held.agent.status)) {
-        rc = judge_silence(a, &held, seen, late);
+        rc = judge(a, &held, seen, late);
     }
     if (rc == HUB_OK) {
         struct pulse pulse;

@@ -56,7 +56,7 @@ struct agent_change {
     enum agent_status status;
     struct metrics metrics;
     struct slice reason;
-    uint32_t session; /* of a deregistration: only while it is this one; 0: whichever */
+    uint32_t session; /* only while it is this one; 0: whichever */
 };
 void agent_change_put(struct buf *b, const struct agent_change *change);
 struct agent_changed {
@@ -73,6 +73,9 @@ void agent_beat_asked_put(struct buf *b, uint32_t number, const struct metrics *
                           struct slice id);
 /* The session's connection closed. */
 void agent_gone_put(struct buf *b, uint32_t number, uint32_t epoch, uint64_t connection);
+
+/* Its last task is gone: a draining agent is looked at at once. */
+void agents_released(void *module_state, uint32_t number, int64_t now_ms);
 
 extern const struct command_kind command_agent_register;
 extern const struct command_kind command_agent_change;     /* status, load */

@@ -164,8 +164,10 @@ static enum hub_rc deregister_prepare(struct call *call, struct buf *body)
 
 static enum hub_rc status_prepare(struct call *call, struct buf *body)
 {
-    struct agent_change change = {
-        .asker = asker_of(call->who), .id = agent_meant(call), .has_status = true};
+    struct agent_change change = {.asker = asker_of(call->who),
+                                  .id = agent_meant(call),
+                                  .session = (uint32_t)call_int(call, "session", 0),
+                                  .has_status = true};
     struct slice status = call_text(call, "status");
     if (!agent_status_of(status, &change.status)) {
         return agent_bad_status(call, status);
@@ -216,15 +218,24 @@ static enum hub_rc deregister_answer(struct call *call, const struct command *co
 
 /* ---- agents.heartbeat ---- */
 
-static void beat_answer(struct call *call, struct slice id, enum agent_status status, int64_t at_ms)
+/* Whom a beat is of. */
+struct beat_target {
+    uint32_t number;
+    enum agent_status status;
+    bool drained;        /* inactive until it is resumed: to register would undo that */
+    uint64_t pulse_hash; /* of the channel pulse.<id> */
+};
+
+static void beat_answer(struct call *call, struct slice id, const struct beat_target *target,
+                        int64_t at_ms)
 {
     struct json_out o = answer_begin(call);
     put_message(&o, "Heartbeat received for agent ", id, "");
     put_text(&o, "agent_id", id);
     put_time(&o, "heartbeat_at", at_ms);
     json_key(&o, "agent_status");
-    json_str(&o, agent_status_name(status));
-    if (status == AGENT_INACTIVE) {
+    json_str(&o, agent_status_name(target->status));
+    if (target->status == AGENT_INACTIVE && !target->drained) {
         json_key(&o, "must_register");
         json_bool(&o, true);
     }
@@ -271,13 +282,6 @@ static bool beat_command(struct call *call, uint32_t number, const struct metric
     command->body_n = (uint32_t)(arena->n - command->body_at);
     return true;
 }
-
-/* Whom a beat is of. */
-struct beat_target {
-    uint32_t number;
-    enum agent_status status;
-    uint64_t pulse_hash; /* of the channel pulse.<id> */
-};
 
 static bool listened_to(const struct call *call, const struct beat_target *target)
 {
@@ -337,7 +341,8 @@ static bool is_remembered(const struct call *call, struct slice id, struct beat_
         return false;
     }
     struct agent_standing now = standing_get(call->io->hub->pulses, memo->number);
-    *out = (struct beat_target){memo->number, now.status, memo->pulse_hash};
+    *out = (struct beat_target){
+        .number = memo->number, .status = now.status, .pulse_hash = memo->pulse_hash};
     return now.epoch == memo->epoch && !agent_has_departed(now.status);
 }
 
@@ -357,7 +362,10 @@ static enum hub_rc beat_of(struct call *call, struct slice id, struct beat_targe
         struct buf channel = {0};
         agent_channel(&channel, "pulse.", id);
         uint64_t hash = io_channel_hash(call->io, call->who->app, buf_slice(&channel));
-        *out = (struct beat_target){agent.number, agent.status, hash};
+        *out = (struct beat_target){.number = agent.number,
+                                    .status = agent.status,
+                                    .drained = agent.declared == AGENT_DRAINING,
+                                    .pulse_hash = hash};
         buf_done(&channel);
     }
     if (rc == HUB_OK && call->memo) {
@@ -379,7 +387,7 @@ static enum hub_rc heartbeat_prepare(struct call *call, struct buf *body)
         rc = beat_of(call, id, &target);
     }
     if (rc == HUB_OK && target.status == AGENT_INACTIVE) {
-        beat_answer(call, id, target.status, call->now_ms);
+        beat_answer(call, id, &target, call->now_ms);
         return HUB_ANSWERED;
     }
     if (rc == HUB_OK) {
@@ -395,18 +403,19 @@ static enum hub_rc heartbeat_answer(struct call *call, const struct command *com
                                     struct slice reply)
 {
     struct agent_changed c;
-    struct beat_target target;
+    struct beat_target target = {.status = AGENT_STATUSES};
     struct pulse pulse;
     (void)command;
     if (!agent_changed_get(reply, &c)) {
         return HUB_INTERNAL;
     }
-    if (!agent_has_departed(c.status) && beat_of(call, c.id, &target) == HUB_OK &&
-        listened_to(call, &target)) {
+    bool known = beat_of(call, c.id, &target) == HUB_OK;
+    if (known && !agent_has_departed(c.status) && listened_to(call, &target)) {
         (void)beat_fits(call, target.number, true, &(struct metrics){.n = 0}, &pulse);
         tell_beat(call, c.id, &pulse.metrics);
     }
-    beat_answer(call, c.id, c.status, c.at_ms);
+    target.status = c.status;
+    beat_answer(call, c.id, &target, c.at_ms);
     return HUB_OK;
 }
 
@@ -451,7 +460,7 @@ static bool heartbeat_raw(struct call *call, struct slice params, enum hub_rc *o
         *out_rc = beat_send(call, &target, id, &metrics);
     }
     if (*out_rc == HUB_OK) {
-        beat_answer(call, id, target.status, call->now_ms);
+        beat_answer(call, id, &target, call->now_ms);
     }
     return true;
 }
@@ -756,6 +765,7 @@ static enum hub_rc registry_stats(struct call *call)
 #define AGENT_ID_OR_OWN {"type":"string","minLength":1,"maxLength":128,"description":"Which agent; over a connection the caller itself when left out."}
 #define AGENT_TYPE "One of worker, provider, consumer, general, coordinator, specialist, monitor, gateway, orchestrator, inference, training, processing."
 #define AGENT_STATUS "One of active, inactive, busy, stale, maintenance, error, draining."
+#define SESSION {"type":["integer","null"],"minimum":1,"maximum":4294967295,"description":"Only while this is its session: 409 once it has registered anew."}
 #define WORD {"type":"string","minLength":1,"maxLength":128}
 #define WORDS(text) {"type":["array","null"],"items":WORD,"description":text}
 #define WORDS_BOUNDED(text) {"type":["array","null"],"maxItems":64,"items":WORD,"description":text}
@@ -797,7 +807,7 @@ static enum hub_rc registry_stats(struct call *call)
 #define FOUND "agents":REF_AGENTS,"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":{"type":"integer","description":"How many fit, beyond the limit too."},"timestamp":SHAPE_TIME
 #define STATUS_PARAMS SCHEMA({"type":"object","required":["status"],"properties":{ \
     "agent_id":AGENT_ID_OR_OWN, \
-    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]},"reason":SHAPE_REASON, \
+    "status":{"type":"string","description":AGENT_STATUS,"examples":["draining"]},"reason":SHAPE_REASON,"session":SESSION, \
     "load_metrics":LOAD_METRICS}})
 #define STATS_ANSWER SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"stats":{"type":"object","properties":{ \
     "total_agents":SHAPE_COUNT, \
@@ -841,7 +851,7 @@ static const struct operation rows[] = {
     { .name = "agents.deregister", .summary = "Take an agent out of the registry",
       .needs = ROLE_AGENT,
       .routes = {{METHOD_DELETE, "/agents/{agent_id}", 200, STYLE_COORDINATOR, false}},
-      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON,"session":{"type":["integer","null"],"minimum":1,"maximum":4294967295,"description":"Only while this is its session: 409 once it has registered anew."}}}),
+      .params = SCHEMA({"type":"object","properties":{"agent_id":AGENT_ID_OR_OWN,"reason":SHAPE_REASON,"session":SESSION}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"message":{"type":"string"},"agent_id":{"type":"string"},"deregistered_at":SHAPE_TIME}}),
       .kind = &command_agent_deregister, .prepare = deregister_prepare, .answer = deregister_answer },
     { .name = "agents.status", .summary = "Set an agent's status and load; counts as a heartbeat",

@@ -138,9 +138,10 @@ const struct operation *api_by_name(const struct api *api, struct slice name, si
     return NULL;
 }
 
-void api_route(const struct api *api, enum method method, struct slice path, struct api_match *out)
+void api_route(const struct api *api, enum method method, struct slice raw, struct slice text,
+               struct api_match *out)
 {
-    router_match(api->router, method, path, out);
+    router_match(api->router, method, raw, text, out);
 }
 
 struct slice api_openapi(const struct api *api)

@@ -29,8 +29,10 @@ struct api_match {
     struct slice names[PATH_PARAMS_MAX], values[PATH_PARAMS_MAX];
     size_t params_n;
 };
-/* path is decoded. */
-void api_route(const struct api *api, enum method method, struct slice path, struct api_match *out);
+/* raw is the path as it came, checked; text the same with its escapes undone, from which the values
+ * borrow. The slashes of raw divide, so a value may hold one that was escaped. */
+void api_route(const struct api *api, enum method method, struct slice raw, struct slice text,
+               struct api_match *out);
 
 /* What came with a request. */
 struct api_request {

@@ -170,20 +170,25 @@ static void put_minted(struct call *call, const struct principal_spec *spec, str
     json_end(&o, '}');
 }
 
-/* A token that may be given; `use` gets it with what it says. */
-static enum hub_rc mint_with(struct call *call,
-                             void (*use)(struct call *call, const struct principal_spec *spec,
-                                         struct slice token, struct buf *body),
-                             struct buf *body)
+/* Only who lets others in is told to all: below operator one renews what is one's own. The token is
+ * a secret: what goes to the writer, and is kept for an idempotency key, is what it says, of which
+ * it is signed again. */
+static enum hub_rc mint_prepare(struct call *call, struct buf *body)
 {
     struct buf caps = {0}, token = {0};
     struct principal_spec spec;
+    struct why why = {.by = {0}};
     char jti[UUID_CHARS + 1];
     enum hub_rc rc = mint_read(call, &caps, &spec);
+    if (rc == HUB_OK && call->who->role >= ROLE_OPERATOR) {
+        rc = call_why(call, &why);
+    }
     if (rc == HUB_OK) {
         enum token_rc signed_rc = call_sign(call, &spec, jti, &token);
         if (signed_rc == TOKEN_OK) {
-            use(call, &spec, buf_slice(&token), body);
+            why_put(body, &why);
+            pack_u32(body, spec.app);
+            auth_token_put(body, &spec);
         } else if (signed_rc == TOKEN_TOO_LONG) {
             rc = call_fail_field(call, "cap", "too_long", "too many capabilities");
         } else {
@@ -195,53 +200,12 @@ static enum hub_rc mint_with(struct call *call,
     return rc;
 }
 
-static void show_minted(struct call *call, const struct principal_spec *spec, struct slice token,
-                        struct buf *body)
-{
-    (void)body;
-    put_minted(call, spec, token);
-}
-
-static enum hub_rc mint(struct call *call)
-{
-    return mint_with(call, show_minted, NULL);
-}
-
-/* With a key the answer is remembered, and a token is a secret: what is kept is what it says, of
- * which it is signed again. */
-static void pack_minted(struct call *call, const struct principal_spec *spec, struct slice token,
-                        struct buf *body)
-{
-    (void)call;
-    (void)token;
-    pack_slice(body, spec->app_id);
-    pack_slice(body, spec->subject);
-    pack_slice(body, spec->id);
-    pack_slice(body, spec->caps);
-    pack_u8(body, (uint8_t)spec->role);
-    pack_i64(body, spec->issued_ms);
-    pack_i64(body, spec->expires_ms);
-}
-
-static enum hub_rc mint_prepare(struct call *call, struct buf *body)
-{
-    return mint_with(call, pack_minted, body);
-}
-
 static enum hub_rc mint_answer(struct call *call, const struct command *command, struct slice reply)
 {
-    struct unpack u = unpack_of(reply);
-    struct principal_spec spec = {.kind = PRINCIPAL_TOKEN};
+    struct principal_spec spec;
     struct buf token = {0};
     (void)command;
-    spec.app_id = unpack_slice(&u);
-    spec.subject = unpack_slice(&u);
-    spec.id = unpack_slice(&u);
-    spec.caps = unpack_slice(&u);
-    spec.role = (enum role)unpack_u8(&u);
-    spec.issued_ms = unpack_i64(&u);
-    spec.expires_ms = unpack_i64(&u);
-    bool good = unpack_done(&u) && call_sign_again(call, &spec, &token) == TOKEN_OK;
+    bool good = auth_token_get(reply, &spec) && call_sign_again(call, &spec, &token) == TOKEN_OK;
     if (good) {
         put_minted(call, &spec, buf_slice(&token));
     }
@@ -860,8 +824,8 @@ static const struct operation rows[] = {
     { .name = "auth.mint", .summary = "Mint a token",
       .needs = ROLE_VIEWER, .flags = OPERATION_CREATES | OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens", 201, STYLE_PROBLEM, false}},
-      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER, .query = mint,
-      .kind = &command_remember, .prepare = mint_prepare, .answer = mint_answer },
+      .params = MINT_PARAMS, .answer_schema = MINT_ANSWER,
+      .kind = &command_token_mint, .prepare = mint_prepare, .answer = mint_answer },
     { .name = "auth.revoke", .summary = "Revoke a token, a subject's tokens, or all issued before a time",
       .needs = ROLE_OPERATOR, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/api/v1/auth/tokens/revoke", 200, STYLE_PROBLEM, false}},

@@ -4,8 +4,9 @@
 
 int field_named(const struct field *fields, struct slice name)
 {
+    char first = name.n > 0 ? (char)name.p[0] : '\0';
     for (int i = 0; fields[i].kind != FIELD_NONE; i++) {
-        if (slice_is(name, fields[i].name)) {
+        if (fields[i].name[0] == first && slice_is(name, fields[i].name)) {
             return i;
         }
     }

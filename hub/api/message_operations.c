@@ -289,17 +289,29 @@ struct history {
     enum message_index index;
     struct slice word;
     struct slice receiver; /* that was asked for */
+    struct slice sender;   /* that was asked for beside a correlation id */
     bool whole;            /* whatever stands under the word is the caller's to see */
     bool since;            /* from a sequence on, oldest first */
     uint64_t offset, last, looked;
     enum store_rc rc;
 };
 
-/* Whether it is there and the caller's to see. */
+/* What else was asked for than the index says: it knows a correlation id by its hash alone. */
+static bool history_fits(const struct history *h, const struct message *m)
+{
+    return h->index != MESSAGES_CORRELATED ||
+           (slice_equal(m->correlation_id, h->word) &&
+            (h->sender.n == 0 || slice_equal(m->sender, h->sender)) &&
+            (h->receiver.n == 0 ||
+             message_index_has(h->page.view, MESSAGES_RECIPIENT, m->app, h->receiver, m->number)));
+}
+
+/* Whether it is there, asked for, and the caller's to see. */
 static bool history_has(struct history *h, uint64_t number, struct message *out)
 {
     h->rc = message_get(h->page.view, number, out);
-    bool has = h->rc == STORE_OK && (h->whole || visible(h->page.call, h->page.view, out));
+    bool has = h->rc == STORE_OK && history_fits(h, out) &&
+               (h->whole || visible(h->page.call, h->page.view, out));
     h->rc = h->rc == STORE_NOT_FOUND ? STORE_OK : h->rc;
     return has;
 }
@@ -338,21 +350,27 @@ static bool history_one(void *ctx, uint64_t number)
     return h->rc == STORE_OK;
 }
 
-/* The narrowest index: those of a sender, else of a receiver, else of the caller, else all. */
+/* The narrowest index: those of a correlation id, else of a sender, of a receiver, of the caller,
+ * else all. A sender goes before a receiver. */
 static void history_choose(struct history *h, struct call *call)
 {
     struct asker asker = asker_of(call->who);
+    struct slice correlation = call_text(call, "correlation_id");
     struct slice sender = call_text(call, "sender_id"), receiver = call_text(call, "receiver_id");
-    h->word = sender.n     ? sender
-              : receiver.n ? receiver
-              : asker.all  ? slice_of(NULL, 0)
-                           : asker.subject;
-    h->index = sender.n     ? MESSAGES_SENDER
-               : receiver.n ? MESSAGES_RECIPIENT
-               : asker.all  ? MESSAGES_ALL
-                            : MESSAGES_OWNER;
-    h->receiver = h->index == MESSAGES_RECIPIENT ? h->word : slice_of(NULL, 0);
-    h->whole = asker.all || h->index == MESSAGES_OWNER ||
+    h->word = correlation.n ? correlation
+              : sender.n    ? sender
+              : receiver.n  ? receiver
+              : asker.all   ? slice_of(NULL, 0)
+                            : asker.subject;
+    h->index = correlation.n ? MESSAGES_CORRELATED
+               : sender.n    ? MESSAGES_SENDER
+               : receiver.n  ? MESSAGES_RECIPIENT
+               : asker.all   ? MESSAGES_ALL
+                             : MESSAGES_OWNER;
+    h->sender = correlation.n ? sender : slice_of(NULL, 0);
+    h->receiver = sender.n ? slice_of(NULL, 0) : receiver;
+    h->whole = (asker.all && !h->sender.n && !(correlation.n && h->receiver.n)) ||
+               h->index == MESSAGES_OWNER ||
                (h->index == MESSAGES_RECIPIENT && slice_equal(h->word, asker.subject));
 }
 
@@ -557,6 +575,7 @@ static const struct operation rows[] = {
       .needs = ROLE_VIEWER,
       .routes = {{METHOD_GET, "/messages/history", 200, STYLE_COORDINATOR, false}},
       .params = SCHEMA({"type":"object","properties":{"sender_id":{"type":["string","null"],"maxLength":128,"description":"Goes before receiver_id."},"receiver_id":{"type":["string","null"],"maxLength":128,"description":"Broadcasts to it included."},
+          "correlation_id":{"type":["string","null"],"maxLength":256,"description":"Only what carries it, of that sender or to that receiver if one is named too."},
           "limit":{"type":"integer","minimum":1,"maximum":1000,"default":100},"offset":{"type":"integer","minimum":0,"default":0,"description":"Callers of old count; a cursor stays where it is while messages come."},"cursor":SHAPE_CURSOR,
           "since_seq":{"type":"integer","minimum":0,"description":"Only what came after it, oldest first: the next_since_seq of the page before."}}}),
       .answer_schema = SCHEMA({"type":"object","properties":{"status":SHAPE_SUCCESS,"messages":{"type":"array","items":MESSAGE_SHAPE},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR,"total":SHAPE_COUNT,"total_exact":{"type":"boolean","description":"false: there are so many at least."},"limit":SHAPE_COUNT,"offset":SHAPE_COUNT,"next_since_seq":{"type":"integer"},"timestamp":SHAPE_TIME}}),

@@ -128,15 +128,37 @@ static bool has_leaf(const struct node *node)
     return false;
 }
 
+/* raw divides, text is what it says: an escaped slash belongs to its segment. */
+struct asked_path {
+    struct slice raw, text;
+};
+
+/* The same segment off both: each escape, three bytes of raw, is one of text. */
+static bool asked_next(struct asked_path *path, struct slice *out)
+{
+    struct slice raw;
+    if (!segment_next(&path->raw, &raw)) {
+        return false;
+    }
+    size_t n = raw.n;
+    for (size_t i = 0; i < raw.n; i++) {
+        n -= raw.p[i] == '%' ? 2 : 0;
+    }
+    *out = slice_of(path->text.p + 1, n);
+    path->text = slice_of(path->text.p + 1 + n, path->text.n - 1 - n);
+    return true;
+}
+
 /* Walks down; a literal is tried before the parameter, and the parameter when the literal leads
  * nowhere. */
-static const struct node *walk(const struct node *node, struct slice path, struct api_match *out)
+static const struct node *walk(const struct node *node, struct asked_path path,
+                               struct api_match *out)
 {
     struct slice segment;
-    if (path.n == 0) {
+    if (path.raw.n == 0) {
         return has_leaf(node) ? node : NULL;
     }
-    if (!segment_next(&path, &segment)) {
+    if (!asked_next(&path, &segment)) {
         return NULL;
     }
     for (const struct node *child = node->children; child; child = child->next) {
@@ -170,11 +192,11 @@ static void name_params(const struct route *route, struct api_match *out)
     }
 }
 
-void router_match(const struct router *router, enum method method, struct slice path,
-                  struct api_match *out)
+void router_match(const struct router *router, enum method method, struct slice raw,
+                  struct slice text, struct api_match *out)
 {
     *out = (struct api_match){0};
-    const struct node *node = walk(&router->root, path, out);
+    const struct node *node = walk(&router->root, (struct asked_path){raw, text}, out);
     if (!node) {
         return;
     }

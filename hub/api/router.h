@@ -16,7 +16,8 @@ void router_free(struct router *router); /* NULL is fine */
 /* False: another operation has that method and path already, or the path is not well-formed. */
 bool router_add(struct router *router, const struct operation *operation, size_t index,
                 const struct route *route);
-void router_match(const struct router *router, enum method method, struct slice path,
-                  struct api_match *out);
+/* As api_route() says. */
+void router_match(const struct router *router, enum method method, struct slice raw,
+                  struct slice text, struct api_match *out);
 
 #endif

@@ -80,9 +80,8 @@ static void rest(struct audit_thread *t, uint64_t us)
     }
 }
 
-/* While the log grows somebody is at work, whom even an idle core slows that shares its caches: the
- * auditor then takes an eighth of its time, unless it might come to what the journal no longer has.
- */
+/* While the log grows somebody is at work, and the auditor takes an eighth of its time, unless it
+ * might come to what the journal no longer has. */
 static bool may_rest(struct audit_thread *t)
 {
     struct log_stats stats;
@@ -132,7 +131,9 @@ bool audit_thread_start(struct audit_thread *t)
     const struct sched_param none = {0};
     t->runs = pthread_create(&t->thread, NULL, run, t) == 0;
     if (t->runs) {
-        (void)pthread_setschedparam(t->thread, SCHED_IDLE, &none); /* else it is one like others */
+        /* It pushes nobody off a core when it wakes. Idle priority would be too little: under a
+         * load that takes all cores it could not hurry when it has to. */
+        (void)pthread_setschedparam(t->thread, SCHED_BATCH, &none);
     }
     return t->runs;
 }

@@ -1,6 +1,6 @@
-/* hub/audit/audit_thread.h: where the auditor lives: a thread that runs when nobody else has a use
- * for the core, so that hashing what was told keeps nobody waiting who is told or tells. Under a
- * load that takes all cores it falls behind, and catches up afterwards.
+/* hub/audit/audit_thread.h: where the auditor lives: a thread that rests most of the time while
+ * others work, so that hashing what was told keeps nobody waiting who is told or tells. Under a
+ * heavy load it falls behind, and catches up afterwards.
  *
  * To the writer it is one more I/O thread, without sockets: number hub->threads_n.
  *

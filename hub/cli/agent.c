@@ -157,7 +157,7 @@ static const struct option run_options[] = {
     { 0, "vote", OPTION_TEXT, 0, "HOW", "in rounds of voting where it has a seat: first, random, or a command that gets the round on stdin and prints the option", NULL },
     { 0, "signing-key", OPTION_FILE, 0, "FILE", "sign its ballots with the Ed25519 key in this file, which is made if it is not there", NULL },
     { 0, "grace", OPTION_SECONDS, 0, "TIME", "for work in hand when told to stop (10s)", NULL },
-    { 0, "keep", OPTION_FLAG, 0, NULL, "stay registered when it ends", NULL },
+    { 0, "leave", OPTION_FLAG, 0, NULL, "when told to stop, deregister and leave its swarms for good", NULL },
     { 0 },
 };
 
@@ -190,7 +190,7 @@ const struct command agent_commands[] = {
     { "agent run", "be an agent: register, beat, do what comes",
       "Holds one WebSocket for as long as it runs, registers again after every lost connection, beats with the load of this machine, "
       "and says on stderr what happens to it. With --vote it casts a ballot in each round of voting where it has a seat: an option a line, "
-      "best first, or a score is what a command prints; nothing is an abstention, a code other than 0 no ballot. SIGTERM and Ctrl-C let work in hand end, then deregister.",
+      "best first, or a score is what a command prints; nothing is an abstention, a code other than 0 no ballot. SIGTERM and Ctrl-C let work in hand end; then it is inactive, and when it is started again it is the same member of its swarms as before. With --leave it is deregistered.",
       NULL, run_options, agent_run_run, "waggle agent run --id bee-1 --capability resize --slots 4 --exec 'jq -c .items'" },
     { "agent ls", "the agents", NULL, NULL, ls_options, ls_run, "waggle agent ls --status active --watch" },
     { "agent discover", "the agents that fit, best health first", NULL, NULL, discover_options, discover_run,
@@ -238,7 +238,7 @@ const struct verb agent_verbs[] = {
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
     { { "agent watch", "one agent, again whenever something changes", NULL, one_agent, NULL, request_watch, NULL },
       { .method = "GET", .path = "/api/v1/agents/{ID}", .member = "agent", .id = "agent_id", .channels = "agents" } },
-    { { "agent drain", "give an agent no new work; what it has, it ends", NULL, one_agent, change_options, request_run, NULL },
+    { { "agent drain", "give an agent no new work; what it has it ends, and then it is inactive", NULL, one_agent, change_options, request_run, NULL },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = drain_fields, .id = "agent_id" } },
     { { "agent resume", "give an agent work again", NULL, one_agent, change_options, request_run, NULL },
       { .method = "PUT", .path = "/api/v1/agents/{ID}/status", .fields = resume_fields, .id = "agent_id" } },

@@ -32,14 +32,14 @@ enum {
 };
 
 /* The ids of what the agent sends: one of each kind is on its way at a time. */
-enum call { CALL_REGISTER = 1, CALL_SUBSCRIBE, CALL_BEAT, CALL_DEREGISTER };
+enum call { CALL_REGISTER = 1, CALL_SUBSCRIBE, CALL_BEAT, CALL_FAREWELL };
 
 enum stage {
     WORKING,
     FINISHING,
     LEAVING,
     GONE
-}; /* FINISHING: no new work; LEAVING: deregistering */
+}; /* FINISHING: no new work; LEAVING: the hub is told */
 
 struct agent {
     struct cli *cli;
@@ -214,12 +214,24 @@ static void send_beat(struct agent *agent)
     agent->next_beat_ms = clock_steady_ms() + agent->interval_ms;
 }
 
-/* Its own session alone: another process may have taken over the name meanwhile. */
-static void send_deregister(struct agent *agent)
+static bool leaves_for_good(const struct agent *agent)
 {
+    return args_has(&agent->cli->args, "leave");
+}
+
+/* Its own session alone: another process may have taken over the name meanwhile. Who does not leave
+ * for good is away: others get what it could not end, at once, and its seats wait for it. */
+static void send_farewell(struct agent *agent)
+{
+    bool leaves = leaves_for_good(agent);
     struct buf text = {0};
-    struct json_out o = begin_call(&text, CALL_DEREGISTER, "agents.deregister");
+    struct json_out o =
+        begin_call(&text, CALL_FAREWELL, leaves ? "agents.deregister" : "agents.status");
     add_text(&o, "agent_id", agent->id);
+    if (!leaves) {
+        add_text(&o, "status", "inactive");
+        add_text(&o, "reason", "stopped");
+    }
     json_key(&o, "session");
     json_u64(&o, agent->session);
     end_call(agent, &o, &text);
@@ -321,8 +333,8 @@ static void on_result(struct agent *agent, const struct hub_frame *frame)
     case CALL_BEAT:
         on_beat(agent, frame->field[HUB_RESULT_VALUE]);
         return;
-    case CALL_DEREGISTER:
-        say(agent, "deregistered");
+    case CALL_FAREWELL:
+        say(agent, leaves_for_good(agent) ? "deregistered" : "stopped, still registered");
         agent->stage = GONE;
         return;
     case CALL_SUBSCRIBE:
@@ -379,7 +391,7 @@ static void on_error(struct agent *agent, const struct hub_frame *frame)
     }
     enum call call = (enum call)hub_frame_number(frame, HUB_ID);
     uint64_t status = hub_frame_number(frame, HUB_STATUS);
-    if (call == CALL_DEREGISTER && status == 409) {
+    if (call == CALL_FAREWELL && status == 409) {
         say(agent, "another process has taken over");
         agent->stage = GONE;
         return;
@@ -393,7 +405,7 @@ static void on_error(struct agent *agent, const struct hub_frame *frame)
         socket_drop(agent->socket, "the hub did not take the registration");
     } else if (call == CALL_REGISTER) {
         agent->verdict = exit;
-    } else if (call == CALL_DEREGISTER) {
+    } else if (call == CALL_FAREWELL) {
         agent->stage = GONE;
     }
 }
@@ -516,11 +528,11 @@ static void move_stage(struct agent *agent)
     if (agent->stage == FINISHING && !busy) {
         agent->stage = LEAVING;
         agent->stage_until_ms = now + FAREWELL_MS;
-        if (!agent->registered || args_has(&agent->cli->args, "keep")) {
+        if (!agent->registered) {
             agent->stage = GONE;
             return;
         }
-        send_deregister(agent);
+        send_farewell(agent);
     }
     if (agent->stage == LEAVING && (now >= agent->stage_until_ms || !agent->registered)) {
         agent->stage = GONE;

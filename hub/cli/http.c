@@ -202,14 +202,19 @@ static void add_reason(struct buf *text, struct slice body)
     }
 }
 
-static const char *advice(const struct cli *cli, long status)
+/* What to do about it: in the hub's words, but for a credential, of which more is known here. */
+static void add_advice(struct buf *text, const struct cli *cli, const struct reply *reply,
+                       struct slice said)
 {
-    if (status != 401) {
-        return "";
+    if (reply->status == 401) {
+        buf_add_str(text, cli->target.kind == CREDENTIAL_NONE
+                              ? "\nNo credentials were sent: see --key-file, --token-file, "
+                                "`waggle context add`."
+                              : "\nThe hub does not accept these credentials.");
+    } else if (json_kind_of(said) == JSON_KIND_STRING) {
+        buf_add_str(text, "\n");
+        json_add_human(text, said);
     }
-    return cli->target.kind == CREDENTIAL_NONE
-               ? "\nNo credentials were sent: see --key-file, --token-file, `waggle context add`."
-               : "\nThe hub does not accept these credentials.";
 }
 
 enum cli_exit http_complain(const struct cli *cli, const struct reply *reply)
@@ -230,7 +235,9 @@ enum cli_exit http_complain(const struct cli *cli, const struct reply *reply)
     if (text.n == 0) {
         buf_add_str(&text, exit_classes[rc].meaning);
     }
-    cli_fail(rc, "%s (%ld)%s", buf_text(&text), reply->status, advice(cli, reply->status));
+    buf_printf(&text, " (%ld)", reply->status);
+    add_advice(&text, cli, reply, json ? json_at(body, "advice") : slice_of(NULL, 0));
+    cli_fail(rc, "%s", buf_text(&text));
     buf_done(&text);
     return rc;
 }

@@ -27,7 +27,8 @@ enum cli_exit http_send(struct cli *cli, const char *method, const char *path, s
  * checked to be JSON. out->body is there in both cases. */
 enum cli_exit http_ask(struct cli *cli, const char *method, const char *path, struct slice body,
                        struct reply *out);
-/* Prints what the hub said against a request; returns its exit code. */
+/* Prints what the hub said against a request, and below it what it advises; returns its exit code.
+ */
 enum cli_exit http_complain(const struct cli *cli, const struct reply *reply);
 
 /* Text as one segment of a path, or as a value in a query. */

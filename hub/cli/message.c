@@ -89,6 +89,7 @@ static const struct field term_fields[] = { { "agent", "agent_id", FIELD_TEXT },
 static const struct option history_options[] = {
     { 0, "from", OPTION_TEXT, 0, "AGENT", "what it sent", NULL },
     { 0, "to", OPTION_TEXT, 0, "AGENT", "what it was sent", NULL },
+    { 0, "correlation-id", OPTION_TEXT, 0, "ID", "what carries it", NULL },
     { 0, "since-seq", OPTION_NUMBER, 0, "SEQ", "what came after it, oldest first: the next_since_seq of the answer before", NULL },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (100)", NULL },
     { 0, "cursor", OPTION_TEXT, 0, "CURSOR", "go on where the last page ended", NULL },
@@ -97,7 +98,7 @@ static const struct option history_options[] = {
     { 0 },
 };
 static const struct field history_fields[] = {
-    { "from", "sender_id", FIELD_TEXT }, { "to", "receiver_id", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER },
+    { "from", "sender_id", FIELD_TEXT }, { "to", "receiver_id", FIELD_TEXT }, { "correlation-id", "correlation_id", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER },
     { "offset", "offset", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { "since-seq", "since_seq", FIELD_NUMBER }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option link_options[] = { REQUEST_OPTIONS_SEND, { 0 } };

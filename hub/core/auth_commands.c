@@ -169,6 +169,79 @@ static enum hub_rc tell_key_created(struct apply *a, const struct why *why,
     return tell_end(&t, a, key->app, "key_created", why);
 }
 
+/* ---- tokens ---- */
+
+void auth_token_put(struct buf *b, const struct principal_spec *token)
+{
+    pack_slice(b, token->app_id);
+    pack_slice(b, token->subject);
+    pack_slice(b, token->id);
+    pack_slice(b, token->caps);
+    pack_u8(b, (uint8_t)token->role);
+    pack_i64(b, token->issued_ms);
+    pack_i64(b, token->expires_ms);
+}
+
+bool auth_token_get(struct slice bytes, struct principal_spec *out)
+{
+    struct unpack u = unpack_of(bytes);
+    *out = (struct principal_spec){.kind = PRINCIPAL_TOKEN};
+    out->app_id = unpack_slice(&u);
+    out->subject = unpack_slice(&u);
+    out->id = unpack_slice(&u);
+    out->caps = unpack_slice(&u);
+    out->role = (enum role)unpack_u8(&u);
+    out->issued_ms = unpack_i64(&u);
+    out->expires_ms = unpack_i64(&u);
+    return unpack_done(&u);
+}
+
+static enum hub_rc tell_token_minted(struct apply *a, uint32_t app, const struct why *why,
+                                     const struct principal_spec *token)
+{
+    struct telling t;
+    tell_begin(&t);
+    tell_text(&t, "jti", token->id);
+    tell_text(&t, "sub", token->subject);
+    tell_text(&t, "role", slice_str(role_name(token->role)));
+    tell_text(&t, "app", token->app_id);
+    if (token->caps.n) {
+        struct buf caps = {0};
+        caps_put_json(token->caps, &caps);
+        json_key(&t.o, "cap");
+        json_raw(&t.o, buf_slice(&caps));
+        buf_done(&caps);
+    }
+    json_key(&t.o, "expires_at");
+    json_time(&t.o, token->expires_ms);
+    return tell_end(&t, a, app, "token_minted", why);
+}
+
+static enum hub_rc token_mint_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct principal_spec token;
+    struct unpack u = unpack_of(body);
+    struct why why = why_get(&u);
+    uint32_t app = unpack_u32(&u);
+    struct slice said = slice_of(u.p, u.bad ? 0 : (size_t)(u.end - u.p));
+    if (!auth_token_get(said, &token)) {
+        return HUB_BAD_REQUEST;
+    }
+    enum hub_rc rc = HUB_OK;
+    apply_reply(a, command, said);
+    if (why.by.n) {
+        rc = tell_token_minted(a, a->app, &why, &token);
+    }
+    if (rc == HUB_OK && why.by.n && app != a->app) {
+        rc = tell_token_minted(a, app, &why, &token);
+    }
+    return rc;
+}
+
+/* A full store lets in who will make room. */
+const struct command_kind command_token_mint = {
+    .name = "auth.mint", .apply = token_mint_apply, .module = MODULE_AUTH, .flags = KIND_RELEASES};
+
 /* ---- API keys ---- */
 
 static void pack_key(struct buf *b, const struct auth_key_made *made)

@@ -32,7 +32,16 @@ struct auth_options {
 };
 
 /* Every body begins with a why: an event on the channel `auth` of the caller's app tells of the
- * change. It names keys and apps by their ids and holds nothing that is secret. */
+ * change. It names keys, tokens and apps by their ids and holds nothing that is secret. */
+
+/* ---- tokens ---- */
+
+/* The number of its app, then what a token says that was signed; that comes back as the reply. It
+ * is kept nowhere, but who let whom in is told, in the token's app too. When why.by is empty it is
+ * not: who may only renew what is its own could push everything else out of the channel. */
+void auth_token_put(struct buf *b, const struct principal_spec *token);
+bool auth_token_get(struct slice bytes, struct principal_spec *out);
+extern const struct command_kind command_token_mint;
 
 /* ---- API keys ---- */
 

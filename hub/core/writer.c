@@ -381,9 +381,10 @@ static enum hub_rc run_deadlines(struct writer *w, struct tray *own)
 static enum hub_rc run_timers(struct writer *w, struct tray *own)
 {
     uint32_t first = own->commands_n;
-    if (w->timer_due_ms > w->now_ms && !store_has_trees(w->txn)) {
-        return HUB_OK; /* none is due, and this batch has touched none */
+    if (w->timer_due_ms > w->now_ms && timer_added_due(w->txn) > w->now_ms) {
+        return HUB_OK;
     }
+    w->timers_taken = true;
     enum hub_rc rc = timers_take(w, own);
     if (rc != HUB_OK) {
         return rc;

@@ -312,9 +312,13 @@ static enum hub_rc commit_now(struct writer *w)
 
 enum hub_rc writer_commit(struct writer *w)
 {
-    if (store_has_trees(w->txn)) { /* else it has touched no timer */
+    int64_t added_ms = timer_added_due(w->txn);
+    if (w->timers_taken) {
         w->timer_due_ms = timer_due(w, store_txn_view(w->txn));
+    } else if (added_ms < w->timer_due_ms) {
+        w->timer_due_ms = added_ms;
     }
+    w->timers_taken = false;
     if (!writer_land(w)) {
         enum hub_rc rc = hub_rc_of_store(w->lost);
         writer_abort(w);

@@ -64,6 +64,7 @@ struct writer {
     int64_t heard_ms; /* deadlines go by it when it is less than now_ms */
     int64_t now_ms, timer_due_ms, tend_ms, usage_ms, readers_ms;
     bool full, more_to_tend, namespaces_dirty;
+    bool timers_taken; /* in this batch: when the next is due must be looked up */
     bool changed[CHANGE_COUNT];
     bool
         needs_trees; /* the last batch's commands did: then the next gains nothing by overlapping */

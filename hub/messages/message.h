@@ -181,7 +181,8 @@ enum message_index {
     MESSAGES_OWNER = 'o', /* who may see it besides those who see all */
     MESSAGES_SENDER = 's',
     MESSAGES_RECIPIENT = 'r',
-    MESSAGES_OPEN = 'x', /* by delivery: not settled */
+    MESSAGES_CORRELATED = 'c', /* of those that have a correlation id */
+    MESSAGES_OPEN = 'x',       /* by delivery: not settled */
 };
 enum store_rc message_index_put(struct store_txn *txn, enum message_index index, uint32_t app,
                                 struct slice word, uint64_t number, uint32_t ordinal);

@@ -85,6 +85,23 @@ static enum store_rc load_one(struct messages *m, struct store_view *view, uint6
     return STORE_OK;
 }
 
+static enum store_rc load_oldest(struct messages *m, struct store_view *view)
+{
+    struct store_cursor *cursor;
+    struct slice key;
+    m->oldest = m->newest + 1;
+    enum store_rc rc = store_cursor_open(view, TABLE_MESSAGE, &cursor);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, NULL);
+    if (rc == STORE_OK && key.n == 8) {
+        m->oldest = be64_get(key.p);
+    }
+    store_cursor_close(cursor);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
+}
+
 static enum hub_rc messages_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct messages *m = state;
@@ -93,6 +110,9 @@ static enum hub_rc messages_load(void *state, struct store_view *view, int64_t n
     (void)now_ms;
     mailboxes_init(&m->boxes);
     enum store_rc rc = store_last_number(view, TABLE_MESSAGE, &m->newest);
+    if (rc == STORE_OK) {
+        rc = load_oldest(m, view);
+    }
     if (rc == STORE_OK) {
         rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
     }
@@ -139,7 +159,7 @@ static void messages_recall(const void *state, bool lasting, struct buf *out)
     for (uint32_t i = 1; i <= m->boxes.n; i++) {
         sum += m->boxes.all[i].number ? box_hash(&m->boxes.all[i]) : 0;
     }
-    buf_printf(out, "newest %llu\n", (unsigned long long)m->newest);
+    buf_printf(out, "%llu to %llu\n", (unsigned long long)m->oldest, (unsigned long long)m->newest);
     buf_printf(out, "%llu mailboxes, ",
                (unsigned long long)atomic_load_explicit(&m->boxes.open, memory_order_relaxed));
     buf_printf(out, "%llu items, ",

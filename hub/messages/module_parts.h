@@ -9,7 +9,7 @@
 
 struct messages {
     struct mailboxes boxes;
-    uint64_t newest; /* number of a message */
+    uint64_t oldest, newest; /* numbers of messages; those between are there */
 };
 
 /* The mailbox of that name, made when there is none; whether its agent is there is looked up. */

@@ -354,6 +354,10 @@ static enum store_rc put_message(struct sending *s, const struct message *m)
     if (rc == STORE_OK) {
         rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number, 0);
     }
+    if (rc == STORE_OK && m->correlation_id.n) {
+        rc =
+            message_index_put(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number, 0);
+    }
     if (rc == STORE_OK && s->count) {
         be64_put(body, m->number);
         rc = timer_add(a->txn, message_expires_ms(m), TIMER_MESSAGE_EXPIRY, slice_of(body, 8),
@@ -455,6 +459,9 @@ static enum store_rc drop_message(struct apply *a, const struct message *m)
     if (rc == STORE_OK) {
         rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
     }
+    if (rc == STORE_OK && m->correlation_id.n) {
+        rc = message_index_del(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
+    }
     be64_put(key, m->number);
     return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
 }
@@ -463,40 +470,44 @@ static bool is_kept(const struct apply *a, const struct message *m, const struct
 {
     const struct messages *all = a->state;
     const struct log_limits *keep = &book_options(a->book, m->app, slice_str("messages"))->history;
-    bool many = keep->events_max && store_count(a->view, TABLE_MESSAGE) > keep->events_max;
+    bool many = keep->events_max && all->newest + 1 - all->oldest > keep->events_max;
     bool old = keep->age_ms_max && m->accepted_ms < a->now_ms - keep->age_ms_max;
     return m->number == all->newest || !message_tally_is_settled(t) || !(many || old);
+}
+
+static enum store_rc drop_oldest(struct apply *a, const struct message *borrowed, uint32_t n)
+{
+    struct buf row = {0};
+    struct message m;
+    message_pack(&row, borrowed);
+    enum store_rc rc = message_unpack(buf_slice(&row), &m) ? STORE_OK : STORE_DAMAGED;
+    if (rc == STORE_OK) {
+        rc = drop_recipients(a, &m, n);
+    }
+    if (rc == STORE_OK) {
+        rc = drop_message(a, &m);
+    }
+    buf_done(&row);
+    return rc;
 }
 
 /* The oldest message of all, when it is done with and past what the namespace keeps. */
 static enum store_rc trim_one(struct apply *a, bool *out_more)
 {
-    struct store_cursor *cursor;
-    struct slice key, value;
+    struct messages *all = a->state;
     struct message m;
     struct message_tally t;
-    struct buf row = {0};
-    *out_more = false;
-    enum store_rc rc = store_cursor_open(a->view, TABLE_MESSAGE, &cursor);
-    if (rc != STORE_OK) {
-        return rc;
-    }
-    rc = store_cursor_seek(cursor, slice_of(NULL, 0), &key, &value);
+    enum store_rc rc = message_get(a->view, all->oldest, &m);
     if (rc == STORE_OK) {
-        buf_add_slice(&row, value);
+        rc = message_tally_get(a->view, m.number, &t);
     }
-    store_cursor_close(cursor);
-    if (rc == STORE_OK) {
-        rc = message_unpack(buf_slice(&row), &m) ? message_tally_get(a->view, m.number, &t)
-                                                 : STORE_DAMAGED;
+    *out_more =
+        rc == STORE_NOT_FOUND ? all->oldest < all->newest : rc == STORE_OK && !is_kept(a, &m, &t);
+    if (*out_more && rc == STORE_OK) {
+        rc = drop_oldest(a, &m, t.recipients);
     }
-    if (rc == STORE_OK && !is_kept(a, &m, &t)) {
-        *out_more = true;
-        rc = drop_recipients(a, &m, t.recipients);
-        rc = rc == STORE_OK ? drop_message(a, &m) : rc;
-    }
-    buf_done(&row);
-    return rc;
+    all->oldest += *out_more;
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
 static enum hub_rc trim(struct apply *a)

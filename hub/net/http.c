@@ -50,18 +50,24 @@ static const char *const method_names[METHODS] = {
     [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE",
 };
 
-static void add_allow(struct buf *b, const char *name, unsigned allow)
+/* As a list: the methods that a path answers. */
+static void put_methods(struct buf *b, unsigned allow)
 {
-    struct buf text = {0};
-    buf_add_str(&text, "OPTIONS");
+    buf_add_str(b, "OPTIONS");
     if (allow & (1U << METHOD_GET)) {
-        buf_add_str(&text, ", HEAD");
+        buf_add_str(b, ", HEAD");
     }
     for (unsigned m = METHOD_GET; m < METHODS; m++) {
         if (allow & (1U << m)) {
-            buf_printf(&text, ", %s", method_names[m]);
+            buf_printf(b, ", %s", method_names[m]);
         }
     }
+}
+
+static void add_allow(struct buf *b, const char *name, unsigned allow)
+{
+    struct buf text = {0};
+    put_methods(&text, allow);
     (void)http1_answer_add(b, name, buf_slice(&text));
     buf_done(&text);
 }
@@ -514,12 +520,36 @@ static void operate(struct conn *c, const struct http1_request *req, const struc
                     false);
 }
 
+enum { PATH_SHOWN_BYTES_MAX = 200 };
+
+static int shown_n(struct slice path)
+{
+    return (int)(path.n < PATH_SHOWN_BYTES_MAX ? path.n : PATH_SHOWN_BYTES_MAX);
+}
+
+static void refuse_path(struct conn *c, struct slice path)
+{
+    struct call call = http_call(c);
+    buf_printf(call.message, "%.*s not found", shown_n(path), (const char *)path.p);
+    reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
+}
+
+static void refuse_method(struct conn *c, const struct http1_request *req, struct slice path,
+                          unsigned allow)
+{
+    struct call call = http_call(c);
+    buf_printf(call.message, "%.*s is not allowed for %.*s: it answers ", (int)req->method_raw.n,
+               (const char *)req->method_raw.p, shown_n(path), (const char *)path.p);
+    put_methods(call.message, allow);
+    reply_error(c, HUB_METHOD_NOT_ALLOWED, &call, (struct reply){.allow = allow});
+}
+
 static void serve_operation(struct conn *c, const struct http1_request *req, struct slice path)
 {
     struct http_exchange *x = exchange(c);
     struct api_match match;
     enum method method = method_of(req);
-    api_route(c->thread->api, method, path, &match);
+    api_route(c->thread->api, method, req->path, path, &match);
     if (req->method == HTTP1_METHOD_OPTIONS) {
         preflight(c, req, match.allow);
         return;
@@ -536,13 +566,9 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
         return;
     }
     if (!match.allow) {
-        struct call call = http_call(c);
-        buf_printf(call.message, "%.*s not found", (int)(path.n < 200 ? path.n : 200),
-                   (const char *)path.p);
-        reply_error(c, HUB_NOT_FOUND, &call, (struct reply){0});
+        refuse_path(c, path);
     } else if (!match.operation) {
-        http_refuse(c, HUB_METHOD_NOT_ALLOWED, "this path does not answer that method",
-                    (struct reply){.allow = match.allow});
+        refuse_method(c, req, path, match.allow);
     } else if (bad) {
         http_refuse(c, HUB_UNAUTHORISED, "the credential is not valid", (struct reply){0});
     } else {
@@ -579,6 +605,23 @@ static bool is_vital(struct slice path)
     return slice_is(path, "/health") || slice_is(path, "/ready") || slice_is(path, "/metrics");
 }
 
+/* What is refused before its route is looked for has the shape of that route's errors all the same
+ * (rest-contract.md section 1). raw may be empty, or no path. */
+static void take_shape(struct conn *c, struct slice raw)
+{
+    struct http_exchange *x = exchange(c);
+    struct buf decoded = {0};
+    struct slice path;
+    struct api_match match;
+    if (http1_path_normal(raw, &decoded, &path) == HTTP1_PATH_OK) {
+        api_route(c->thread->api, METHOD_NONE, raw, path, &match);
+        x->style = match.allow ? match.style : STYLE_PROBLEM;
+        buf_clear(&x->path);
+        buf_add_slice(&x->path, path);
+    }
+    buf_done(&decoded);
+}
+
 static void serve(struct conn *c, const struct http1_request *req)
 {
     struct http_exchange *x = exchange(c);
@@ -595,29 +638,43 @@ static void serve(struct conn *c, const struct http1_request *req)
         buf_done(&decoded);
         return;
     }
+    buf_clear(&x->path);
     buf_add_slice(&x->path, path);
+    /* Text of which a slash was escaped may read like a path that it is not. */
+    bool plain = !http1_path_slash_inside(req->path);
     if (req->method == HTTP1_METHOD_OTHER) {
+        take_shape(c, req->path);
         http_refuse(c, HUB_NOT_IMPLEMENTED, "the method is not known here", (struct reply){0});
     } else if (c->crowded && !is_vital(path)) {
+        take_shape(c, req->path);
         http_refuse(c, HUB_UNAVAILABLE, "the hub has no room for another connection",
                     (struct reply){.retry_after_s = CROWDED_RETRY_S, .closes = true});
-    } else if (slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
+    } else if (plain && slice_is(path, "/ws/v1/events") && req->method != HTTP1_METHOD_OPTIONS) {
         upgrade(c, req);
-    } else if (method_of(req) != METHOD_GET || !http_serve_file(c, req, path)) {
+    } else if (method_of(req) != METHOD_GET || !plain || !http_serve_file(c, req, path)) {
         serve_operation(c, req, path);
     }
     buf_done(&decoded);
 }
 
-static void broken(struct conn *c)
+/* An exchange for what is answered before the request was whole. */
+static void begin_unfinished(struct conn *c)
 {
-    struct http1 *p = c->in.http;
     struct http_exchange *x = exchange(c);
-    io_count(&c->thread->io.counters.protocol_errors, 1);
     if (x->request_id.n == 0) {
         begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
     }
-    x->head_only = false;
+    if (x->path.n == 0) {
+        take_shape(c, http1_seen_path(c->in.http));
+    }
+}
+
+static void broken(struct conn *c)
+{
+    struct http1 *p = c->in.http;
+    io_count(&c->thread->io.counters.protocol_errors, 1);
+    begin_unfinished(c);
+    c->exchange->head_only = false;
     http_refuse(c, hub_rc_of_status(p->status), p->reason,
                 (struct reply){.status = p->status, .closes = true});
 }
@@ -691,7 +748,9 @@ size_t http_input(struct conn *c, const uint8_t *bytes, size_t n)
         case HTTP1_HEAD:
             begin_exchange(c, &t->request);
             http1_body_limit(c->in.http, t->io.settings->body_bytes_max);
-            if (t->request.expect_continue && body_fits(t)) {
+            if (!body_fits(t)) {
+                take_shape(c, t->request.path);
+            } else if (t->request.expect_continue) {
                 say_continue(c);
             }
             break;
@@ -747,9 +806,7 @@ void http_expired(struct conn *c, enum deadline what)
         conn_end(c); /* nothing was asked: nothing is said */
         return;
     }
-    if (exchange(c)->request_id.n == 0) {
-        begin_exchange(c, &(struct http1_request){.keep_alive = false, .minor = 1});
-    }
+    begin_unfinished(c);
     http_refuse(c, HUB_TIMEOUT, "the request did not come in time", (struct reply){.closes = true});
 }
 

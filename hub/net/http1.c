@@ -204,7 +204,41 @@ static enum http1_event feed_head(struct http1 *p, struct http1_request *req, co
         *out_used = head_n - before;
         event = finish_head(p, req, slice_of(head.p, head_n), n - *out_used);
     }
+    if (event == HTTP1_ERROR && p->head.n == 0) {
+        buf_add_slice(&p->head, head); /* for http1_seen_path() */
+    }
     return event;
+}
+
+/* What a target is without its scheme and host. */
+static struct slice origin_form(struct slice target)
+{
+    static const char mark[] = "://";
+    for (size_t i = 0; i + 3 < target.n && target.p[0] != '/'; i++) {
+        if (memcmp(target.p + i, mark, 3) == 0) {
+            const uint8_t *path = memchr(target.p + i + 3, '/', target.n - i - 3);
+            return path ? slice_of(path, target.n - (size_t)(path - target.p)) : (struct slice){0};
+        }
+    }
+    return target;
+}
+
+struct slice http1_seen_path(const struct http1 *p)
+{
+    /* However the bytes came, a line that is too long is given up at the same one. */
+    size_t n = request_line_max(p) + 1, at = 0, end;
+    n = p->head.n < n ? p->head.n : n;
+    while (at < n && http1_is(p->head.p[at], BYTE_TOKEN)) {
+        at++;
+    }
+    if (at == n || p->head.p[at] != ' ') {
+        return (struct slice){0};
+    }
+    for (end = ++at; end < n && http1_is(p->head.p[end], BYTE_TARGET) && p->head.p[end] != '?';) {
+        end++;
+    }
+    bool whole = end < n && (p->head.p[end] == ' ' || p->head.p[end] == '?');
+    return whole ? origin_form(slice_of(p->head.p + at, end - at)) : (struct slice){0};
 }
 
 static enum http1_event begin_body(struct http1 *p)

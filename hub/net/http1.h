@@ -119,6 +119,11 @@ void http1_body_limit(struct http1 *p, uint64_t bytes_max);
 void http1_keep(struct http1 *p, struct http1_request *req);
 void http1_view(const struct http1 *p, struct http1_request *req);
 
+/* At ERROR, and while a head or a body is still to come: the path of the request line, raw, if so
+ * much of it was seen, so that the answer can have that path's shape. Not for a body that is too
+ * long by what a head says that came whole: there req is good still. Borrows from the parser. */
+struct slice http1_seen_path(const struct http1 *p);
+
 enum http1_phase http1_phase(const struct http1 *p);
 
 /* The first header of that name, which is given in lower case; NULL: none. */

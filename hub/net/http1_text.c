@@ -77,9 +77,6 @@ static enum http1_path_rc decode_path(struct slice path, struct buf *scratch)
             if (byte < 0) {
                 return HTTP1_PATH_ESCAPE;
             }
-            if (byte == '/') {
-                return HTTP1_PATH_SLASH;
-            }
             i += 2;
         }
         out[n++] = (uint8_t)byte;
@@ -88,7 +85,19 @@ static enum http1_path_rc decode_path(struct slice path, struct buf *scratch)
     return HTTP1_PATH_OK;
 }
 
-/* Of a decoded path: each byte, then each segment. */
+/* Only a slash that came as one divides, and only the last segment may be empty. */
+static bool has_empty_segment(struct slice path)
+{
+    for (size_t i = 1; i < path.n; i++) {
+        if (path.p[i] == '/' && path.p[i - 1] == '/') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a decoded path: each byte, then what stands between slashes, whether they divide or not: what
+ * decodes once more on the way must not find a way up either. */
 static enum http1_path_rc judge_path(struct slice path)
 {
     for (size_t i = 0; i < path.n; i++) {
@@ -104,9 +113,6 @@ static enum http1_path_rc judge_path(struct slice path)
         if (slice_is(segment, ".") || slice_is(segment, "..")) {
             return HTTP1_PATH_DOTS;
         }
-        if (segment.n == 0 && rest.p) {
-            return HTTP1_PATH_EMPTY;
-        }
     }
     return utf8_valid(path) ? HTTP1_PATH_OK : HTTP1_PATH_UTF8;
 }
@@ -116,6 +122,9 @@ enum http1_path_rc http1_path_normal(struct slice path, struct buf *scratch, str
     struct slice decoded = path;
     if (path.n == 0 || path.p[0] != '/') {
         return HTTP1_PATH_FORM;
+    }
+    if (has_empty_segment(path)) {
+        return HTTP1_PATH_EMPTY;
     }
     if (memchr(path.p, '%', path.n)) {
         buf_clear(scratch);
@@ -132,6 +141,16 @@ enum http1_path_rc http1_path_normal(struct slice path, struct buf *scratch, str
     return rc;
 }
 
+bool http1_path_slash_inside(struct slice path)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] == '%' && escaped_byte(path, i) == '/') {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *http1_path_rc_text(enum http1_path_rc rc)
 {
     switch (rc) {
@@ -143,8 +162,6 @@ const char *http1_path_rc_text(enum http1_path_rc rc)
         return "a % in the path is not followed by two hexadecimal digits";
     case HTTP1_PATH_CONTROL:
         return "a control character in the path";
-    case HTTP1_PATH_SLASH:
-        return "an escaped slash in the path";
     case HTTP1_PATH_BACKSLASH:
         return "a backslash in the path";
     case HTTP1_PATH_DOTS:

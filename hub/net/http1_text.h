@@ -24,7 +24,6 @@ enum http1_path_rc {
     HTTP1_PATH_FORM,    /* does not begin with a slash */
     HTTP1_PATH_ESCAPE,  /* % without two hexadecimal digits */
     HTTP1_PATH_CONTROL, /* a control character, NUL among them */
-    HTTP1_PATH_SLASH,   /* %2f: whether that slash divides segments is anyone's guess */
     HTTP1_PATH_BACKSLASH,
     HTTP1_PATH_DOTS,  /* a segment "." or "..", escaped or not: clients resolve them before sending
                        */
@@ -33,6 +32,9 @@ enum http1_path_rc {
 };
 /* Undoes percent-encoding once. A path is refused or means what it says: nothing is merged. */
 enum http1_path_rc http1_path_normal(struct slice path, struct buf *scratch, struct slice *out);
+/* A slash of the path came as %2f: it belongs to its segment, and the decoded text alone no longer
+ * says where segments end. */
+bool http1_path_slash_inside(struct slice path);
 const char *http1_path_rc_text(enum http1_path_rc rc);
 
 /* Walks `a=b&c`, a query or a form: plus is a space, names without `=` have an empty value, empty

@@ -466,10 +466,12 @@ static bool take_member(void *ctx, const struct member *m)
     return false;
 }
 
+/* Whoever was drained or said that it goes will be back, as what it was; the work that only it
+ * could do does not wait for that. */
 enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
                                  enum agent_status before)
 {
-    enum member_event event = event_of(agent->status);
+    enum member_event event = agent_is_away(agent) ? MEMBER_AGENT_STALE : event_of(agent->status);
     enum hub_rc rc = HUB_OK;
     (void)before;
     for (uint32_t from = 1; rc == HUB_OK;) {
@@ -482,7 +484,7 @@ enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
         rc = change_member(a, number, event, agent, slice_of(NULL, 0), NULL);
         from = number + 1;
     }
-    return rc == HUB_OK && event == MEMBER_AGENT_GONE ? works_agent_gone(a, agent) : rc;
+    return rc == HUB_OK && agent_has_departed(agent->status) ? works_agent_gone(a, agent) : rc;
 }
 
 enum hub_rc swarms_task_changed(struct apply *a, const struct task *task, enum task_state before)

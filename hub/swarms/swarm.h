@@ -25,7 +25,7 @@ enum member_state {
     MEMBER_NONE,    /* not there; in the table of changes: not allowed */
     MEMBER_JOINING, /* its agent has not registered yet */
     MEMBER_ACTIVE,
-    MEMBER_SUSPENDED, /* its agent is stale */
+    MEMBER_SUSPENDED, /* its agent is stale, away or takes no work */
     MEMBER_LEFT,
     MEMBER_EVICTED, /* its agent is gone */
     MEMBER_STATES

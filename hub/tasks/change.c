@@ -102,9 +102,13 @@ static enum hub_rc tell(struct apply *a, const struct task *k, enum task_state b
         json_field(&o, "result");
         json_raw(&o, told->document);
     }
-    if (told->reason.n) {
+    if (told->why.by.n) {
+        json_field(&o, "by");
+        json_text(&o, told->why.by);
+    }
+    if (told->why.reason.n) {
         json_field(&o, "reason");
-        json_text(&o, told->reason);
+        json_text(&o, told->why.reason);
     }
     json_field(&o, "at");
     put_now(&o, a);
@@ -216,10 +220,33 @@ static void count(struct apply *a, struct tasks *t, const struct task *after,
     app->totals_moved = true;
 }
 
+/* Who drains waits for the end of its last. */
+static void released(struct apply *a, uint32_t agent)
+{
+    const struct worker *w = worker_of(tasks_of(a), agent);
+    if (w && w->status == AGENT_DRAINING && w->held_n == 0) {
+        agents_released(writer_module(a->writer, MODULE_AGENTS), agent, a->now_ms);
+    }
+}
+
 enum hub_rc task_change(struct apply *a, const struct task *before, struct task *after,
                         const char *event, struct slice document)
 {
     return task_change_told(a, before, after, event, &(struct task_told){.document = document});
+}
+
+/* What was told of its progress and not stored yet comes to the history before the change. What the
+ * change itself says of it (all is done, a question) stands. */
+static enum hub_rc take_ahead(struct apply *a, struct live *live, struct task *after)
+{
+    const struct task *ahead = ahead_task(live);
+    enum hub_rc rc = task_tell_progress(a, ahead, true);
+    after->progress_seq = ahead->progress_seq;
+    after->progress_ms = a->now_ms;
+    after->percent = after->state == TASK_COMPLETED ? after->percent : ahead->percent;
+    after->note = after->state == TASK_INPUT_REQUIRED ? after->note : ahead->note;
+    ahead_drop(tasks_of(a), live);
+    return rc;
 }
 
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
@@ -227,6 +254,7 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
 {
     struct tasks *t = tasks_of(a);
     enum task_state was = before ? before->state : TASK_NONE;
+    uint32_t holder = before ? before->agent : 0;
     after->changed_ms = a->now_ms;
     if (task_is_over(after->state)) {
         after->finished_ms = a->now_ms;
@@ -235,9 +263,12 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         after->last_agent = after->agent;
         after->agent = 0;
     }
-    const struct live *live = live_find(t, after->number);
+    struct live *live = live_find(t, after->number);
     uint64_t channel = live ? live->channel : 0;
-    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
+    enum hub_rc rc = live && ahead_task(live) ? take_ahead(a, live, after) : HUB_OK;
+    if (rc == HUB_OK) {
+        rc = hub_rc_of_store(task_put(a->txn, after, before));
+    }
     if (rc == HUB_OK) {
         count(a, t, after, before);
         rc = tell(a, after, was, event, told, &channel);
@@ -247,19 +278,22 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
         if (now) {
             kept_set(t, now, after, told->data);
         }
+        if (holder && !after->agent) {
+            released(a, holder);
+        }
         rc = tell_group(a, after, was);
     }
     return rc;
 }
 
 enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
-                      const char *event, struct slice reason)
+                      const char *event, const struct why *why)
 {
     uint64_t channel = 0; /* of tasks that are over none is remembered */
     enum hub_rc rc = hub_rc_of_store(task_put(a->txn, after, before));
-    return rc == HUB_OK ? tell(a, after, before->state, event,
-                               &(struct task_told){.reason = reason}, &channel)
-                        : rc;
+    return rc == HUB_OK
+               ? tell(a, after, before->state, event, &(struct task_told){.why = *why}, &channel)
+               : rc;
 }
 
 /* ---- ends and returns ---- */
@@ -362,7 +396,7 @@ enum hub_rc task_lost(struct apply *a, const struct task *before, const char *ev
 }
 
 enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
-                             struct slice reason)
+                             const struct why *why)
 {
     struct task after = *before;
     if (!task_move(&after, TASK_CANCEL)) {
@@ -375,7 +409,7 @@ enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum ta
         rc = task_tell_agent(a, before, "task_cancel", a->now_ms + grace);
     }
     const char *event = after.state == TASK_CANCELLING ? "cancelling" : "cancelled";
-    struct task_told told = {.reason = reason};
+    struct task_told told = {.why = *why};
     return rc == HUB_OK ? task_change_told(a, before, &after, event, &told) : rc;
 }
 
@@ -386,7 +420,7 @@ enum hub_rc task_cancel_inside(struct apply *a, uint64_t number, enum task_stop 
     if (rc != HUB_OK || task_is_over(task.state) || task.state == TASK_CANCELLING) {
         return rc;
     }
-    return task_cancel_with(a, &task, stop, slice_of(NULL, 0));
+    return task_cancel_with(a, &task, stop, &(struct why){.by = {0}});
 }
 
 /* ---- a new one ---- */
@@ -438,7 +472,8 @@ enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t 
     enum hub_rc rc = hub_rc_of_store(task_document_put(a->txn, out->number, TASK_DATA, data));
     if (rc == HUB_OK) {
         t->newest = out->number;
-        rc = task_change_told(a, NULL, out, "submitted", &(struct task_told){.data = data});
+        struct task_told told = {.why = {.by = spec->by}, .data = data};
+        rc = task_change_told(a, NULL, out, "submitted", &told);
     }
     return rc;
 }

@@ -49,7 +49,7 @@ static enum hub_rc due_running(struct apply *a, const struct task *k, bool total
         enum task_stop final = k->attempts + 1 >= k->attempts_max ? STOP_CLOSE_TIMEOUT : STOP_NONE;
         return overran(a, k, "timeout", final, "timeout");
     }
-    return a->now_ms >= lease_due ? task_lost(a, k, "lease_lost") : HUB_OK;
+    return a->now_ms >= lease_due ? task_lost(a, k, "lease_lost") : task_progress_due(a, k);
 }
 
 static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)

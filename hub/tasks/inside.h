@@ -9,6 +9,7 @@
 #define WAGGLE_HUB_TASKS_INSIDE_H
 
 #include "channels/json_out.h"
+#include "hub/core/why.h"
 #include "hub/tasks/balance_module.h"
 #include "hub/tasks/deadlines.h"
 #include "hub/tasks/module.h"
@@ -56,13 +57,15 @@ struct live {
     int64_t lease_ms;     /* span */
     uint64_t channel;     /* number of task.<id>; 0: not known yet */
     uint64_t told_seq;    /* of the newest progress told under this lease, stored or not */
+    int64_t ahead_due_ms; /* when `ahead` is to be stored; INT64_MAX: there is none */
     int64_t shun_ms;      /* queued: last_agent said no: not to it before */
     int64_t due_ms;       /* under which it stands among the deadlines; INT64_MAX: it does not */
     bool picked;          /* an offer is under way within this batch */
     struct live *held_next, *held_before; /* of its agent */
     struct kind *kind;
-    struct kept *kept; /* NULL: its row is read when it is asked for */
-    char *sticky;      /* key of consistent_hash; NULL: none */
+    struct kept *kept;  /* NULL: its row is read when it is asked for */
+    struct kept *ahead; /* running: with progress that its row does not have yet; NULL: none */
+    char *sticky;       /* key of consistent_hash; NULL: none */
     size_t sticky_n;
 };
 
@@ -258,6 +261,11 @@ enum hub_rc task_take_named(struct apply *a, struct slice id, uint64_t guess, st
 void kept_set(struct tasks *t, struct live *live, const struct task *task, struct slice data);
 void kept_drop(struct tasks *t, struct live *live);
 const struct task *kept_task(const struct live *live); /* NULL: it is not kept */
+/* The task with the progress that was told and waits to be stored; its texts stay until the batch
+ * is over. */
+void ahead_set(struct tasks *t, struct live *live, const struct task *task, int64_t due_ms);
+void ahead_drop(struct tasks *t, struct live *live);
+const struct task *ahead_task(const struct live *live); /* NULL: nothing waits */
 /* The name of task.<id>; borrowed until the next of these. */
 struct slice kept_channel(struct tasks *t, const struct task *task);
 bool kept_has_room(const struct tasks *t); /* nobody had to make room yet */
@@ -273,14 +281,14 @@ enum hub_rc task_change(struct apply *a, const struct task *before, struct task 
 /* … what goes with the event beside the task's own: */
 struct task_told {
     struct slice document; /* as above */
-    struct slice reason;   /* in the words of who asked for it; empty: none */
+    struct why why;        /* of somebody's act upon it; by is empty when it went its own way */
     struct slice data;     /* of a new one: what was submitted; not told, but kept at hand */
 };
 enum hub_rc task_change_told(struct apply *a, const struct task *before, struct task *after,
                              const char *event, const struct task_told *told);
 /* What is no change of its state: the row, and what the channels hear. */
 enum hub_rc task_note(struct apply *a, const struct task *before, const struct task *after,
-                      const char *event, struct slice reason);
+                      const char *event, const struct why *why);
 /* The event allowed there? Then `after` has the next state. */
 bool task_move(struct task *after, enum task_event event);
 /* Its agent hears: task_offered, task_cancel. */
@@ -290,7 +298,7 @@ enum hub_rc task_failed(struct apply *a, const struct task *before, struct slice
                         enum task_stop final, int64_t after_ms, const char *event);
 enum hub_rc task_lost(struct apply *a, const struct task *before, const char *event);
 enum hub_rc task_cancel_with(struct apply *a, const struct task *before, enum task_stop stop,
-                             struct slice reason);
+                             const struct why *why);
 enum hub_rc task_create(struct apply *a, const struct task_spec *spec, uint64_t request_hash,
                         const uint8_t *seed, struct task *out, struct buf *out_id);
 void task_outcome(struct apply *a, const struct task *before, bool ok);
@@ -308,6 +316,8 @@ enum hub_rc task_see(struct apply *a, struct command *command, const struct task
                      struct task *out);
 enum hub_rc task_reply(struct apply *a, struct command *command, uint64_t number);
 enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *event);
+/* Stores the progress that waits to be, once its moment has come. */
+enum hub_rc task_progress_due(struct apply *a, const struct task *task);
 
 /* recall.c */
 void tasks_recall(const void *state, bool lasting, struct buf *out);

@@ -169,6 +169,29 @@ void kept_set(struct tasks *t, struct live *live, const struct task *k, struct s
     }
 }
 
+void ahead_set(struct tasks *t, struct live *live, const struct task *k, int64_t due_ms)
+{
+    struct kept *ahead = kept_new(t, k, slice_of(NULL, 0)); /* k may borrow from the one before */
+    ahead_drop(t, live);
+    live->ahead = ahead;
+    live->ahead_due_ms = due_ms;
+    live_due(t, live);
+}
+
+void ahead_drop(struct tasks *t, struct live *live)
+{
+    if (live->ahead) {
+        let_go(t, live->ahead);
+        live->ahead = NULL;
+    }
+    live->ahead_due_ms = INT64_MAX;
+}
+
+const struct task *ahead_task(const struct live *live)
+{
+    return live->ahead ? &live->ahead->task : NULL;
+}
+
 bool kept_has_room(const struct tasks *t)
 {
     return t->kept_at < KEPT_MAX;

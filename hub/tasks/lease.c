@@ -348,13 +348,31 @@ const struct command_kind command_task_ask = {
 
 /* ---- progress ---- */
 
-/* Four a second are kept; what comes between is told live. It renews the lease each time. What was
- * told last is in memory alone: after a start or an aborted batch the row's number counts. */
+static enum hub_rc store_progress(struct apply *a, struct live *live, const struct task *before,
+                                  const struct task *after)
+{
+    struct tasks *t = tasks_of(a);
+    struct task stored = *after;
+    stored.progress_ms = a->now_ms;
+    enum hub_rc rc = hub_rc_of_store(task_put(a->txn, &stored, before));
+    if (rc == HUB_OK) {
+        kept_set(t, live, &stored, slice_of(NULL, 0));
+        ahead_drop(t, live);
+        rc = task_tell_progress(a, &stored, true);
+    }
+    return rc;
+}
+
+/* Four a second are stored. What comes between is told live and waits: the newest of it is stored,
+ * and told as stored, when the quarter of a second is over, or with the task's next change. It
+ * renews the lease each time. What was told last, and what waits, is in memory alone: after a start
+ * or an aborted batch the row counts. */
 static enum hub_rc progress(struct apply *a, const struct task_act *act, const struct task *task,
                             bool *out_stored)
 {
     struct tasks *t = tasks_of(a);
     struct live *live = live_find(t, task->number);
+    const struct task *ahead = ahead_task(live);
     uint64_t told = live->told_seq > task->progress_seq ? live->told_seq : task->progress_seq;
     uint64_t seq = act->seq ? act->seq : told + 1;
     live->lease_due_ms = a->now_ms + live->lease_ms;
@@ -364,17 +382,22 @@ static enum hub_rc progress(struct apply *a, const struct task_act *act, const s
         return HUB_OK;
     }
     live->told_seq = seq;
-    struct task after = *task;
+    struct task after = ahead ? *ahead : *task;
     after.progress_seq = seq;
-    after.progress_ms = a->now_ms;
     after.percent = act->has_percent ? act->percent : after.percent;
     after.note = act->text.n ? act->text : after.note;
-    enum hub_rc rc = HUB_OK;
     if (*out_stored) {
-        rc = hub_rc_of_store(task_put(a->txn, &after, task));
-        kept_set(t, live, &after, slice_of(NULL, 0));
+        return store_progress(a, live, task, &after);
     }
-    return rc == HUB_OK ? task_tell_progress(a, &after, *out_stored) : rc;
+    ahead_set(t, live, &after, task->progress_ms + PROGRESS_EVERY_MS);
+    return task_tell_progress(a, &after, false);
+}
+
+enum hub_rc task_progress_due(struct apply *a, const struct task *task)
+{
+    struct live *live = live_find(tasks_of(a), task->number);
+    return live->ahead_due_ms <= a->now_ms ? store_progress(a, live, task, ahead_task(live))
+                                           : HUB_OK;
 }
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)

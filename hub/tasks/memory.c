@@ -80,7 +80,8 @@ static bool counts(const void *ctx, const struct deadline *deadline)
  * stands: when the moment comes, the task is found to go on (dispatch.c). */
 void live_due(struct tasks *t, struct live *live)
 {
-    int64_t due_ms = least(least(live->fixed_ms, live->lease_due_ms), live->shun_ms);
+    int64_t due_ms =
+        least(least(live->fixed_ms, live->lease_due_ms), least(live->shun_ms, live->ahead_due_ms));
     if (due_ms >= live->due_ms) {
         return;
     }
@@ -261,6 +262,7 @@ static struct live *live_new(struct tasks *t, const struct task *k)
     };
     live->app = k->app;
     live->lease_due_ms = live->shun_ms = live->due_ms = live->fixed_ms = INT64_MAX;
+    live->ahead_due_ms = INT64_MAX;
     live->kind = kind_of(t, k);
     live->item.kind = live->kind->id;
     if (k->sticky.n) {
@@ -284,6 +286,7 @@ void live_rekind(struct tasks *t, const struct task *k)
 
 static void live_free(struct tasks *t, struct live *live)
 {
+    ahead_drop(t, live);
     free(live->sticky);
     if (t->lives_spare_n < LIVES_SPARE_MAX) {
         live->held_next = t->lives_spare;

@@ -56,6 +56,7 @@ struct task_spec {
     uint16_t attempts_max; /* 0: the hub's */
     struct task_group group;
     uint64_t replay_of;
+    struct slice by; /* who has it done again; empty: its owner, whom no event names */
 };
 
 /* Within any apply function. a->seed goes into a minted id: give `nth` another value for each task

@@ -185,7 +185,8 @@ static struct task_spec spec_again(const struct task *k, struct slice data)
 }
 
 /* A new task of the same make; the old one stays as it ended and names it. */
-static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth, struct task *out)
+static enum hub_rc replay(struct apply *a, const struct task *old, struct slice by, uint32_t nth,
+                          struct task *out)
 {
     struct slice stored;
     struct buf data = {0};
@@ -195,6 +196,7 @@ static enum hub_rc replay(struct apply *a, const struct task *old, uint32_t nth,
     if (rc == HUB_OK) {
         buf_add_slice(&data, stored);
         struct task_spec spec = spec_again(old, buf_slice(&data));
+        spec.by = by;
         rc = task_submit_inside(a, &spec, nth, &number);
     }
     if (rc == HUB_OK) {
@@ -220,7 +222,7 @@ static enum hub_rc replay_apply(struct apply *a, struct command *command, struct
         rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, why_no_replay(&old));
     }
     if (rc == HUB_OK) {
-        rc = replay(a, &old, 0, &made);
+        rc = replay(a, &old, act.asker.subject, 0, &made);
     }
     if (rc == HUB_OK) {
         reply_submitted(a, command, &made, slice_str(task_priority_name(made.priority)), false);
@@ -326,11 +328,17 @@ static enum hub_rc do_many(struct apply *a, struct command *command, struct slic
     return rc;
 }
 
+static struct why why_many(const struct task_many *many)
+{
+    return (struct why){.by = many->asker.subject, .reason = many->reason};
+}
+
 static enum hub_rc clear_one(struct apply *a, const struct task *task, const struct task_many *many,
                              uint32_t nth)
 {
+    struct why why = why_many(many);
     (void)nth;
-    return task_cancel_with(a, task, STOP_CLEARED, many->reason);
+    return task_cancel_with(a, task, STOP_CLEARED, &why);
 }
 
 static enum hub_rc clear_apply(struct apply *a, struct command *command, struct slice body)
@@ -344,9 +352,8 @@ const struct command_kind command_tasks_clear = {
 static enum hub_rc replay_one(struct apply *a, const struct task *task,
                               const struct task_many *many, uint32_t nth)
 {
-    (void)many;
     struct task made;
-    return replay(a, task, nth, &made);
+    return replay(a, task, many->asker.subject, nth, &made);
 }
 
 static enum hub_rc replay_many_apply(struct apply *a, struct command *command, struct slice body)
@@ -362,9 +369,10 @@ static enum hub_rc purge_one(struct apply *a, const struct task *task, const str
                              uint32_t nth)
 {
     struct task after = *task;
+    struct why why = why_many(many);
     (void)nth;
     after.replayed_as = TASK_PURGED;
-    return task_note(a, task, &after, "purged", many->reason);
+    return task_note(a, task, &after, "purged", &why);
 }
 
 static enum hub_rc purge_apply(struct apply *a, struct command *command, struct slice body)
@@ -402,9 +410,10 @@ static enum hub_rc cancel_one(struct apply *a, struct command *command, const st
     if (task->state == TASK_CANCELLED || task->state == TASK_CANCELLING) {
         return HUB_OK;
     }
+    struct why why = {.by = act->asker.subject, .reason = act->text};
     return task_is_over(task->state)
                ? apply_refuse(a, command, HUB_CONFLICT, "Task ", act->id, " is over already")
-               : task_cancel_with(a, task, STOP_CANCELLED, act->text);
+               : task_cancel_with(a, task, STOP_CANCELLED, &why);
 }
 
 static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct slice body)
@@ -442,7 +451,8 @@ static enum hub_rc input_apply(struct apply *a, struct command *command, struct 
     rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
     if (rc == HUB_OK) {
         after.last_agent = 0; /* who asked may well go on */
-        rc = task_change(a, &task, &after, "input", slice_of(NULL, 0));
+        struct task_told told = {.why = {.by = act.asker.subject}};
+        rc = task_change_told(a, &task, &after, "input", &told);
     }
     return rc == HUB_OK ? task_reply(a, command, after.number) : rc;
 }

@@ -41,13 +41,44 @@ function row(work, goal, hub, floor, ratio, peers, cpu, met) {
     } else {
         place = $1
     }
-    for (key in f) value[place, f["target"], key] = f[key]
+    times = ++lines[place, f["target"]]
+    for (key in f) values[place, f["target"], key, times] = f[key]
     if (f["target"] != "") target[f["target"]] = 1
     if ($1 == "failed") failed = failed " " f["program"]
     if ($1 == "skipped") skipped = skipped " " f["peer"]
 }
 
-function get(place, who, key) { return value[place, who, key] }
+# Of a place that was measured several times the median: of each figure by itself.
+function get(place, who, key,   n, i, j, v) {
+    n = lines[place, who] + 0
+    if (n == 0) return ""
+    for (i = 1; i <= n; i++) {
+        v[i] = values[place, who, key, i]
+        for (j = i; j > 1 && v[j - 1] + 0 > v[j] + 0; j--) {
+            swap = v[j]
+            v[j] = v[j - 1]
+            v[j - 1] = swap
+        }
+    }
+    return v[int((n + 1) / 2)]
+}
+
+# The least and the most of them, when there are several.
+function range(place, who, key,   n, i, least, most) {
+    n = lines[place, who] + 0
+    if (n < 2) return ""
+    least = most = values[place, who, key, 1] + 0
+    for (i = 2; i <= n; i++) {
+        if (values[place, who, key, i] + 0 < least) least = values[place, who, key, i] + 0
+        if (values[place, who, key, i] + 0 > most) most = values[place, who, key, i] + 0
+    }
+    return least == most ? "" : least ":" most
+}
+function between(place, who, key, digits,   ends) {
+    if (split(range(place, who, key), ends, ":") < 2) return ""
+    return " (" (digits ? number(ends[1], digits) " to " number(ends[2], digits) \
+                        : thousands(ends[1]) " to " thousands(ends[2])) ")"
+}
 
 function fanout(channel, burst, goal,   p, q, met, peers) {
     p = "fanout " channel " " burst
@@ -123,8 +154,8 @@ function tasks(work, mode, goal,   p, hub) {
     p = "tasks " mode
     hub = get(p, "hub", "per_s")
     row(work, goal == "" ? "–" : "≥ " thousands(goal) "/s",
-        hub == "" ? "–" : thousands(hub) "/s, p50 " number(get(p, "hub", "p50_ms"), 1) " ms, p99 " \
-                         number(get(p, "hub", "p99_ms"), 1) " ms",
+        hub == "" ? "–" : thousands(hub) "/s" between(p, "hub", "per_s", 0) ", p50 " \
+                         number(get(p, "hub", "p50_ms"), 1) " ms, p99 " number(get(p, "hub", "p99_ms"), 1) " ms",
         "–", "–", "", unit(get(p, "hub", "cpu_us"), 1, "µs a task"),
         goal == "" ? "–" : verdict(hub, hub + 0 >= goal))
 }
@@ -143,7 +174,7 @@ function dispatch(   p, hub) {
     hub = get(p, "hub", "dispatch_p99_ms")
     row("dispatch, " thousands(get(p, "hub", "agents")) " agents, paced at " thousands(get(p, "hub", "asked_per_s")) " tasks/s",
         "p99 < 5 ms", hub == "" ? "–" : "p50 " number(get(p, "hub", "dispatch_p50_ms"), 2) " ms, p99 " \
-                         number(hub, 2) " ms at " thousands(get(p, "hub", "per_s")) "/s",
+                         number(hub, 2) " ms" between(p, "hub", "dispatch_p99_ms", 2) " at " thousands(get(p, "hub", "per_s")) "/s",
         "–", "–", "", unit(get(p, "hub", "cpu_us"), 1, "µs a task"),
         verdict(hub, hub + 0 < 5 && get(p, "hub", "per_s") + 0 >= 4900))
 }
@@ -206,7 +237,7 @@ END {
     publish("without keys, one channel", "publish closed 0 1", "")
     publish("keyed, 100,000 channels", "publish closed 1 100000", "")
     heartbeat()
-    tasks("tasks submitted, offered, accepted, completed, frames pipelined, 64 agents of 64 slots", "closed 64", 50000)
+    tasks("tasks submitted, offered, accepted, completed, frames pipelined, 128 agents of 64 slots", "closed 128", 50000)
     tasks("the same, 500 agents of 16 slots", "closed 500", "")
     tasks("the same one at a time, every step awaited", "single", "")
     dispatch()

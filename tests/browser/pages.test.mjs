@@ -160,7 +160,7 @@ story('an agent is drained and deregistered from its page', async () => {
   const page = await dashboard(`#/agents/${id}`);
   page.on('dialog', (dialog) => dialog.accept());
   await page.getByRole('button', { name: 'Drain' }).click();
-  await until(async () => (await hub.get(`/agents/${id}`)).body.agent.status === 'draining', { what: 'draining' });
+  await until(async () => (await hub.get(`/agents/${id}`)).body.agent.status === 'inactive', { what: 'the end of the drain: it holds nothing' });
   await page.getByRole('button', { name: 'Deregister' }).click();
   await until(async () => (await hub.get(`/agents/${id}`)).status === 404, { what: 'the end of the agent' });
   await page.getByText(`There is no agent ${id} now`).waitFor();

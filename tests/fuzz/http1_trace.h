@@ -74,6 +74,9 @@ static inline void trace_event(struct buf *out, struct http1 *p, struct http1_re
     case HTTP1_ERROR:
         assert(p->status >= 400 && p->status <= 505 && p->reason && *p->reason);
         buf_printf(out, "\nERROR %d %s", p->status, p->reason);
+        if (before != HTTP1_HEAD && before != HTTP1_BODY) {
+            trace_slice(out, "seen", http1_seen_path(p));
+        }
         break;
     }
 }

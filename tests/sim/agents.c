@@ -243,6 +243,12 @@ static void judge(struct world *w, struct model_agent *a, const struct told *tol
         a->left_ms = closed && !a->owes ? now_ms : 0; /* a beat may have come after it */
         a->beaten = closed && !late ? a->beaten : false;
         a->owes = a->owes && a->beaten;
+    } else if (slice_is(told->reason, "drained")) {
+        SIM_CHECK(w,
+                  slice_is(told->name, "inactive") && told->status == AGENT_INACTIVE &&
+                      a->status == AGENT_DRAINING,
+                  "%.*s: drained, though it did not drain", (int)told->field[F_ID].n,
+                  (const char *)told->field[F_ID].p);
     } else if (slice_is(told->name, "inactive")) {
         SIM_CHECK(w, told->status == AGENT_INACTIVE && may_be_inactive(w, a, now_ms),
                   "inactive too early: seen %lld ms ago, closed %lld ms ago",
@@ -302,7 +308,11 @@ static void check_owed(struct world *w, struct model_agent *a, unsigned i)
     bool lost = stale && a->left_ms && w->now_ms - a->left_ms > 9 * w->settings.agent_reconnect_ms;
     a->owed = back ? a->owed + 1 : 0;
     a->overdue = lost ? a->overdue + 1 : 0;
+    /* Nobody has tasks here. */
+    bool drained = a->epoch && a->status == AGENT_DRAINING && !w->model.full;
+    a->idle = drained ? a->idle + 1 : 0;
     SIM_CHECK(w, a->owed <= 2, "agent-%u beats but stays stale", i);
+    SIM_CHECK(w, a->idle <= 2, "agent-%u holds nothing and is still draining", i);
     SIM_CHECK(w, a->overdue <= 2, "agent-%u left %lld ms ago and is still stale", i,
               (long long)(w->now_ms - a->left_ms));
 }

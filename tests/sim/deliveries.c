@@ -168,6 +168,7 @@ static void do_send(struct deliveries *d)
                                             .sender = slice_str("boss"),
                                             .receiver = bee_name(l->to, name),
                                             .payload = slice_str("{}"),
+                                            .correlation_id = slice_str(l->patient ? "calm" : ""),
                                             .priority = (enum message_priority)l->priority,
                                             .ttl_ms = l->patient ? PATIENT_S * INT64_C(1000)
                                                                  : 1 + rng_below(&w->rng, 20000)}};
@@ -392,6 +393,7 @@ static void check_counts(struct deliveries *d, struct store_view *view)
     check_count(d, view, MESSAGES_ALL, slice_of(NULL, 0));
     check_count(d, view, MESSAGES_OWNER, slice_str("boss"));
     check_count(d, view, MESSAGES_SENDER, slice_str("boss"));
+    check_count(d, view, MESSAGES_CORRELATED, slice_str("calm"));
     for (unsigned bee = 0; bee < BEES; bee++) {
         char name[16];
         check_count(d, view, MESSAGES_RECIPIENT, bee_name(bee, name));

@@ -92,6 +92,7 @@ struct model_agent {
     int64_t registered_ms, seen_min_ms, seen_max_ms, closed_ms, changed_ms;
     int64_t left_ms;  /* stale since then as its connection closed, and not heard of; 0: not */
     unsigned overdue; /* steps in which it should have been inactive */
+    unsigned idle;    /* steps in which it was draining */
     struct pulse pulse;
     /* Within the batch: what was asked of it. */
     unsigned registers, changes, deregisters, gones;

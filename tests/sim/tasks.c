@@ -276,8 +276,10 @@ static void do_report(struct run *r, uint64_t number)
         act(r, &command_task_complete, ASKED_COMPLETE, number, lease);
     } else if (what < 80) {
         act(r, &command_task_fail, ASKED_NOTHING, number, lease);
-    } else if (what < 88) {
-        act(r, &command_task_progress, ASKED_NOTHING, number, lease);
+    } else if (what < 88) { /* several at a time: the last waits to be stored */
+        for (unsigned n = 1 + rng_below(g, 3); n > 0; n--) {
+            act(r, &command_task_progress, ASKED_NOTHING, number, lease);
+        }
     } else if (what < 92) {
         act(r, &command_task_ask, ASKED_NOTHING, number, lease);
     } else if (what < 96) {
@@ -770,6 +772,22 @@ static void calm_step(struct run *r, unsigned n)
     scene_step(&r->scene);
 }
 
+/* semantics.md section 1: who drains and holds nothing any more is inactive by now. */
+static void check_drained(struct run *r)
+{
+    struct store_view *view;
+    SIM_CHECK(r->w, store_snapshot(r->w->reader, &view) == STORE_OK, "no snapshot");
+    for (uint32_t number = 1; number <= WORKERS; number++) {
+        struct agent agent;
+        bool drains = agent_get(view, number, &agent) == STORE_OK && agent.status == AGENT_DRAINING;
+        SIM_CHECK(r->w,
+                  !drains ||
+                      tasks_held_by(writer_module(r->w->hub.writer, MODULE_TASKS), number) > 0,
+                  "agent %u holds nothing and is still draining", number);
+    }
+    store_release(r->w->reader);
+}
+
 void tasks_run(struct world *w)
 {
     struct run *r = xcalloc(1, sizeof *r);
@@ -791,6 +809,7 @@ void tasks_run(struct world *w)
         w->now_ms += 250;
         scene_step(&r->scene);
     }
+    check_drained(r);
     do_pause(r, PAUSE_ALL, false);
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         calm_step(r, n);

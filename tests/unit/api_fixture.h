@@ -231,7 +231,7 @@ static inline enum hub_rc request_keyed(struct fixture *f, const struct principa
 {
     struct api_match match;
     fixture_begin(f, who);
-    api_route(f->api, method, slice_str(path), &match);
+    api_route(f->api, method, slice_str(path), slice_str(path), &match);
     assert_non_null(match.operation);
     struct api_request request = {.match = &match,
                                   .body = slice_str(body ? body : ""),

@@ -17,7 +17,8 @@ struct model {
     bool had[MODEL_TABLES][MODEL_KEYS]; /* at one time or another */
 };
 
-/* With a checksum and without; the last four wait for the commit (pending.c). */
+/* Two that are written into their trees at once; the others wait for the commit (pending.c), of
+ * which TABLE_TASK has a checksum of the store's. */
 static const enum store_table model_tables[MODEL_TABLES] = {
     TABLE_APP, TABLE_TIMER, TABLE_AGENT, TABLE_TASK, TABLE_CHANNEL, TABLE_REPLY, TABLE_BLOCK};
 

@@ -277,6 +277,87 @@ static void an_inactive_agent_is_told_to_register_again(void **state)
     assert_string_equal(text(t.f, "agent_status"), "active");
 }
 
+static void expect_status(const char *id, const char *status)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/agents/%s", id);
+    fixture_turn(t.f);
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/status"), status);
+}
+
+static void says(const char *status)
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/agents/b1/status", body), HUB_OK);
+}
+
+static void beats_after(int64_t ms)
+{
+    t.f->now_ms += ms;
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+}
+
+/* semantics.md section 1: any beat leads back from stale, whoever said that it is. */
+static void a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    says("stale");
+    expect_status("b1", "stale");
+    beats_after(1000);
+    expect_status("b1", "active");
+    says("maintenance");
+    says("stale");
+    expect_status("b1", "stale");
+    beats_after(1000);
+    expect_status("b1", "maintenance");
+    beats_after(1000);
+    expect_status("b1", "maintenance");
+    says("inactive");
+    says("stale");
+    beats_after(1000);
+    expect_status("b1", "active");
+}
+
+static void a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    says("draining");
+    assert_string_equal(text(t.f, "new_status"), "draining");
+    expect_status("b1", "inactive");
+    /* Its session goes on: it is not told to register, which would undo the drain. */
+    beats_after(1000);
+    assert_string_equal(text(t.f, "agent_status"), "inactive");
+    assert_null(member(t.f, "must_register"));
+    expect_status("b1", "inactive");
+    says("active");
+    expect_status("b1", "active");
+    beats_after(1000);
+    assert_string_equal(text(t.f, "agent_status"), "active");
+    says("draining");
+    expect_status("b1", "inactive");
+    bee_registers("b1", "");
+    expect_status("b1", "active");
+}
+
+static void a_session_that_is_over_says_no_status(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("b1", "");
+    assert_int_equal(call_method(t.f, t.bee, "agents.status",
+                                 "{\"agent_id\":\"b1\",\"status\":\"inactive\",\"session\":1}"),
+                     HUB_CONFLICT);
+    expect_status("b1", "active");
+    assert_int_equal(call_method(t.f, t.bee, "agents.status",
+                                 "{\"agent_id\":\"b1\",\"status\":\"inactive\",\"session\":2}"),
+                     HUB_OK);
+    expect_status("b1", "inactive");
+}
+
 static void a_deregistered_agent_is_gone(void **state)
 {
     (void)state;
@@ -512,6 +593,9 @@ int main(void)
         TEST(the_fast_lane_answers_as_the_ordinary_way_does),
         TEST(more_metrics_than_there_is_room_for_are_refused),
         TEST(an_inactive_agent_is_told_to_register_again),
+        TEST(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
+        TEST(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),
+        TEST(a_session_that_is_over_says_no_status),
         TEST(a_deregistered_agent_is_gone),
         TEST(a_session_that_is_over_takes_no_leave),
         TEST(the_healthiest_are_found_first),

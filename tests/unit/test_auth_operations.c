@@ -71,6 +71,31 @@ static void a_minted_token_lets_in_whom_it_names(void **state)
     principal_unref(who);
 }
 
+static void expect_newest_told(const char *event, const char *jti)
+{
+    assert_int_equal(call_method(f, boss, "channels.history",
+                                 "{\"channel\":\"auth\",\"reverse\":true,\"limit\":1}"),
+                     HUB_OK);
+    assert_string_equal(text(f, "events/0/event"), event);
+    assert_string_equal(text(f, "events/0/data/jti"), jti);
+}
+
+static void who_lets_somebody_in_is_told_and_who_renews_is_not(void **state)
+{
+    (void)state;
+    assert_int_equal(mint(boss, "{\"sub\":\"w1\",\"cap\":{\"jobs.>\":[\"publish\"]}}"), HUB_OK);
+    char *jti = kept("jti");
+    expect_newest_told("token_minted", jti);
+    assert_string_equal(text(f, "events/0/data/by"), "boss");
+    assert_string_equal(text(f, "events/0/data/sub"), "w1");
+    assert_string_equal(text(f, "events/0/data/role"), "agent");
+    assert_string_equal(text(f, "events/0/data/cap/jobs.>/0"), "publish");
+    assert_int_equal(mint(bee, "{\"sub\":\"bee\"}"), HUB_OK);
+    assert_string_not_equal(text(f, "jti"), jti);
+    expect_newest_told("token_minted", jti);
+    free(jti);
+}
+
 static void nobody_mints_more_than_they_have(void **state)
 {
     (void)state;
@@ -369,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_minted_token_lets_in_whom_it_names),
+        TEST(who_lets_somebody_in_is_told_and_who_renews_is_not),
         TEST(nobody_mints_more_than_they_have),
         TEST(capabilities_are_handed_on_when_none_are_said),
         TEST(a_revoked_token_lets_nobody_in),

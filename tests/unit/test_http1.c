@@ -456,6 +456,51 @@ static void a_kept_request_may_be_viewed_after_its_input_is_gone(void **state)
     http1_done(&p);
 }
 
+static void
+the_path_of_a_request_that_breaks_off_or_is_refused_is_seen_once_it_is_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *path; /* "": not seen */
+    } rows[] = {
+        {"", ""},
+        {"\r\n", ""},
+        {"GET", ""},
+        {"GET ", ""},
+        {"GET /agents", ""},
+        {"GET /agents ", "/agents"},
+        {"GET /agents?", "/agents"},
+        {"\r\nGET /agents?a=b", "/agents"},
+        {"GET /a%2Fb HTTP/1.1\r\nHos", "/a%2Fb"},
+        {"GET http://hub/agents/x?y HTTP/1.1\r\n", "/agents/x"},
+        {"GET http://hub HTTP/1.1\r\n", ""},
+        {"OPTIONS * HTTP/1.1\r\n", "*"},
+        {"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab", "/x"},
+        {"GET /x HTTP/2.0\r\n", "/x"},
+        {"GET /x HTTP/1.1\r\nno header\r\n", "/x"},
+        {"GET /x HTTP/1.1\r\n\r\n", "/x"}, /* no Host */
+        {"GET /x\r\n", ""},
+        {"GET  /x HTTP/1.1\r\n", ""},
+        {"GET /x\ty HTTP/1.1\r\n", ""},
+        {"(GET) /x HTTP/1.1\r\n", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int whole = 0; whole < 2; whole++) {
+            struct http1 p;
+            struct slice text = slice_str(rows[i].text);
+            http1_init(&p, &trace_limits);
+            enum http1_event event = whole ? feed_all(&p, text, NULL) : HTTP1_MORE;
+            for (size_t at = 0; !whole && event != HTTP1_ERROR && at < text.n; at++) {
+                event = feed_all(&p, slice_of(text.p + at, 1), NULL);
+            }
+            if (!slice_is(http1_seen_path(&p), rows[i].path)) {
+                fail_msg("row %zu: %s", i, rows[i].text);
+            }
+            http1_done(&p);
+        }
+    }
+}
+
 /* --- limits -------------------------------------------------------------------------------------
  */
 
@@ -721,6 +766,8 @@ int main(void)
         cmocka_unit_test(a_head_in_parts_is_kept_until_the_feed_after_done),
         cmocka_unit_test(a_head_whose_body_is_to_come_survives_its_input_and_the_scratch),
         cmocka_unit_test(a_kept_request_may_be_viewed_after_its_input_is_gone),
+        cmocka_unit_test(
+            the_path_of_a_request_that_breaks_off_or_is_refused_is_seen_once_it_is_whole),
         cmocka_unit_test(the_target_may_be_as_long_as_its_limit),
         cmocka_unit_test(the_head_may_be_as_long_as_its_limit),
         cmocka_unit_test(there_may_be_as_many_headers_as_their_limit),

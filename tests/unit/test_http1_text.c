@@ -41,8 +41,10 @@ static const struct path_row paths[] = {
     {"/a%00b",             HTTP1_PATH_CONTROL,   NULL},
     {"/a%0a",              HTTP1_PATH_CONTROL,   NULL},
     {"/a%7f",              HTTP1_PATH_CONTROL,   NULL},
-    {"/a%2fb",             HTTP1_PATH_SLASH,     NULL},
-    {"/a%2Fb",             HTTP1_PATH_SLASH,     NULL},
+    {"/a%2fb/c",           HTTP1_PATH_OK,        "/a/b/c"}, /* see the next test */
+    {"/a%2F%2fb",          HTTP1_PATH_OK,        "/a//b"},
+    {"/%2fa%2F",           HTTP1_PATH_OK,        "//a/"},
+    {"/a%252fb",           HTTP1_PATH_OK,        "/a%2fb"},
     {"/a\\b",              HTTP1_PATH_BACKSLASH, NULL},
     {"/a%5cb",             HTTP1_PATH_BACKSLASH, NULL},
     {"/..%5c..",           HTTP1_PATH_BACKSLASH, NULL},
@@ -53,10 +55,14 @@ static const struct path_row paths[] = {
     {"/a/%2e%2E/b",        HTTP1_PATH_DOTS,      NULL},
     {"/a/.%2e",            HTTP1_PATH_DOTS,      NULL},
     {"/%2e/",              HTTP1_PATH_DOTS,      NULL},
+    {"/a%2f..%2fb",        HTTP1_PATH_DOTS,      NULL},
+    {"/..%2fb",            HTTP1_PATH_DOTS,      NULL},
+    {"/a%2f%2e",           HTTP1_PATH_DOTS,      NULL},
     {"//",                 HTTP1_PATH_EMPTY,     NULL},
     {"//host/x",           HTTP1_PATH_EMPTY,     NULL},
     {"/a//b",              HTTP1_PATH_EMPTY,     NULL},
     {"/a//",               HTTP1_PATH_EMPTY,     NULL},
+    {"/a%2f//b",           HTTP1_PATH_EMPTY,     NULL},
     {"/%c0%ae%c0%ae/x",    HTTP1_PATH_UTF8,      NULL}, /* dots in a form that is too long */
     {"/%ff",               HTTP1_PATH_UTF8,      NULL},
     {"/%c3",               HTTP1_PATH_UTF8,      NULL},
@@ -84,6 +90,20 @@ static void a_path_is_refused_or_means_what_it_says(void **state)
         }
     }
     buf_done(&scratch);
+}
+
+static void a_slash_that_was_escaped_is_told_from_one_that_divides(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool inside;
+    } rows[] = {{"/", false},   {"/a/b", false},  {"/a%20b/c", false}, {"/a%252fb", false},
+                {"/%2", false}, {"/%", false},    {"/a%2fb", true},    {"/a/b%2F", true},
+                {"/%2f", true}, {"/%252f", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(http1_path_slash_inside(slice_str(rows[i].path)), rows[i].inside);
+    }
 }
 
 static void assert_pair(struct slice *rest, const char *name, const char *value)
@@ -257,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_is_refused_or_means_what_it_says),
+        cmocka_unit_test(a_slash_that_was_escaped_is_told_from_one_that_divides),
         cmocka_unit_test(a_query_gives_its_pairs_decoded_and_in_order),
         cmocka_unit_test(a_query_with_a_bad_escape_or_text_is_refused),
         cmocka_unit_test(the_first_pair_of_a_name_is_got),

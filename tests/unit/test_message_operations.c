@@ -53,7 +53,7 @@ static void ask(const struct principal *who, const char *path, const char *body)
 {
     struct api_match match;
     fixture_begin(t.f, who);
-    api_route(t.f->api, METHOD_POST, slice_str(path), &match);
+    api_route(t.f->api, METHOD_POST, slice_str(path), slice_str(path), &match);
     struct api_request request = {.match = &match, .body = slice_str(body), .json_body = true};
     assert_int_equal(
         api_request(t.f->api, &t.f->call, &request, (struct return_address){0}, &t.f->rc),
@@ -519,6 +519,64 @@ static void history_pages_by_sender_by_receiver_and_by_sequence(void **state)
 }
 
 static void asks_for_history(const struct principal *who, const char *params, uint64_t total,
+                             bool exact);
+
+/* What is correlated lies among much that is not. */
+static void history_finds_what_carries_a_correlation_id_page_by_page(void **state)
+{
+    enum { TALKS = 7 };
+    (void)state;
+    struct fixture *f = t.f;
+    registers(t.bee, "bee");
+    registers(t.wasp, "wasp");
+    for (unsigned i = 0; i < TALKS; i++) {
+        assert_int_equal(sends(t.bee, "wasp", ",\"correlation_id\":\"c/1\""), HUB_OK);
+        assert_int_equal(sends(t.wasp, "bee", ",\"correlation_id\":\"c/1\""), HUB_OK);
+        assert_int_equal(sends(t.boss, "wasp", ",\"correlation_id\":\"c/2\""), HUB_OK);
+        assert_int_equal(sends(t.boss, "bee", ""), HUB_OK);
+    }
+    char params[256], cursor[128] = "";
+    unsigned seen = 0;
+    int64_t before = INT64_MAX;
+    do {
+        (void)snprintf(params, sizeof params, "{\"correlation_id\":\"c/1\",\"limit\":4%s}", cursor);
+        asks_for_history(t.boss, params, 2 * TALKS, true);
+        int64_t count = json_integer_value(member(f, "count"));
+        for (int64_t i = 0; i < count; i++, seen++) {
+            char path[64];
+            (void)snprintf(path, sizeof path, "messages/%lld/correlation_id", (long long)i);
+            assert_string_equal(text(f, path), "c/1");
+            (void)snprintf(path, sizeof path, "messages/%lld/seq", (long long)i);
+            int64_t seq = json_integer_value(member(f, path));
+            assert_true(seq < before);
+            before = seq;
+        }
+        bool more = json_is_string(member(f, "next_cursor"));
+        (void)snprintf(cursor, sizeof cursor, ",\"cursor\":\"%s\"",
+                       more ? text(f, "next_cursor") : "");
+        cursor[0] = more ? cursor[0] : '\0';
+        /* What comes meanwhile does not move the pages. */
+        assert_int_equal(sends(t.boss, "bee", ",\"correlation_id\":\"c/3\""), HUB_OK);
+    } while (*cursor);
+    assert_int_equal(seen, 2 * TALKS);
+    asks_for_history(t.boss, "{\"correlation_id\":\"c/1\",\"sender_id\":\"bee\"}", TALKS, true);
+    assert_string_equal(text(f, "messages/0/receiver_id"), "wasp");
+    asks_for_history(t.boss, "{\"correlation_id\":\"c/1\",\"receiver_id\":\"bee\"}", TALKS, true);
+    assert_string_equal(text(f, "messages/0/sender_id"), "wasp");
+    asks_for_history(t.boss, "{\"correlation_id\":\"c/2\",\"receiver_id\":\"bee\"}", 0, true);
+    asks_for_history(t.boss, "{\"correlation_id\":\"c\"}", 0, true);
+    /* Those of the boss and the wasp are not the bee's to see. */
+    asks_for_history(t.bee, "{\"correlation_id\":\"c/1\"}", 2 * TALKS, true);
+    asks_for_history(t.bee, "{\"correlation_id\":\"c/2\"}", 0, true);
+    asks_for_history(t.wasp, "{\"correlation_id\":\"c/2\"}", TALKS, true);
+    assert_int_equal(link_call(t.boss, "messages.history",
+                               "{\"correlation_id\":\"c/1\",\"since_seq\":0,\"limit\":3}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(f, "messages/2/seq")), 5); /* oldest first */
+    assert_int_equal(json_integer_value(member(f, "next_since_seq")), 5);
+}
+
+static void asks_for_history(const struct principal *who, const char *params, uint64_t total,
                              bool exact)
 {
     assert_int_equal(link_call(who, "messages.history", params), HUB_OK);
@@ -740,7 +798,7 @@ static void what_is_settled_and_past_the_bounds_is_forgotten(void **state)
         request(t.f, t.boss, METHOD_PUT, "/api/v1/namespaces/messages", "{\"history_events\":3}"),
         HUB_OK);
     for (unsigned i = 0; i < 8; i++) {
-        assert_int_equal(sends(t.boss, "bee", ""), HUB_OK);
+        assert_int_equal(sends(t.boss, "bee", ",\"correlation_id\":\"c\""), HUB_OK);
         if (i != 1) {
             assert_int_equal(answers(t.bee, sent_id(), "ack", "{}"), HUB_OK);
         }
@@ -829,6 +887,7 @@ int main(void)
         story(others_messages_are_not_there),
         story(a_broadcast_goes_to_who_fits_and_counts_their_acks),
         story(history_pages_by_sender_by_receiver_and_by_sequence),
+        story(history_finds_what_carries_a_correlation_id_page_by_page),
         story(a_total_is_exact_or_says_that_it_is_not),
         story(without_an_ack_it_comes_again_and_at_last_is_dead),
         story(past_its_ttl_it_expires_and_the_sender_hears),

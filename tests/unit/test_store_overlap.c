@@ -4,6 +4,7 @@
 #include "tests/unit/store_model.h"
 #include "tests/unit/full_disk.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -297,11 +298,51 @@ static void a_thread_of_its_own_commits_while_the_writer_goes_on(void **state)
     store_close(store);
 }
 
+/* A lazy committer that is never asked often enough: only who waits gets the commit. */
+static unsigned for_ever(void *ctx)
+{
+    (void)ctx;
+    return UINT_MAX;
+}
+
+static void rows_are_read_without_the_trees_unless_the_batch_before_wrote_there(void **state)
+{
+    struct store *store = open_with(*state, 0, 0);
+    struct store_txn *txn;
+    struct slice value, key = slice_str("k");
+    store_committer_lazy(store, for_ever, NULL);
+    assert_int_equal(store_begin(store, &txn), STORE_OK);
+    assert_int_equal(store_put(txn, TABLE_APP, key, slice_str("old")), STORE_OK);
+    assert_int_equal(store_put(txn, TABLE_AGENT, key, slice_str("agent")), STORE_OK);
+    assert_int_equal(store_commit(txn), STORE_OK);
+
+    assert_int_equal(store_begin(store, &txn), STORE_OK);
+    store_hand_over(txn);
+    assert_int_equal(store_get(store_txn_view(txn), TABLE_APP, key, &value), STORE_OK);
+    assert_true(slice_is(value, "old"));
+    assert_false(store_has_trees(txn));
+    assert_int_equal(store_put(txn, TABLE_APP, key, slice_str("new")), STORE_OK);
+    assert_true(store_has_trees(txn));
+    assert_int_equal(store_commit_start(txn), STORE_OK);
+
+    assert_int_equal(store_begin(store, &txn), STORE_OK);
+    store_hand_over(txn);
+    assert_int_equal(store_get(store_txn_view(txn), TABLE_AGENT, key, &value), STORE_OK);
+    assert_true(slice_is(value, "agent"));
+    assert_false(store_has_trees(txn));
+    assert_int_equal(store_get(store_txn_view(txn), TABLE_APP, key, &value), STORE_OK);
+    assert_true(slice_is(value, "new"));
+    assert_int_equal(store_commit_take(store, NULL), STORE_OK);
+    assert_int_equal(store_commit(txn), STORE_OK);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(what_the_later_batch_reads_is_what_both_wrote),
         scratch_test(a_thread_of_its_own_commits_while_the_writer_goes_on),
+        scratch_test(rows_are_read_without_the_trees_unless_the_batch_before_wrote_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,33 @@ static void others_do_not_see_a_swarm(void **state)
     free(swarm);
 }
 
+static void expect_member(const char *status)
+{
+    fixture_turn(t.f);
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_string_equal(text(t.f, "swarms/0/members/0/status"), status);
+}
+
+/* Not so who is lost: tests/wire/swarms.test.mjs. */
+static void who_is_drained_or_stops_is_the_same_member_when_it_is_back(void **state)
+{
+    static const char *const ways[] = {"draining", "inactive"};
+    (void)state;
+    agent_comes(t.bee, "b1", 1);
+    ok(call(t.bee, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"b1\"}"));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        ok(call(t.bee, "agents.status", "{\"agent_id\":\"b1\",\"status\":\"%s\"}", ways[i]));
+        expect_member("suspended");
+        ok(call(t.bee, "agents.list", "{}"));
+        assert_string_equal(text(t.f, "agents/0/status"), "inactive");
+        agent_comes(t.bee, "b1", 1);
+        expect_member("active");
+    }
+    ok(call(t.bee, "agents.deregister", "{\"agent_id\":\"b1\"}"));
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+}
+
 static void a_member_follows_its_agent(void **state)
 {
     (void)state;
@@ -1132,6 +1159,7 @@ int main(void)
         with_hub(what_nobody_is_left_for_ends),
         with_hub(a_part_that_only_the_leaver_may_do_ends),
         with_hub(a_member_follows_its_agent),
+        with_hub(who_is_drained_or_stops_is_the_same_member_when_it_is_back),
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),

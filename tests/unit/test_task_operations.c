@@ -589,6 +589,7 @@ static void who_came_by_a_stream_and_departed_gets_nothing_without_one(void **st
                                  "{\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
                      HUB_OK);
     departs("b1");
+    give(t.f, t.f->at_close, &t.f->at_close_body);
     assert_int_equal(
         request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"active\"}"), HUB_OK);
     submit("");
@@ -803,6 +804,46 @@ static void an_agent_is_busy_while_its_slots_are_taken(void **state)
     assert_int_equal(
         request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"draining\"}"), HUB_OK);
     expect_agent("draining", 2);
+}
+
+static void says(const char *status)
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/agents/b1/status", body), HUB_OK);
+    settle();
+}
+
+/* semantics.md section 1: no new work, what it has it ends, then it is inactive. Its connection is
+ * still its own: resumed, it is offered what waits. */
+static void a_draining_agent_is_inactive_when_its_last_lease_is_gone(void **state)
+{
+    (void)state;
+    assert_int_equal(call_method(t.f, t.bee, "agents.register",
+                                 "{\"agent_id\":\"b1\",\"agent_type\":\"worker\",\"slots\":2}"),
+                     HUB_OK);
+    submit("");
+    accepted();
+    char first[64];
+    (void)snprintf(first, sizeof first, "%s", t.task);
+    says("draining");
+    submit("");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    expect_agent("draining", 1);
+    assert_string_equal(state_of(t.bee, first), "running");
+    assert_int_equal(post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\"}", first, t.lease),
+                     HUB_OK);
+    settle();
+    expect_agent("inactive", 0);
+    assert_int_equal(call_method(t.f, t.boss, "channels.history",
+                                 "{\"channel\":\"agents\",\"reverse\":true,\"limit\":1}"),
+                     HUB_OK);
+    assert_string_equal(text(t.f, "events/0/event"), "inactive");
+    assert_string_equal(text(t.f, "events/0/data/previous_status"), "draining");
+    assert_string_equal(text(t.f, "events/0/data/reason"), "drained");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    says("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
 }
 
 /* ---- cancel, input, clear ---- */
@@ -1334,6 +1375,7 @@ int main(void)
         CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),
         CLAIM(assignments_in_vain_are_part_of_the_success_rate),
         CLAIM(an_agent_is_busy_while_its_slots_are_taken),
+        CLAIM(a_draining_agent_is_inactive_when_its_last_lease_is_gone),
         CLAIM(cancelling_waits_for_the_agent_or_its_grace),
         CLAIM(input_comes_back_with_the_task),
         CLAIM(clearing_a_queue_cancels_what_waits_in_it),

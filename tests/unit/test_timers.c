@@ -60,6 +60,28 @@ static void the_earliest_comes_first_and_only_when_due(void **state)
     store_close(store);
 }
 
+/* Or each batch that adds one would have to look for the first of all. */
+static void the_earliest_that_was_added_is_known_without_a_tree(void **state)
+{
+    struct store *store = open_store(*state);
+    struct store_txn *txn = begin(store);
+    assert_true(timer_added_due(txn) == INT64_MAX);
+    add(txn, 300, "c");
+    struct timer_ref b = add(txn, 200, "b");
+    add(txn, 250, "d");
+    assert_int_equal(timer_cancel(txn, b), STORE_OK);
+    assert_int_equal(timer_added_due(txn), 200); /* a look too many does no harm */
+    assert_false(store_has_trees(txn));
+    assert_int_equal(store_commit(txn), STORE_OK);
+    txn = begin(store);
+    assert_true(timer_added_due(txn) == INT64_MAX);
+    assert_first(txn, 1000, "d");
+    assert_first(txn, 1000, "c");
+    assert_true(timer_next_due(store_txn_view(txn)) == INT64_MAX);
+    assert_int_equal(store_commit(txn), STORE_OK);
+    store_close(store);
+}
+
 static void equal_times_fire_in_the_order_they_were_added(void **state)
 {
     struct store *store = open_store(*state);
@@ -251,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         scratch_test(the_earliest_comes_first_and_only_when_due),
+        scratch_test(the_earliest_that_was_added_is_known_without_a_tree),
         scratch_test(equal_times_fire_in_the_order_they_were_added),
         scratch_test(a_reference_to_a_fired_timer_cancels_no_other),
         scratch_test(timers_outlast_the_process_and_not_an_abort),

@@ -116,6 +116,32 @@ livelyStory('a beat brings a stale agent back', async () => {
   await bee.close();
 });
 
+livelyStory('a beat brings back an agent that somebody said is stale', async () => {
+  const { bee, id, beat } = await agent();
+  await beat();
+  assert.equal((await hub.put(`/agents/${id}/status`, { status: 'stale' })).body.new_status, 'stale');
+  await beat();
+  await until(async () => (await statusOf(id)) === 'active', { what: 'active again', timeout: 3_000 });
+  await bee.close();
+});
+
+livelyStory('a drained agent that beats on gets work again over its connection when it is resumed', async () => {
+  const { bee, id, beat } = await agent(fresh('bee'), { capabilities: ['drained'] });
+  const watcher = await watch(`agent.${id}`);
+  await hub.put(`/agents/${id}/status`, { status: 'draining' });
+  const drained = await watcher.next(about(id, 'inactive'));
+  assert.deepEqual([drained.data.previous_status, drained.data.reason], ['draining', 'drained']);
+  const answer = await beat();
+  assert.deepEqual([answer.agent_status, answer.must_register], ['inactive', undefined]);
+  await hub.post('/tasks/submit', { task_data: {}, requirements: { capabilities: ['drained'] } });
+  await beat();
+  assert.equal(await statusOf(id), 'inactive');
+  await hub.put(`/agents/${id}/status`, { status: 'active' });
+  await watcher.next(about(id, 'task_offered'));
+  await bee.close();
+  await watcher.close();
+});
+
 livelyStory('any frame of the agent counts as a beat', async () => {
   const { bee, id } = await agent();
   const end = Date.now() + INTERVAL_MS * (INTERVALS + 4);

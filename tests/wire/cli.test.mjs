@@ -294,6 +294,22 @@ withHub('each class of refusal has its exit code, over REST', async (hub) => {
   }
 });
 
+withHub('what the hub advises stands below its refusal, on stderr', async (hub) => {
+  const refuse = (status, advice) => hub.routes.set('GET /api/v1/agents/bee', () => [status, { title: 'x', status, detail: 'Invalid priority: x', ...(advice && { advice }) }]);
+  for (const [status, advice] of [[400, 'Use critical, high, normal or low.'], [404, 'Check the name.'], [503, 'Come back as Retry-After says.']]) {
+    refuse(status, advice);
+    for (const form of ['table', 'yaml', 'id']) {
+      const { out, err } = await waggle(['agent', 'show', 'bee', '-o', form], { url: hub.url });
+      assert.equal(err, `waggle: Invalid priority: x (${status})\n${advice}\n`);
+      assert.equal(out, '');
+    }
+  }
+  refuse(400, null);
+  assert.equal((await waggle(['agent', 'show', 'bee'], { url: hub.url })).err, 'waggle: Invalid priority: x (400)\n');
+  refuse(401, 'Send a valid API key or token.');
+  assert.doesNotMatch((await waggle(['agent', 'show', 'bee'], { url: hub.url })).err, /Send a valid/, 'which credentials were sent is said instead');
+});
+
 withHub('a refusal under -o json is the hub\'s own JSON, on stderr', async (hub) => {
   const { code, out, err } = await waggle(['agent', 'show', 'bee', '-o', 'json'], { url: hub.url });
   assert.equal(code, 3);
@@ -736,14 +752,15 @@ withHub('an agent registers, beats with the load of the machine, and takes its l
   run.child.kill('SIGTERM');
   const end = await run.end;
   assert.equal(end.code, 0, end.err);
-  assert.equal(of('agents.deregister')[0].params.agent_id, 'bee-1');
+  assert.deepEqual(of('agents.status').map(({ params: { reason, ...said } }) => said), [{ agent_id: 'bee-1', status: 'inactive', session: 1 }]);
+  assert.equal(of('agents.deregister').length, 0);
   assert.equal(connection.closeCode, 1000);
 });
 
 withHub('an agent registers again after a lost connection and misses nothing of its channel', async (hub) => {
   const { of } = actAsRegistry(hub);
   const log = join(home, 'work.log');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--keep', '--exec', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--leave', '--exec', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
   await listening(hub, 'agent.bee');
   hub.publish('agent.bee', { event: 'task', data: { n: 1 } });
   await until(() => existsSync(log) && readFileSync(log, 'utf8').includes('"n":1'), 'the first work');
@@ -757,7 +774,7 @@ withHub('an agent registers again after a lost connection and misses nothing of 
   assert.deepEqual(readFileSync(`${log}.env`, 'utf8'), 'task 1 bee\ntask 2 bee\n');
   run.child.kill('SIGINT');
   assert.equal((await run.end).code, 0);
-  assert.equal(of('agents.deregister').length, 0, '--keep');
+  assert.deepEqual(of('agents.deregister').map(({ params }) => params.agent_id), ['bee'], '--leave');
 });
 
 withHub('an agent runs as many commands at a time as it has slots, and lets them end when told to stop', async (hub) => {
@@ -772,11 +789,11 @@ withHub('an agent runs as many commands at a time as it has slots, and lets them
   assert.equal(readFileSync(log, 'utf8'), 'start\nstart\n');
   run.child.kill('SIGTERM');
   await until(() => /stopping/.test(run.err), 'the stop');
-  assert.equal(of('agents.deregister').length, 0);
+  assert.equal(of('agents.status').length, 0);
   writeFileSync(gate, '');
   assert.equal((await run.end).code, 0);
   assert.equal(readFileSync(log, 'utf8'), 'start\nstart\nend\nend\n', 'what waited was not begun');
-  assert.equal(of('agents.deregister').length, 1);
+  assert.equal(of('agents.status').length, 1);
 });
 
 story('an agent waits for a hub that is not there yet', async () => {
@@ -1003,6 +1020,8 @@ story('the first five minutes work against the real hub', async () => {
     await until(() => (agent.err.match(/registered, a beat/g) ?? []).length >= 2, 'the second registration');
     agent.child.kill('SIGTERM');
     assert.equal((await agent.end).code, 0, agent.err);
+    assert.deepEqual((await run(['agent', 'ls', '--status', 'inactive', '-o', 'id'])).lines, ['bee-1']);
+    assert.equal((await run(['agent', 'rm', 'bee-1', '--yes'])).code, 0);
     assert.equal((await run(['agent', 'show', 'bee-1'])).code, 3);
   } finally {
     await hub.stop();

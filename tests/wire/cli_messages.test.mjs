@@ -21,13 +21,15 @@ story('a message is sent, shown, acknowledged and found again', async () => {
   const [from, to] = [fresh('from'), fresh('to')];
   await register(from);
   await register(to);
-  const { message_id } = await cli.ask(`msg send ${to} {"text":"hello"} --from ${from} --priority high --ttl 10m`);
+  const { message_id } = await cli.ask(`msg send ${to} {"text":"hello"} --from ${from} --priority high --ttl 10m --correlation-id talk/${from}`);
   const { message } = await cli.ask(`msg show ${message_id}`);
   assert.deepEqual(message.payload, { text: 'hello' });
   assert.equal(message.message_type, 'direct');
   assert.equal(message.priority, 'high');
   assert.deepEqual((await cli.run(`msg history --to ${to} -o id`)).lines, [message_id]);
   assert.deepEqual((await cli.run(`msg history --from ${from} -o id`)).lines, [message_id]);
+  assert.deepEqual((await cli.run(`msg history --correlation-id talk/${from} -o id`)).lines, [message_id]);
+  assert.deepEqual((await cli.run(`msg history --correlation-id talk/${from} --from ${to} -o id`)).lines, []);
   assert.equal((await cli.run(`msg ack ${message_id} --agent ${to}`)).code, 0);
   assert.equal((await cli.run('msg show no-such-message')).code, 3);
   assert.equal((await cli.run(`trace ${message_id}`)).code, 0);

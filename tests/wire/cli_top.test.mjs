@@ -115,8 +115,9 @@ withTop('an agent is drained from the list after a yes, and not with a no', 'age
   top.keys('D', 'y');
   await top.shows(/why\?/);
   top.keys('Enter');
-  await top.shows(/bee-1 +draini/);
-  assert.equal((await hub.get('/agents/bee-1')).body.agent.status, 'draining');
+  await top.shows(/bee-1 +inacti/);
+  const { events } = (await hub.get('/api/v1/channels/agents/history?reverse=true&limit=2')).body;
+  assert.deepEqual(events.map(({ data }) => data.status), ['inactive', 'draining'], 'it held nothing');
 });
 
 withTop('tasks, queues and rounds have views of their own, and a task is cancelled from its', 'agents', async (top, hub) => {

@@ -43,14 +43,19 @@ const get = (path, ...lines) => request(`GET ${path} HTTP/1.1`, HOST, ...lines);
 /** The last of a stream: asks for its end, and can be told from all others. */
 const LAST = get('/health', 'Request-Id: the-last', 'Connection: close');
 
+/** Errors of the coordinator's routes say "error" where the others say the number (rest-contract.md sections 1 and 3). */
+function isShaped(answer, coordinator, what) {
+  assert.equal(answer.headers['content-type'], coordinator ? 'application/json' : 'application/problem+json', what);
+  assert.equal(answer.body.status, coordinator ? 'error' : answer.status, what);
+}
+
 /** One refusal, shaped as the contract says, then the end. */
 function isRefusal(answers, status, what) {
   assert.deepEqual(answers.map((one) => one.status), [status].flat(), what);
   const answer = answers.at(-1);
   assert.equal(answer.headers.connection, 'close', what);
-  assert.equal(answer.headers['content-type'], 'application/problem+json', what);
   includesKeys(answer.body, ['type', 'title', 'status', 'detail', 'message', 'timestamp'], what);
-  assert.equal(answer.body.status, answer.status, what);
+  isShaped(answer, answer.body.status === 'error', what);
   assert.ok(answer.headers['request-id'] !== 'the-last', `${what}: nothing of what follows was read as a request`);
 }
 
@@ -228,8 +233,31 @@ survived('what is too long or too many is refused where the limit is, not later'
   ]);
 });
 
+survived('what is refused before it is whole has the shape of its path, once that has come', async () => {
+  const big = 'Content-Length: 65537', chunked = 'Transfer-Encoding: chunked';
+  const long = 'x'.repeat(HEAD_BYTES / 2);
+  const whole = [
+    // the head up to its path, what makes it wrong, the status
+    ...[[big, 413], [chunked, 413, '10001\r\n'], [chunked, 400, 'x\r\n'], [chunked, 431, `0\r\nA: ${'x'.repeat(9_000)}\r\n`], [`X: ${long}${long}`, 431],
+      ['no header', 400], ['Expect: more', 417], ['Transfer-Encoding: gzip', 501]].map(([line, status, body = '']) => [(path) => request(`POST ${path} HTTP/1.1`, HOST, line) + body, status]),
+    [(path) => request(`GET ${path}?${long} HTTP/1.1`, HOST), 414],
+    [(path) => request(`GET ${path} HTTP/2.0`, HOST), 505],
+  ];
+  for (const [path, coordinator] of [['/agents/register', true], ['/api/v1/agents/register', true], ['/tasks/a%2Fb', true], ['http://hub/agents', true], ['/api/v1/consensus', false], ['/run-graph', false], ['/no/such/path', false]]) {
+    for (const [make, status] of whole) {
+      await everyCut(joined(make(path), LAST), (answers, step) => {
+        isRefusal(answers, status, named(make(path), step));
+        isShaped(answers[0], coordinator, named(make(path), step));
+        assert.equal(answers[0].body.instance, decodeURIComponent(path.replace('http://hub', '')));
+      });
+    }
+  }
+  await everyCut(joined(request('BREW /agents HTTP/1.1', HOST), LAST), (answers, step) => isShaped(answers[0], true, named('BREW', step)));
+  await everyCut(latin1(`GET /agents/${long}${long}`), (answers, step) => isShaped(answers[0], false, named('no end of a path', step)));
+});
+
 survived('a head or a body that drips is cut at its deadline, and silence too', async () => {
-  const drip = async (first, more, statuses) => {
+  const drip = async (first, more, statuses, coordinator = false) => {
     connections++;
     const raw = new Raw(hub);
     const started = Date.now();
@@ -242,12 +270,15 @@ survived('a head or a body that drips is cut at its deadline, and silence too', 
     assert.ok(raw.ended, 'the hub has ended it');
     assert.ok(took >= DEADLINE_MS - 100 && took < DEADLINE_MS + 4_000, `after ${took} ms`);
     assert.deepEqual(answersOf(raw.received).map((one) => one.status), statuses);
+    for (const answer of answersOf(raw.received)) isShaped(answer, coordinator, named(first));
     await raw.destroy();
   };
   await Promise.all([
-    drip('GET /health HTTP/1.1\r\n', (i) => (i % 5 ? 'x' : `${i ? '\r\n' : ''}X: y`), [408]),
+    drip('GET /health HTTP/1.1\r\n', (i) => (i % 5 ? 'x' : `${i ? '\r\n' : ''}X: y`), [408], true),
     drip('G', () => 'E', [408]),
-    drip(request('POST /agents/register HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408]),
+    drip('GET /agents', () => 'x', [408]),
+    drip(request('POST /agents/register HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408], true),
+    drip(request('POST /api/v1/consensus HTTP/1.1', HOST, 'Content-Length: 50000'), () => ' ', [408]),
     drip(`${POST_CHUNKED}ffff\r\n`, () => ' ', [408]),
     drip(`${POST_CHUNKED}0\r\nA: `, () => 'b', [408]),
     drip('', () => '', []),
@@ -268,11 +299,12 @@ survived('a path has one spelling that counts; tricks are refused', async () => 
   // The framing of these is sound, so the connection goes on.
   await servedEach([
     '/..', '/../health', '/./health', '/health/.', '/health/..', '/%2e%2e/health', '/%2e/health', '/.%2e/health', '/%2E%2E/%2E%2E/etc/passwd', '/dashboard/../health',
-    '/dashboard/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '//health', '/health//', '/dashboard//index.html', '/%2fhealth', '/health%2f..', '/%5c..%5c', '/\\..\\', '/health%00', '/health%00.html', '/%0d%0aX:%20y', '/%', '/%2',
+    '/dashboard/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '//health', '/health//', '/dashboard//index.html', '/%2f//health', '/health%2f..', '/agents/a%2f..%2fb', '/agents/..%2fb', '/agents/%2e%2f', '/%5c..%5c', '/\\..\\', '/health%00', '/health%00.html', '/agents/a%2f%00', '/agents/a%2f%0a', '/agents/a%2f%ff', '/agents/a%2f%c0%af', '/%0d%0aX:%20y', '/%', '/%2',
     '/%zz', '/%c0%ae%c0%ae/health', '/%ff', '/%ed%a0%80', '/%u0041', '/health?%', '/health?a=%zz', '/health?a=%c0%ae',
   ].map((target) => [get(target), 400]));
   await servedEach([['/health?', 200], ['/%68ealth', 200], ['/health?../..', 200], ['http://hub/health', 200], ['HTTP://elsewhere:1/health', 200], ['https://hub', 200], ['http://hub?x', 200],
-    ['/health/', 404], ['/Health', 404], ['/health;x', 404], ['/health%20', 404], ['/...', 404], ['/dashboard.', 404]].map(([target, status]) => [get(target), status]));
+    ['/health/', 404], ['/Health', 404], ['/health;x', 404], ['/health%20', 404], ['/...', 404], ['/dashboard.', 404],
+    ['/%2fhealth', 404], ['/health%2f', 404], ['/agents%2fregister', 404], ['/dashboard%2f', 404], ['/dashboard%2findex.html', 404], ['/%2Fdashboard/', 404], ['/ws%2fv1%2fevents', 404]].map(([target, status]) => [get(target), status]));
 });
 
 survived('no path leads out of the pages that are served', async () => {
@@ -321,6 +353,9 @@ survived('every route answers OPTIONS, HEAD where it answers GET, and 405 to the
     assert.equal(answers[0].status, 204, `OPTIONS ${path}`);
     for (const answer of answers.slice(0, -1)) assert.deepEqual(allowed(answer), expected, `Allow of ${path}`);
     for (const answer of answers.slice(1, -1)) assert.equal(answer.status, 405, `${path} ${answer.text}`);
+    for (const [i, method] of none.entries()) {
+      assert.equal(answers[i + 1].body.message, `${method} is not allowed for ${path}: it answers ${answers[i + 1].headers.allow}`);
+    }
   }
 }, { timeout: 120_000 });
 

@@ -49,6 +49,31 @@ story('a message reaches its agent on the socket it holds, and the ack settles i
   assert.equal((await ack(message)).state, 'acked');
 });
 
+story('a question and its answers are found by their correlation id, over REST and by call', async () => {
+  const [asker, helper] = [await agent(), await agent()];
+  const correlation_id = `talk/${fresh('c')} é`;
+  const ids = [];
+  for (const [from, to] of [[asker, helper], [helper, asker], [asker, helper]]) {
+    ids.unshift((await send(to.id, { sender_id: from.id, correlation_id })).body.message_id);
+    await send(to.id, { sender_id: from.id });
+  }
+  const path = (query) => `/messages/history?${new URLSearchParams({ correlation_id, ...query })}`;
+  const found = (body) => body.messages.map((one) => one.message_id);
+  const pages = [];
+  for (let cursor; cursor !== null;) {
+    const { body } = await hub.get(path({ limit: 2, ...(cursor && { cursor }) }));
+    assert.deepEqual([body.total, body.total_exact], [3, true]);
+    pages.push(found(body));
+    cursor = body.next_cursor ?? null;
+  }
+  assert.deepEqual(pages, [ids.slice(0, 2), ids.slice(2)]);
+  assert.deepEqual(found((await hub.get(path({ sender_id: helper.id }))).body), [ids[1]]);
+  assert.deepEqual(found(await helper.bee.call('messages.history', { correlation_id, receiver_id: helper.id })), [ids[0], ids[2]]);
+  const other = await agent();
+  assert.deepEqual(found(await other.bee.call('messages.history', { correlation_id })), [], 'what others say to each other is not found');
+  assert.equal((await hub.get(path({ correlation_id: 'x'.repeat(257) }))).status, 422);
+});
+
 story('the same paths answer under /api/v1, and errors have their shape', async () => {
   const { id } = await agent();
   const body = { receiver_id: id, message_type: 'direct', payload: {} };

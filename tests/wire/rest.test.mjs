@@ -5,6 +5,7 @@ import { connect as tcp } from 'node:net';
 import { after, before } from 'node:test';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { startHub, until } from './lib/hub.mjs';
+import { operations } from './lib/operations.mjs';
 import { fresh, hasKeys, inOrder, includesKeys, isTime, numbers, story } from './lib/story.mjs';
 
 let hub;
@@ -406,6 +407,38 @@ story('a wrong method is 405 with what is allowed', async () => {
     const allow = answer.headers.allow.split(/\s*,\s*/);
     for (const one of allowed) assert.ok(allow.includes(one), `Allow of ${path}: ${answer.headers.allow}`);
     assert.ok(!allow.includes(method));
+  }
+});
+
+story('an id may hold a slash: escaped in a path it belongs to the id', async () => {
+  const [agent_id, peer_id] = [`${fresh('hive')}/1`, `/${fresh('hive')}//é/`];
+  await register({ agent_id });
+  await register({ agent_id: peer_id });
+  for (const id of [agent_id, peer_id]) {
+    const path = `/agents/${encodeURIComponent(id)}`;
+    assert.equal((await hub.get(path)).body.agent.agent_id, id);
+    assert.equal((await hub.get(path.replaceAll('%2F', '%2f'))).body.agent.agent_id, id);
+    assert.equal((await hub.post(`${path}/heartbeat`)).body.agent_id, id);
+    assert.equal((await hub.put(`${path}/status`, { status: 'busy' })).body.new_status, 'busy');
+    assert.equal((await hub.get(`/api/v1${path}`)).status, 200);
+    assert.equal((await hub.get(`/agents/${id.split('/').map(encodeURIComponent).join('/')}`)).status, id === agent_id ? 404 : 400, 'slashes that were not escaped divide');
+  }
+  assert.equal((await hub.http('POST', `/peers/add?${new URLSearchParams({ agent_id, peer_id })}`)).status, 200);
+  assert.deepEqual((await hub.get(`/peers/${encodeURIComponent(agent_id)}`)).body.peers, [peer_id]);
+  const task_id = `${fresh('task')}/a/b`;
+  assert.equal((await hub.post('/tasks/submit', { task_data: { task_id } })).body.task_id, task_id);
+  assert.equal((await hub.post(`/tasks/${encodeURIComponent(task_id)}/cancel`)).status, 200);
+  assert.equal((await hub.get(`/tasks/${encodeURIComponent(task_id)}`)).body.task.task_id, task_id);
+  for (const id of [agent_id, peer_id]) assert.equal((await hub.http('DELETE', `/agents/${encodeURIComponent(id)}`)).status, 200);
+});
+
+story('every path with an id takes one with an escaped slash', async () => {
+  const paths = (await operations(hub)).filter((op) => op.path.includes('{'));
+  assert.ok(paths.length > 40, `${paths.length} operations`);
+  for (const op of paths) {
+    const answer = await hub.http('OPTIONS', op.path.replace(/\{\w+\}/g, 'no%2Fsuch%2Fid'));
+    assert.equal(answer.status, 204, `${op}`);
+    assert.ok(answer.headers.allow.split(', ').includes(op.method), `${op}: ${answer.headers.allow}`);
   }
 });
 

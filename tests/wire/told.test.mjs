@@ -88,6 +88,7 @@ const told = (params, channel, event, names = params) => ({ params, channel, eve
 const made = (key) => (answer) => ({ [key]: answer[key] });
 
 const tells = {
+  'auth.mint': () => told({ sub: fresh('bee'), role: 'agent' }, 'auth', 'token_minted', ({ jti, sub, role }) => ({ jti, sub, role })),
   'auth.revoke': () => told({ sub: fresh('sub') }, 'auth', 'tokens_revoked'),
   'auth.keys.create': () => told({ name: fresh('key'), role: 'viewer' }, 'auth', 'key_created'),
   'auth.keys.revoke': async () => told({ id: (await call('auth.keys.create', { name: 'key' })).id }, 'auth', 'key_revoked'),
@@ -187,7 +188,6 @@ const tells = {
 const quiet = {
   'channels.publish': 'is an event itself',
   'channels.publish_batch': 'are events themselves',
-  'auth.mint': 'signs a text: nothing of it is kept',
   'backups.create': 'reads the store and writes beside it',
   'agents.heartbeat': 'moves a pulse in memory; what a silence or a return changes is told',
   'tasks.renew': 'moves the end of leases that are held; a lease that lapses is told',
@@ -208,8 +208,10 @@ story('every operation that changes something has its event here, and each excep
   assert.deepEqual(Object.keys(tells).filter((name) => quiet[name]), [], 'told and quiet');
 });
 
-/** What concerns all of an app says who did it: it has no owner of its own. */
-const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name));
+/** What concerns all of an app says who did it, as it has no owner of its own; and so does what befalls a task or an agent by somebody's act. */
+const byWhom = Object.keys(tells).filter((name) => /^(auth|apps|namespaces|channels|peers|hierarchy|load_balancer|tasks.queue)[._]/.test(name)
+  || /^(tasks\.(cancel|input|replay|clear|purge)|agents\.(create|status|deregister)$)/.test(name));
+const ofItself = ['agents.register', 'tasks.submit', 'tasks.create', 'tasks.accept', 'tasks.reject', 'tasks.progress', 'tasks.complete', 'tasks.fail', 'tasks.ask'];
 
 for (const [name, make] of Object.entries(tells)) {
   story(`${name} is told`, async () => {
@@ -222,6 +224,7 @@ for (const [name, make] of Object.entries(tells)) {
     const { data } = await watcher.next(isTold(row, wanted), { what: `${row.event} on ${row.channel}` });
     assert.ok(data.at, 'when');
     if (byWhom.includes(name)) assert.equal(data.by, '--admin-key');
+    if (ofItself.includes(name)) assert.equal(data.by, undefined, 'the ordinary way says no more than it must');
   });
 }
 
@@ -232,13 +235,17 @@ story('what is told of keys and apps says who did it, and holds nothing that ope
   const minted = await hub.mint({ sub: fresh('bee'), role: 'agent' });
   await call('auth.revoke', { jti: minted.jti });
   const created = await watcher.next(isTold({ event: 'key_created', channel: 'auth' }, { id: key.id }));
+  const let_in = await watcher.next(isTold({ event: 'token_minted', channel: 'auth' }, { jti: minted.jti }));
   const [made, revoked] = [await watcher.next(isTold({ event: 'app_created', channel: 'auth' }, { app: app.id })),
     await watcher.next(isTold({ event: 'tokens_revoked', channel: 'auth' }, { jti: minted.jti }))];
-  const texts = [created, made, revoked].map((frame) => frame.raw);
-  for (const frame of [created, made, revoked]) assert.equal(frame.data.by, '--admin-key');
+  const texts = [created, let_in, made, revoked].map((frame) => frame.raw);
+  for (const frame of [created, let_in, made, revoked]) assert.equal(frame.data.by, '--admin-key');
   // The app's own trail begins with whose key opens it.
-  const [first] = (await (await hub.connect({ token: app.admin_key })).history('auth')).events;
+  const guest = await call('auth.mint', { sub: fresh('guest'), role: 'viewer', app: app.id });
+  const [first, second] = (await (await hub.connect({ token: app.admin_key })).history('auth')).events;
   assert.deepEqual([first.event, first.data.id, first.data.role], ['key_created', app.admin_key_id, 'admin']);
+  assert.deepEqual([second.event, second.data.jti, second.data.app, second.data.by], ['token_minted', guest.jti, app.id, '--admin-key']);
+  await watcher.next(isTold({ event: 'token_minted', channel: 'auth' }, { jti: guest.jti, app: app.id }));
   for (const secret of [key.key, key.key.slice(-8), app.secret, app.admin_key, minted.token, minted.token.split('.')[2], hub.adminKey]) {
     for (const text of [...texts, JSON.stringify(first)]) assert.ok(!text.includes(secret), `${secret} in ${text}`);
   }
