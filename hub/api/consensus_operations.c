@@ -326,10 +326,10 @@ static enum hub_rc terms_of(struct call *call, struct tally_terms *out)
                                 .quorum = {1, 2},
                                 .quorum_exceeds = !call_json(call, "quorum") ||
                                                   json_is_null(call_json(call, "quorum"))};
-    if (rule.n && !tally_rule_of(rule, &out->rule)) {
+    if (rule.p && !tally_rule_of(rule, &out->rule)) {
         return call_fail_word(call, "rule", "rule", rule, &words_tally_rule);
     }
-    if (tie.n && !tally_tie_of(tie, &out->tie)) {
+    if (tie.p && !tally_tie_of(tie, &out->tie)) {
         return call_fail_word(call, "tie", "tie policy", tie, &words_tally_tie);
     }
     enum hub_rc rc = fraction_param(call, "threshold", &out->threshold);
@@ -485,6 +485,24 @@ static enum hub_rc score_of(struct call *call, struct tally_ballot *vote)
     return HUB_OK;
 }
 
+/* Which of two was meant is not for the hub to guess: the seat has one ballot. */
+static enum hub_rc says_one_thing(struct call *call, bool abstains)
+{
+    static const char *const fields[] = {"choice", "choices", "ranking", "score"};
+    bool said = abstains;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const json_t *value = call_json(call, fields[i]);
+        if (!value || json_is_null(value) || (json_is_array(value) && !json_array_size(value))) {
+            continue;
+        }
+        if (said) {
+            return call_fail_field(call, fields[i], "value_error", "a ballot says one thing");
+        }
+        said = true;
+    }
+    return HUB_OK;
+}
+
 static enum hub_rc ballot_of(struct call *call, const struct round *r, struct vote_scratch *s)
 {
     struct round_ballot *ballot = &s->vote.ballot;
@@ -498,8 +516,9 @@ static enum hub_rc ballot_of(struct call *call, const struct round *r, struct vo
     ballot->vote.confidence =
         ballot->sure ? (uint32_t)llround(json_number_value(confidence) * TALLY_ONE) : TALLY_ONE;
     ballot->vote.abstains = call_bool(call, "abstain", false);
-    if (ballot->vote.abstains) {
-        return HUB_OK;
+    enum hub_rc rc = says_one_thing(call, ballot->vote.abstains);
+    if (rc != HUB_OK || ballot->vote.abstains) {
+        return rc;
     }
     return form == FORM_SCORE ? score_of(call, &ballot->vote) : choices_of(call, r, s, form);
 }

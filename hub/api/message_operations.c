@@ -32,13 +32,13 @@ static enum hub_rc words_read(struct call *call, struct message *m)
     static const char protocols[] = ". Valid protocols: hierarchical, peer_to_peer, broadcast";
     struct slice priority = call_text(call, "priority"), protocol = call_text(call, "protocol");
     m->priority = MESSAGE_NORMAL;
-    if (protocol.n && !message_protocol_of(protocol, &m->protocol)) {
+    if (protocol.p && !message_protocol_of(protocol, &m->protocol)) {
         return bad_word(call, "protocol", "protocol", protocols, NULL);
     }
     if (!message_type_of(call_text(call, "message_type"), &m->type)) {
         return bad_word(call, "message type", "message_type", "", &words_message_type);
     }
-    if (priority.n && !message_priority_of(priority, &m->priority)) {
+    if (priority.p && !message_priority_of(priority, &m->priority)) {
         return bad_word(call, "priority", "priority", "", &words_message_priority);
     }
     return HUB_OK;

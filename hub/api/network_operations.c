@@ -228,7 +228,7 @@ static enum hub_rc execute_prepare(struct call *call, struct buf *body)
     struct buf input = {0};
     enum hub_rc rc = work_priority_of(call, call_text(call, "priority"), &execute.spec.priority);
     if (rc == HUB_OK) {
-        rc = work_spec_of(call, task, &execute.spec);
+        rc = work_spec_of(call, "task", task, &execute.spec);
     }
     if (rc == HUB_OK) {
         work_input_put(&input, task, NULL);

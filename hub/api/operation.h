@@ -145,7 +145,7 @@ enum hub_rc call_fail_field(struct call *call, const char *field, const char *ty
 void call_wait(struct call *call, struct slice channel, uint64_t since, int64_t ms);
 
 /* Parameters; the schema has passed them, so a wrong type does not come. Defaults where absent. */
-struct slice call_text(const struct call *call, const char *name); /* empty when absent */
+struct slice call_text(const struct call *call, const char *name); /* p is NULL when absent */
 const char *call_str(const struct call *call, const char *name);   /* NULL when absent */
 int64_t call_int(const struct call *call, const char *name, int64_t otherwise);
 double call_number(const struct call *call, const char *name, double otherwise);

@@ -4,6 +4,7 @@
 #include "hub/api/components.h"
 #include "hub/api/tables.h"
 #include "hub/api/task_view.h"
+#include "hub/api/words.h"
 #include "hub/tasks/pauses.h"
 
 /* ---- many tasks at once ---- */
@@ -84,9 +85,10 @@ static enum hub_rc pause_answer(struct call *call, const struct command *command
     return HUB_OK;
 }
 
-static bool stop_of(struct slice word, enum task_stop *out)
+/* A dead letter has failed: it was neither completed nor cancelled. */
+static bool failure_of(struct slice word, enum task_stop *out)
 {
-    for (unsigned i = STOP_NONE + 1; i < TASK_STOPS; i++) {
+    for (unsigned i = STOP_NON_RETRYABLE; i < STOP_CANCELLED; i++) {
         if (slice_is(word, task_stop_name((enum task_stop)i))) {
             *out = (enum task_stop)i;
             return true;
@@ -99,11 +101,12 @@ static enum hub_rc dead_letters_prepare(struct call *call, struct buf *body)
 {
     struct task_many many = {.asker = asker_of(call->who), .priority = TASK_PRIORITIES};
     struct slice priority = call_text(call, "priority"), stop = call_text(call, "stop_reason");
-    if (priority.n && !task_priority_of(priority, &many.priority)) {
+    if (priority.p && !task_priority_of(priority, &many.priority)) {
         return task_bad_priority(call, priority);
     }
-    if (stop.n && !stop_of(stop, &many.stop)) {
-        return call_fail_field(call, "stop_reason", "enum", "no task ends so");
+    if (stop.p && !failure_of(stop, &many.stop)) {
+        return call_fail_word(call, "stop_reason", "stop_reason of a failed task", stop,
+                              &words_task_failure);
     }
     many.n_max = (uint32_t)call_int(call, "limit", 1000);
     enum hub_rc rc = call_reason(call, &many.reason); /* of a purge alone */

@@ -336,7 +336,7 @@ static enum hub_rc status(struct call *call)
 static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct work_spec *spec)
 {
     spec->strategy_name = call_text(call, "strategy");
-    if (spec->strategy_name.n == 0) {
+    if (!spec->strategy_name.p) {
         spec->strategy_name = slice_str(otherwise);
     }
     if (!strategy_of(spec->strategy_name, &spec->strategy)) {
@@ -349,18 +349,41 @@ static enum hub_rc strategy_in(struct call *call, const char *otherwise, struct 
 static enum hub_rc members_in(struct call *call, const json_t *parameters, struct buf *packed,
                               struct words *out)
 {
-    const json_t *list = json_object_get(parameters, "members");
+    const json_t *list = work_word(parameters, "members");
+    bool good = !list || (json_is_array(list) && json_array_size(list) <= WORK_MEMBERS_MAX);
+    for (size_t i = 0; good && i < json_array_size(list); i++) {
+        good = json_is_string(json_array_get(list, i));
+    }
+    if (!good) {
+        return call_fail_field(call, "parameters", "value_error",
+                               "members: a list of ids, at most %d", WORK_MEMBERS_MAX);
+    }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        if (!json_is_string(item) || i >= WORK_MEMBERS_MAX) {
-            return call_fail_field(call, "members", "value_error", "at most %d ids",
-                                   WORK_MEMBERS_MAX);
-        }
         pack_slice(packed, slice_of(json_string_value(item), json_string_length(item)));
         out->n++;
     }
     out->packed = buf_slice(packed);
     return HUB_OK;
+}
+
+/* Who may take part: what cannot be read is refused, as it would be everybody. */
+static enum hub_rc choice_in(struct call *call, const json_t *parameters, struct buf *members,
+                             struct swarm_coordinate *ask)
+{
+    const json_t *capability = work_word(parameters, "capability");
+    const json_t *most = work_word(parameters, "max_members");
+    json_int_t n = json_integer_value(most);
+    if (capability && json_string_length(capability) == 0) {
+        return call_fail_field(call, "parameters", "value_error", "capability: a text");
+    }
+    if (most && (n < 1 || n > WORK_MEMBERS_MAX)) {
+        return call_fail_field(call, "parameters", "value_error", "max_members: from 1 to %d",
+                               WORK_MEMBERS_MAX);
+    }
+    ask->capability = slice_of(json_string_value(capability), json_string_length(capability));
+    ask->members_max = (uint32_t)n;
+    return members_in(call, parameters, members, &ask->members);
 }
 
 /* {task_id, strategy, parameters}: the parameters steer, and are what the members get. */
@@ -369,22 +392,16 @@ static enum hub_rc seed_form(struct call *call, struct swarm_coordinate *ask, st
 {
     static const char *const steering[] = {"members", "capability", "max_members", NULL};
     json_t *parameters = call_json(call, "parameters");
-    const json_t *capability = json_object_get(parameters, "capability");
-    const json_t *most = json_object_get(parameters, "max_members");
     ask->spec.id = call_text(call, "task_id");
-    ask->capability = slice_of(json_string_value(capability), json_string_length(capability));
-    ask->members_max = json_is_integer(most) && json_integer_value(most) > 0
-                           ? (uint32_t)json_integer_value(most)
-                           : 0;
     if (ask->spec.id.n == 0) {
         return call_fail_field(call, "task_id", "missing", "task_id, or task, is required");
     }
     enum hub_rc rc = strategy_in(call, "map-reduce", &ask->spec);
     if (rc == HUB_OK) {
-        rc = work_spec_of(call, parameters, &ask->spec);
+        rc = work_spec_of(call, "parameters", parameters, &ask->spec);
     }
     if (rc == HUB_OK) {
-        rc = members_in(call, parameters, members, &ask->members);
+        rc = choice_in(call, parameters, members, ask);
     }
     if (json_is_object(parameters)) {
         work_input_put(input, parameters, steering);
@@ -558,10 +575,10 @@ static enum hub_rc rule_in(struct call *call, struct swarm_consensus *out)
     struct slice name = call_text(call, "consensus_algorithm");
     const json_t *threshold = call_json(call, "consensus_threshold");
     out->rule = RULE_MAJORITY;
-    out->rule_said = name.n && !json_is_number(threshold);
+    out->rule_said = name.p && !json_is_number(threshold);
     out->threshold_said = json_is_number(threshold);
     out->threshold = (struct tally_fraction){2, 3};
-    if (name.n && !tally_rule_of(name, &out->rule)) {
+    if (name.p && !tally_rule_of(name, &out->rule)) {
         return call_fail_word(call, "consensus_algorithm", "rule", name, &words_tally_rule);
     }
     if (json_is_number(threshold)) {

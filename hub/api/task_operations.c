@@ -91,7 +91,7 @@ static enum hub_rc read_text(struct call *call, const char *name, size_t bytes_m
 static enum hub_rc read_priority(struct call *call, struct slice *said, enum task_priority *out)
 {
     *said = call_text(call, "priority");
-    if (said->n == 0) {
+    if (!said->p) {
         *said = slice_str("normal");
     }
     return task_priority_of(*said, out) ? HUB_OK : task_bad_priority(call, *said);
@@ -361,6 +361,8 @@ static enum hub_rc accept_answer(struct call *call, const struct command *comman
     task_lease_id(lease, &(struct task_lease){task_life(call->io->hub->store), t.number, t.lease});
     put_str(&o, "lease_id", lease);
     put_time_or_null(&o, "lease_until", t.until_ms);
+    json_key(&o, "lease_seconds");
+    json_double(&o, (double)t.lease_ms / 1000);
     json_key(&o, "task_data");
     json_raw(&o, t.data.n ? t.data : slice_str("{}"));
     if (t.given.n) {
@@ -739,7 +741,7 @@ static const struct operation rows[] = {
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,
       .routes = {{METHOD_POST, "/tasks/{task_id}/accept", 200, STYLE_COORDINATOR, false}},
       .params = LEASED_PARAMS(),
-      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"lease_id":{"type":"string"},"lease_until":SHAPE_TIME_OR_NULL,"task_data":{"type":"object"},"input":{}}}),
+      .answer_schema = SCHEMA({"type":"object","properties":{ACTED,"lease_id":{"type":"string"},"lease_until":SHAPE_TIME_OR_NULL,"lease_seconds":{"type":"number","description":"Renew at a third of it."},"task_data":{"type":"object"},"input":{}}}),
       .kind = &command_task_accept, .prepare = act_prepare, .answer = accept_answer, .fields = task_act_fields },
     { .name = "tasks.reject", .summary = "Do not take a task that was offered",
       .needs = ROLE_AGENT, .flags = OPERATION_BODY,

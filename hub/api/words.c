@@ -26,6 +26,13 @@ WORDS(work_strategy, work_strategy_name, enum work_strategy, WORK_STRATEGIES);
 WORDS(tally_rule, tally_rule_name, enum tally_rule, TALLY_RULES);
 WORDS(tally_tie, tally_tie_name, enum tally_tie, TALLY_TIES);
 
+static const char *task_failure_name(unsigned i)
+{
+    return task_stop_name((enum task_stop)(STOP_NON_RETRYABLE + i));
+}
+
+WORDS(task_failure, task_failure_name, unsigned, STOP_CANCELLED - STOP_NON_RETRYABLE);
+
 static void put(struct buf *b, const struct call_words *words)
 {
     for (unsigned i = 0; i < words->n; i++) {

@@ -15,7 +15,7 @@ struct call_words {
 };
 extern const struct call_words words_agent_type, words_agent_status, words_task_priority,
     words_message_type, words_message_priority, words_balance_strategy, words_work_strategy,
-    words_tally_rule, words_tally_tie;
+    words_tally_rule, words_tally_tie, words_task_failure; /* the last: why a task has failed */
 
 /* "Use one of: a, b." */
 void words_advise(struct json_out *o, const struct call_words *words);

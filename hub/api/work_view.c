@@ -165,7 +165,7 @@ void work_common_json(struct json_out *o, const struct work *w)
 enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_priority *out)
 {
     *out = TASK_NORMAL;
-    if (name.n == 0 || task_priority_of(name, out)) {
+    if (!name.p || task_priority_of(name, out)) {
         return HUB_OK;
     }
     return call_fail_word(call, "priority", "priority", name, &words_task_priority);
@@ -192,11 +192,29 @@ void work_input_put(struct buf *b, const json_t *parameters, const char *const *
     json_decref(copy);
 }
 
-static enum hub_rc reducer_in(struct call *call, json_t *parameters, struct work_spec *spec)
+const json_t *work_word(const json_t *parameters, const char *name)
 {
-    const json_t *value = json_object_get(parameters, "reducer");
+    const json_t *value = json_object_get(parameters, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+static enum hub_rc top_in(struct call *call, const char *at, const json_t *parameters,
+                          struct work_spec *spec)
+{
+    enum { TOP_DEFAULT = 10, TOP_MAX = 100000 };
+    const json_t *value = spec->reducer == REDUCE_TOP_K ? work_word(parameters, "k") : NULL;
+    json_int_t k = value ? json_integer_value(value) : TOP_DEFAULT;
+    spec->top = (uint32_t)k;
+    return k >= 1 && k <= TOP_MAX
+               ? HUB_OK
+               : call_fail_field(call, at, "value_error", "k: from 1 to %d", TOP_MAX);
+}
+
+static enum hub_rc reducer_in(struct call *call, const char *at, json_t *parameters,
+                              struct work_spec *spec)
+{
+    const json_t *value = work_word(parameters, "reducer");
     const char *capability = json_string_value(json_object_get(value, "capability"));
-    json_int_t k = json_integer_value(json_object_get(parameters, "k"));
     if (value && capability && strcmp(capability, "reduce") == 0) {
         spec->has_reducer = true;
         spec->reducer = REDUCE_AGENT;
@@ -205,43 +223,43 @@ static enum hub_rc reducer_in(struct call *call, json_t *parameters, struct work
                             reducer_of(text_in(parameters, "reducer"), &spec->reducer) &&
                             spec->reducer != REDUCE_MEMBER;
         if (!spec->has_reducer) {
-            return call_fail_field(call, "reducer", "value_error",
-                                   "concat, sum, mean, min, max, count, vote, merge-object, top-k, "
-                                   "first, last, list or agent");
+            return call_fail_field(call, at, "value_error",
+                                   "reducer: concat, sum, mean, min, max, count, vote, "
+                                   "merge-object, top-k, first, last, list or agent");
         }
     }
     spec->field = text_in(parameters, "field");
     spec->by = text_in(parameters, "by");
-    spec->top = k > 0 && k <= 100000 ? (uint32_t)k : 10;
-    return HUB_OK;
+    return top_in(call, at, parameters, spec);
 }
 
-enum hub_rc work_spec_of(struct call *call, json_t *parameters, struct work_spec *spec)
+enum hub_rc work_spec_of(struct call *call, const char *at, json_t *parameters,
+                         struct work_spec *spec)
 {
-    const json_t *require = json_object_get(parameters, "require");
-    const json_t *shards = json_object_get(parameters, "shards");
-    const json_t *timeout = json_object_get(parameters, "timeout_seconds");
-    enum hub_rc rc = reducer_in(call, parameters, spec);
+    const json_t *require = work_word(parameters, "require");
+    const json_t *shards = work_word(parameters, "shards");
+    const json_t *timeout = work_word(parameters, "timeout_seconds");
+    enum hub_rc rc = reducer_in(call, at, parameters, spec);
     if (rc == HUB_OK && require) {
         spec->has_require = true;
         rc = require_of(require, &spec->require)
                  ? HUB_OK
-                 : call_fail_field(call, "require", "value_error",
-                                   "all, a fraction up to 1.0, or how many are enough");
+                 : call_fail_field(call, at, "value_error",
+                                   "require: all, a fraction up to 1.0, or how many are enough");
     }
     if (rc == HUB_OK && shards) {
         json_int_t n = json_integer_value(shards);
         spec->shards = (uint32_t)n;
         rc = json_is_integer(shards) && n >= 1 && n <= WORK_PARTS_MAX
                  ? HUB_OK
-                 : call_fail_field(call, "shards", "value_error", "from 1 to %d", WORK_PARTS_MAX);
+                 : call_fail_field(call, at, "value_error", "shards: from 1 to %d", WORK_PARTS_MAX);
     }
     if (rc == HUB_OK && timeout) {
         double s = json_number_value(timeout);
         spec->timeout_ms = (int64_t)(s * 1000);
         rc = s > 0 && s <= WORK_TIMEOUT_MAX_S
                  ? HUB_OK
-                 : call_fail_field(call, "timeout_seconds", "value_error", "above 0, at most %d",
+                 : call_fail_field(call, at, "value_error", "timeout_seconds: above 0, at most %d",
                                    WORK_TIMEOUT_MAX_S);
     }
     if (spec->timeout_ms == 0) {

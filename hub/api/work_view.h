@@ -33,13 +33,16 @@ void work_document_json(struct json_out *o, const char *key, struct store_view *
 void work_common_json(struct json_out *o, const struct work *work);
 
 /* What steers a work, out of `parameters`: shards, reducer, field, by, k, require, timeout_seconds.
- * spec borrows from parameters. */
-enum hub_rc work_spec_of(struct call *call, json_t *parameters, struct work_spec *spec);
+ * spec borrows from parameters, which the caller sent as `at`. */
+enum hub_rc work_spec_of(struct call *call, const char *at, json_t *parameters,
+                         struct work_spec *spec);
+/* One of the words that steer, or NULL; one that was sent as null is one that was left out. */
+const json_t *work_word(const json_t *parameters, const char *name);
 /* The rest is what the agents get: without these and without those that `but` names (NULL: no
  * more). */
 void work_input_put(struct buf *b, const json_t *parameters, const char *const *but);
 
-/* A task's priority, in any case; normal when it is empty. */
+/* A task's priority, in any case; normal when none is said. */
 enum hub_rc work_priority_of(struct call *call, struct slice name, enum task_priority *out);
 
 /* A mean, and a share, of what may have been nothing. */

@@ -22,7 +22,8 @@ enum {
     CALLS_FIRST = 1000, /* ids below are the agent's own */
     RESULT_BYTES_MAX = 1 << 20,
     ERROR_BYTES_MAX = 500,
-    SLEEP_MS_MAX = 3600000
+    SLEEP_MS_MAX = 3600000,
+    LEASE_MS_MIN = 50 /* as the hub has it */
 };
 enum ask { ASK_ACCEPT, ASK_REPORT, ASK_RENEW, ASKS };
 enum slot_state { SLOT_FREE, SLOT_ASKED, SLOT_WORKING, SLOT_REPORTING };
@@ -34,6 +35,7 @@ struct slot {
     pid_t pid;        /* 0: none */
     int out;          /* its stdout, in memory */
     int64_t until_ms; /* without a process: done then */
+    int64_t lease_ms; /* the task's own may be shorter than the hub's */
     bool cancelled;
     struct buf report; /* frame */
 };
@@ -220,10 +222,36 @@ static void work_by_itself(struct agent_tasks *t, struct slot *s)
     buf_done(&text);
 }
 
-static void start(struct agent_tasks *t, struct slot *s, struct slice data)
+static int64_t lease_of(const struct agent_tasks *t, struct slice accepted)
 {
     double seconds = 0;
+    bool said = json_to_double(json_at(accepted, "lease_seconds"), &seconds);
+    bool shorter = said && seconds * 1000 < (double)t->lease_ms;
+    int64_t ms = shorter ? (int64_t)(seconds * 1000) : t->lease_ms;
+    return ms < LEASE_MS_MIN ? LEASE_MS_MIN : ms;
+}
+
+/* One frame renews all, so the shortest lease says when. */
+static int64_t renewal_span(const struct agent_tasks *t)
+{
+    int64_t span = t->lease_ms / 3;
+    for (unsigned i = 0; i < t->options.slots; i++) {
+        const struct slot *s = &t->slots[i];
+        if (s->state == SLOT_WORKING && s->lease_ms / 3 < span) {
+            span = s->lease_ms / 3;
+        }
+    }
+    return span;
+}
+
+static void start(struct agent_tasks *t, struct slot *s, struct slice accepted)
+{
+    double seconds = 0;
+    struct slice data = json_at(accepted, "task_data");
     s->state = SLOT_WORKING;
+    s->lease_ms = lease_of(t, accepted);
+    int64_t renew_ms = clock_steady_ms() + s->lease_ms / 3;
+    t->renew_ms = renew_ms < t->renew_ms ? renew_ms : t->renew_ms;
     buf_add_slice(&s->data, data);
     t->options.say(t->options.ctx, "taken", s->task_id);
     if (t->options.command) {
@@ -356,9 +384,14 @@ bool agent_tasks_answer(struct agent_tasks *t, const struct hub_frame *frame)
     if (what == ASK_RENEW && !refused) {
         lost(t, json_at(result, "lost"));
     } else if (what == ASK_ACCEPT && s->state == SLOT_ASKED && !refused) {
-        start(t, s, json_at(result, "task_data"));
-    } else if ((what == ASK_ACCEPT && s->state == SLOT_ASKED) ||
-               (what == ASK_REPORT && s->state == SLOT_REPORTING && !later)) {
+        start(t, s, result);
+    } else if (what == ASK_ACCEPT && s->state == SLOT_ASKED) {
+        slot_clear(s);
+    } else if (what == ASK_REPORT && s->state == SLOT_REPORTING && !later) {
+        if (refused && !s->cancelled) {
+            t->options.say(t->options.ctx, "came too late: it is not this agent's any more",
+                           s->task_id);
+        }
         slot_clear(s);
     }
     return true;
@@ -406,7 +439,7 @@ void agent_tasks_registered(struct agent_tasks *t, int64_t lease_ms)
     }
     say_again(t);
     renew(t);
-    t->renew_ms = clock_steady_ms() + lease_ms / 3;
+    t->renew_ms = clock_steady_ms() + renewal_span(t);
 }
 
 void agent_tasks_turn(struct agent_tasks *t)
@@ -421,7 +454,7 @@ void agent_tasks_turn(struct agent_tasks *t)
     if (now >= t->renew_ms) {
         renew(t);
         say_again(t);
-        t->renew_ms = now + t->lease_ms / 3;
+        t->renew_ms = now + renewal_span(t);
     }
 }
 

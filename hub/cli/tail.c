@@ -137,6 +137,10 @@ static void take_position(struct tail *t, struct slice item)
         cli_note(t->cli, "%s: the log is another one now (epoch %s); positions begin again",
                  p->channel, buf_text(&epoch));
         p->offset = p->seen = p->presence_seen = 0;
+    } else if (p->known && p->offset > offset) {
+        cli_note(t->cli, "%s: the log ends at %llu, before %llu: all that it has follows",
+                 p->channel, (unsigned long long)offset, (unsigned long long)p->offset);
+        p->offset = p->seen = p->presence_seen = 0;
     } else if (!p->known) {
         /* The hub stands at `offset`; what was asked for begins so many before. */
         p->offset = offset > t->rewind ? offset - t->rewind : 0;

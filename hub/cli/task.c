@@ -4,6 +4,7 @@
 
 // clang-format off
 static const char *const priorities[] = { "urgent", "critical", "high", "normal", "low", NULL };
+static const char *const failures[] = { "non_retryable", "max_attempts", "poison", "schedule_to_start_timeout", "start_to_close_timeout", "total_timeout", "input_timeout", NULL };
 static const char *const statuses[] = { "pending", "running", "completed", "failed", "cancelled", NULL };
 
 static const struct column task_columns[] = {
@@ -39,6 +40,7 @@ static const struct option submit_options[] = {
     { 0, "delay", OPTION_SECONDS, 0, "TIME", "not before that", NULL },
     { 0, "start-within", OPTION_SECONDS, 0, "TIME", "expires when it waits longer for an agent", NULL },
     { 0, "attempt-within", OPTION_SECONDS, 0, "TIME", "an attempt that takes longer has failed", NULL },
+    { 0, "lease", OPTION_SECONDS, 0, "TIME", "another agent gets it when its own is silent for so long", NULL },
     { 0, "end-within", OPTION_SECONDS, 0, "TIME", "from the submit to the end, all attempts together", NULL },
     { 0, "max-attempts", OPTION_NUMBER, 0, "N", "so many failures are the end (3)", NULL },
     FOLLOW_OPTIONS,
@@ -59,6 +61,7 @@ static const struct field submit_fields[] = {
     { "delay", "delay_seconds", FIELD_SECONDS },
     { "start-within", "schedule_to_start_seconds", FIELD_SECONDS },
     { "attempt-within", "start_to_close_seconds", FIELD_SECONDS },
+    { "lease", "lease_seconds", FIELD_SECONDS },
     { "end-within", "total_seconds", FIELD_SECONDS },
     { "max-attempts", "max_attempts", FIELD_NUMBER },
     { 0 },
@@ -96,7 +99,7 @@ static const struct option dead_options[] = {
 };
 static const struct option replay_many_options[] = {
     { 'p', "priority", OPTION_CHOICE, 0, "PRIORITY", "only those", priorities },
-    { 0, "stop-reason", OPTION_TEXT, 0, "WORD", "only those that ended so", NULL },
+    { 0, "stop-reason", OPTION_CHOICE, 0, "WORD", "only those that ended so", failures },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (1000)", NULL },
     REQUEST_OPTIONS_CREATE,
     { 0 },
@@ -105,7 +108,7 @@ static const struct field replay_many_fields[] = {
     { "priority", "priority", FIELD_TEXT }, { "stop-reason", "stop_reason", FIELD_TEXT }, { "limit", "limit", FIELD_NUMBER }, { 0 } };
 static const struct option purge_options[] = {
     { 'p', "priority", OPTION_CHOICE, 0, "PRIORITY", "only those", priorities },
-    { 0, "stop-reason", OPTION_TEXT, 0, "WORD", "only those that ended so", NULL },
+    { 0, "stop-reason", OPTION_CHOICE, 0, "WORD", "only those that ended so", failures },
     { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many (1000)", NULL },
     REQUEST_OPTION_REASON,
     REQUEST_OPTIONS_DESTROY,
@@ -144,10 +147,10 @@ const struct verb task_verbs[] = {
     { { "task dlq ls", "tasks that failed for good and were not replayed", NULL, NULL, dead_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/dead-letters", .fields = dead_fields, .member = "tasks", .columns = task_columns, .how = REQUEST_PAGES } },
     { { "task dlq replay", "submit those again, as new tasks", NULL, NULL, replay_many_options, request_run,
-        "waggle task dlq replay --stop-reason timeout --limit 10" },
+        "waggle task dlq replay --stop-reason start_to_close_timeout --limit 10" },
       { .method = "POST", .path = "/api/v1/tasks/dead-letters/replay", .fields = replay_many_fields, .id = "replayed_count" } },
     { { "task dlq purge", "take those out of that list: they stay as tasks that failed", NULL, NULL, purge_options, request_run,
-        "waggle task dlq purge --stop-reason timeout --reason 'of the old format'" },
+        "waggle task dlq purge --stop-reason non_retryable --reason 'of the old format'" },
       { .method = "POST", .path = "/api/v1/tasks/dead-letters/purge", .fields = purge_fields, .id = "purged_count", .how = REQUEST_DESTROYS } },
     { { "task stats", "the tasks in figures", NULL, NULL, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/tasks/status", .member = "stats", .channels = "tasks" } },

@@ -372,6 +372,7 @@ static void on_open(void *ctx)
     struct top *t = ctx;
     t->model.connected = true;
     t->model.lost_ms = 0;
+    top_say(&t->model, "%s", ""); /* why it was away is over */
     memset(t->loading, 0, sizeof t->loading);
     t->growing = false;
     t->tree_due_ms = 0;

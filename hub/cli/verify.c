@@ -75,6 +75,9 @@ static enum cli_exit find_trust(struct trusted *t)
                  : cli_fail(CLI_USAGE, "cannot read %s: %s", path, strerror(errno));
     } else if (!args_has(&t->cli->args, "kid")) {
         rc = http_ask(t->cli, "GET", "/.well-known/jwks.json", (struct slice){0}, &reply);
+        if (rc == CLI_UNREACHABLE) {
+            cli_note(t->cli, "The hub was asked for its keys: with --jwks or --kid nobody is.");
+        }
         rc = rc == CLI_OK ? trust_jwks(t, buf_slice(&reply.body), "/.well-known/jwks.json") : rc;
     }
     reply_done(&reply);

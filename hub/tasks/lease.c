@@ -75,6 +75,7 @@ static void reply_acted(struct apply *a, struct command *command, const struct t
     pack_u16(b, k->attempts);
     pack_u16(b, k->redeliveries);
     pack_u32(b, k->lease);
+    pack_i64(b, k->lease_ms);
     pack_u8(b, stored);
     pack_u64(b, k->number);
     pack_slice(b, k->id);
@@ -117,6 +118,7 @@ bool task_acted_get(struct slice reply, struct task_acted *out)
     out->attempts = unpack_u16(&u);
     out->redeliveries = unpack_u16(&u);
     out->lease = unpack_u32(&u);
+    out->lease_ms = unpack_i64(&u);
     out->stored = unpack_u8(&u) != 0;
     out->number = unpack_u64(&u);
     out->id = unpack_slice(&u);

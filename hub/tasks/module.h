@@ -119,7 +119,8 @@ struct task_acted {
     enum task_state state;
     uint16_t attempts, redeliveries;
     uint32_t lease;
-    bool stored; /* progress: it was newer, and the moment had come to keep it */
+    int64_t lease_ms; /* its whole span */
+    bool stored;      /* progress: it was newer, and the moment had come to keep it */
     uint64_t number;
     struct slice id, data, given; /* of an accepted task: its data, input it was given */
 };

@@ -398,6 +398,19 @@ static void a_ballot_that_does_not_fit_is_refused_by_field(void **state)
     assert_int_equal(vote_as(t.bee[1], "{'abstain':true}"), HUB_OK);
 }
 
+/* A member that names an option is never counted as one that abstains, nor the other way round. */
+static void a_ballot_says_one_thing(void **state)
+{
+    (void)state;
+    open_round(",'rule':'plurality'");
+    assert_int_equal(vote_as(t.bee[0], "{'choice':'yes','abstain':true}"), HUB_INVALID);
+    assert_int_equal(vote_as(t.bee[0], "{'choice':'yes','ranking':['no','yes']}"), HUB_INVALID);
+    assert_int_equal(vote_as(t.bee[0], "{'choices':['yes'],'score':1}"), HUB_INVALID);
+    assert_int_equal(vote_as(t.bee[0], "{'choice':'yes','choices':[],'ranking':null,'score':null,"
+                                       "'abstain':false}"),
+                     HUB_OK);
+}
+
 static void opening_twice_under_one_key_opens_one_round(void **state)
 {
     (void)state;
@@ -966,6 +979,7 @@ int main(void)
         consensus_test(the_chair_breaks_a_tie),
         consensus_test(a_round_that_cannot_be_is_refused_by_field),
         consensus_test(a_ballot_that_does_not_fit_is_refused_by_field),
+        consensus_test(a_ballot_says_one_thing),
         consensus_test(opening_twice_under_one_key_opens_one_round),
         consensus_test(a_signature_covers_the_voter_the_choice_and_the_round),
         consensus_test(bft_voids_the_seat_that_votes_twice),

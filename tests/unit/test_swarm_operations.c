@@ -557,6 +557,36 @@ static void an_old_swarm_is_found_behind_many_younger_ones(void **state)
     assert_int_equal(json_integer_value(member(t.f, "swarms/0/member_count")), 2);
 }
 
+static void a_word_that_steers_and_cannot_be_read_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "\"members\":\"b1\"",
+        "\"members\":[1]",
+        "\"max_members\":0",
+        "\"max_members\":\"2\"",
+        "\"capability\":5",
+        "\"capability\":\"\"",
+        "\"reducer\":\"sort\"",
+        "\"shards\":\"3\"",
+        "\"require\":\"most\"",
+        "\"timeout_seconds\":\"5\"",
+        "\"reducer\":\"top-k\",\"k\":-1",
+    };
+    (void)state;
+    swarm_of(1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (call(t.boss, "swarm.coordinate", "{\"task_id\":\"w1\",\"parameters\":{%s}}",
+                 wrong[i]) != HUB_INVALID) {
+            fail_msg("%s is not refused", wrong[i]);
+        }
+        buf_add(&t.f->detail, "", 1);
+        assert_non_null(strstr((const char *)t.f->detail.p, "[\"params\",\"parameters\"]"));
+    }
+    assert_int_equal(call(t.boss, "swarm.coordinate",
+                          "{\"task_id\":\"w1\",\"parameters\":{\"members\":null,\"k\":\"mine\"}}"),
+                     HUB_OK);
+}
+
 static void reducers_and_shards_are_the_caller_s_to_choose(void **state)
 {
     (void)state;
@@ -1134,6 +1164,7 @@ int main(void)
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),
         with_hub(an_old_swarm_is_found_behind_many_younger_ones),
+        with_hub(a_word_that_steers_and_cannot_be_read_is_refused),
         with_hub(reducers_and_shards_are_the_caller_s_to_choose),
         with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
         with_hub(a_race_has_one_winner_and_the_others_are_cancelled),

@@ -193,6 +193,11 @@ static void many_dead_letters_are_replayed_by_filter(void **state)
     assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {\"stop_reason\":\"poison\"}"),
                      HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 0);
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {\"stop_reason\":\"timeout\"}"),
+                     HUB_INVALID);
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/purge {\"stop_reason\":\"\"}"), HUB_INVALID);
+    assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {\"priority\":\"\"}"),
+                     HUB_BAD_REQUEST);
     assert_int_equal(post(t.boss, "/tasks/dead-letters/replay {}"), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
 }

@@ -2,7 +2,7 @@
 // answers that never come, positions that must be kept. The hub here is a small one made of node's own
 // modules, so that every such moment can be chosen. The last stories run against the real hub.
 //
-// The program is build/release/waggle, or what WAGGLE names.
+// The program is the one beside the hub that WAGGLED names, or what WAGGLE names.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,13 +12,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { program } from './lib/cli.mjs';
+import { binary } from './lib/hub.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const program = resolve(process.env.WAGGLE ?? join(here, '../../build/release/waggle'));
-const hubProgram = resolve(process.env.WAGGLED ?? join(here, '../../build/release/waggled'));
 const home = mkdtempSync(join(tmpdir(), 'waggle-cli-'));
 const running = new Set();
 
@@ -588,6 +586,24 @@ withHub('a rewind that was cut short goes on where it stopped', async (hub) => {
   assert.deepEqual(offsets(await waggle(['tail', 'c', '--rewind', '6', '-n', '6', '-o', 'json'], { url: hub.url })), [5, 6, 7, 8, 9, 10]);
 });
 
+withHub('a position past the end of the log begins again, says so, and is not gone back to', async (hub) => {
+  for (const n of numbers(3)) hub.publish('c', { data: n });
+  let first = true;
+  hub.onFrame = (connection, frame) => {
+    if (!first || frame.type !== 'subscribe') return false;
+    first = false;
+    connection.send({ type: 'subscribed', id: frame.id, channels: [{ channel: 'c', epoch: EPOCH, offset: 3, recovered: false }] });
+    connection.send(hub.channel('c').log[0]);
+    connection.send(hub.channel('c').log[1]);
+    setTimeout(() => connection.socket.destroy(), 50);
+    return true;
+  };
+  const end = await waggle(['tail', 'c', '--since', '99', '-n', '3', '-o', 'json'], { url: hub.url });
+  assert.deepEqual(offsets(end), [1, 2, 3]);
+  assert.match(end.err, /^c: the log ends at 3, before 99: all that it has follows$/m);
+  assert.deepEqual(hub.frames.at(-1).channels, [{ channel: 'c', since: { epoch: EPOCH, offset: 2 } }]);
+});
+
 withHub('another epoch begins again and says so', async (hub) => {
   for (const n of numbers(3)) hub.publish('c', { data: n });
   const run = start(['tail', 'c', '--since', '0', '-n', '5', '-o', 'json'], { url: hub.url });
@@ -1010,4 +1026,4 @@ story('the first five minutes work against the real hub', async () => {
   } finally {
     await hub.stop();
   }
-}, { skip: existsSync(hubProgram) ? false : `no ${hubProgram}` });
+}, { skip: existsSync(binary) ? false : `no ${binary}` });

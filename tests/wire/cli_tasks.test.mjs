@@ -53,6 +53,29 @@ story('an id with dots is worked by, followed and traced as any', async () => {
   await stopAgent(agent);
 });
 
+story('a task with a short lease of its own is kept by an agent that is at it for longer', async () => {
+  const [agent_id, can] = [fresh('bee'), fresh('slow')];
+  const agent = await startAgent(agent_id, can, 'cat >/dev/null; sleep 5; echo 1');
+  const done = await cli.run(['task', 'submit', '{}', '--capability', can, '--lease', '3s', '--follow', '-o', 'ndjson']);
+  assert.equal(done.code, 0, done.out);
+  assert.deepEqual(events(done), ['submitted', 'leased', 'running', 'completed'], 'its lease was never lost');
+  await stopAgent(agent);
+});
+
+story('an agent whose report comes too late says so', async () => {
+  const [agent_id, can] = [fresh('bee'), fresh('slow')];
+  const agent = await startAgent(agent_id, can, 'cat >/dev/null; sleep 1; echo 1');
+  const { task_id } = await cli.ask(`task submit {} --capability ${can} --lease 300ms`);
+  await until(() => /taken/.test(agent.err), { what: 'the task to be taken' });
+  agent.child.kill('SIGSTOP');
+  const lost = async () => (await cli.ask(`task show ${task_id}`)).task.redeliveries > 0;
+  await until(lost, { what: 'the lease to lapse' });
+  await new Promise((wait) => setTimeout(wait, 1500)); // its command ends meanwhile
+  agent.child.kill('SIGCONT');
+  await until(() => /came too late|lost/.test(agent.err), { what: 'the agent to say that it was too late' });
+  await stopAgent(agent);
+});
+
 story('a cancelled task ends its followers with 1', async () => {
   const { task_id } = await cli.ask(`task submit {} --capability ${fresh('nobody')}`);
   const run = cli.start(['task', 'watch', task_id]);

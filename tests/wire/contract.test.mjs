@@ -187,7 +187,7 @@ story('a network executes, says how far it is, what it does and what would be be
   for (const priority of ['low', 'normal', 'high', 'critical', 'urgent']) {
     await each([''], 'POST', `${NETWORKS}/${id}/execute`, 200, { task: {}, priority });
   }
-  await problem([''], 'POST', `${NETWORKS}/${id}/execute`, 422, undefined, { task: {}, priority: 'soon' });
+  for (const priority of ['soon', '']) await problem([''], 'POST', `${NETWORKS}/${id}/execute`, 422, undefined, { task: {}, priority });
   await bee.stop();
 });
 
@@ -269,6 +269,11 @@ story('work is coordinated in both forms, and asked after until it ends', async 
   assert.equal(threshold.consensus_threshold, 0.75);
   await problem(SWARM, 'POST', '/swarm/consensus', 404, 'Task none not found', { task_id: 'none' });
   await problem(SWARM, 'POST', '/swarm/tasks/none/consensus', 404, 'Task none not found', { consensus_threshold: 0.75 });
+  for (const word of ['smoke', '']) {
+    await problem(SWARM, 'POST', '/swarm/coordinate', 422, undefined, { task_id: fresh('t'), swarm_id, strategy: word });
+    await problem(SWARM, 'POST', '/swarm/coordinate', 422, undefined, { task_id: fresh('t'), swarm_id, priority: word });
+    await problem(SWARM, 'POST', '/swarm/consensus', 422, undefined, { task_id, consensus_algorithm: word });
+  }
   await bee.stop();
 });
 
@@ -282,6 +287,9 @@ story('a round is opened, listed, voted on, certified and cancelled', async () =
   await problem([''], 'GET', `/api/v1/consensus/${round.round_id}/certificate`, 409);
   await each([''], 'POST', `/api/v1/consensus/${round.round_id}/votes`, 200, { voter, choice: 'a' });
   assert.equal((await each([''], 'GET', `/api/v1/consensus/${round.round_id}`, 200)).status, 'decided');
+  for (const word of ['smoke', '']) {
+    for (const field of ['rule', 'tie']) await problem([''], 'POST', '/api/v1/consensus', 422, undefined, { ...terms, [field]: word });
+  }
   assert.ok(await each([''], 'GET', `/api/v1/consensus/${round.round_id}/certificate`, 200));
   const other = await each([''], 'POST', '/api/v1/consensus', 201, terms);
   assert.equal((await each([''], 'POST', `/api/v1/consensus/${other.round_id}/cancel`, 200)).status, 'cancelled');
@@ -371,6 +379,7 @@ story('tasks are submitted with every priority in any case, and counted', async 
   const plain = await coordinator('POST', '/tasks/submit', { task_data: { task_id }, requirements: waiting }, ['task_id'], 'submitted_at');
   assert.deepEqual([plain.task_id, plain.priority], [task_id, 'normal']);
   await refusal('POST', '/tasks/submit', 400, 'Invalid priority: soon', { task_data: {}, priority: 'soon' });
+  await refusal('POST', '/tasks/submit', 400, 'Invalid priority: ', { task_data: {}, priority: '' });
   await refusal('POST', '/tasks/submit', 422, undefined, {});
   const { stats } = await coordinator('GET', '/tasks/status', undefined, ['stats'], 'timestamp');
   includesKeys(stats, ['tasks_distributed', 'tasks_completed', 'tasks_failed', 'avg_distribution_time', 'load_balancer_stats', 'queue_sizes']);
@@ -435,6 +444,9 @@ story('messages of every type, priority and protocol are sent, listed and shown'
   await refusal('POST', '/messages/send', 400, 'Invalid protocol: smoke. Valid protocols: hierarchical, peer_to_peer, broadcast', send({ protocol: 'smoke' }));
   await refusal('POST', '/messages/send', 400, 'Invalid message type: whisper', send({ message_type: 'whisper' }));
   await refusal('POST', '/messages/send', 400, 'Invalid priority: soon', send({ priority: 'soon' }));
+  for (const [field, what] of [['priority', 'priority: '], ['protocol', 'protocol: . Valid protocols: hierarchical, peer_to_peer, broadcast']]) {
+    await refusal('POST', '/messages/send', 400, `Invalid ${what}`, send({ [field]: '' }));
+  }
   await refusal('POST', '/messages/send', 422, undefined, { receiver_id });
   const cast = await coordinator('POST', '/messages/broadcast', { message_type: 'broadcast', payload: {} }, ['message', 'recipients', 'count'], 'broadcast_at');
   assert.ok(cast.count > 0 && cast.recipients.includes(receiver_id));
