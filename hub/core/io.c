@@ -254,9 +254,7 @@ void io_delivery(struct delivery *d, const struct tray *tray, const struct tray_
 
 void io_let_go(struct io *io, struct tray *tray)
 {
-    struct ring *home = tray->origin < io->hub->threads_n ? io->hub->ios[tray->origin]->pool.home
-                                                          : writer_home(io->hub->writer);
-    (void)tray_release(tray, home);
+    (void)tray_release(tray, writer_home(io->hub->writer, tray->origin));
 }
 
 /* ---- publishing ---- */

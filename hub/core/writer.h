@@ -80,7 +80,8 @@ void writer_stop(
 /* Bytes wake the sleeping writer; for those who changed something it looks at. */
 void writer_wake(struct writer *writer);
 
-struct ring *writer_home(struct writer *writer); /* where its own trays go back to */
+/* Where trays of that origin go back to: to a port's thread, else to the writer. */
+struct ring *writer_home(struct writer *writer, unsigned origin);
 struct log *writer_log(struct writer *writer);
 struct book *writer_book(struct writer *writer);
 void *writer_module(struct writer *writer, unsigned module);

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-struct ring *writer_home(struct writer *w)
+struct ring *writer_home(struct writer *w, unsigned origin)
 {
-    return w->pool.home;
+    return origin < w->options.ports_n ? w->ports[origin].home : w->pool.home;
 }
 
 struct log *writer_log(struct writer *w)
