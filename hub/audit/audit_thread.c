@@ -33,11 +33,12 @@ static uint64_t monotonic_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Seals tell no events, so there is nothing on a tray but what this thread has put there. */
+/* What a tray carries is for others: deliveries that its batch has set off, when it was the last.
+ */
 static void take_home(struct io *io)
 {
     for (struct tray *tray; (tray = io_arrived(io));) {
-        (void)tray_release(tray, io->pool.home);
+        io_let_go(io, tray);
     }
 }
 

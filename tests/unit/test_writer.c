@@ -2,6 +2,7 @@
  * has the rest. */
 #include "tests/unit/scratch.h"
 
+#include "hub/core/io.h"
 #include "hub/core/writer.h"
 #include "store/hash.h"
 
@@ -14,6 +15,7 @@ struct hub_of_one {
     struct tray_pool pool;
     int64_t now_ms;
     unsigned panics;
+    unsigned ports_n; /* 0: one */
 };
 
 static void on_panic(void *ctx, const char *what)
@@ -48,7 +50,7 @@ static void writer_up(struct hub_of_one *h)
     struct writer_options options = {.store = h->store,
                                      .interest = h->interest,
                                      .namespaces = namespaces_new(),
-                                     .ports_n = 1,
+                                     .ports_n = h->ports_n ? h->ports_n : 1,
                                      .inbox_trays = 8,
                                      .restart_grace_ms = 5000,
                                      .now_ms = h->now_ms,
@@ -280,6 +282,36 @@ static void an_event_is_framed_for_who_asks_for_it_even_while_it_is_stored(void 
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, scratch_make, scratch_remove)
 
+/* There are ports past the I/O threads, as the auditor's; what a batch sets off may be on its tray.
+ */
+static void a_tray_goes_home_to_the_port_that_it_came_from(void **state)
+{
+    struct hub_of_one h;
+    struct tray_pool other;
+    up(&h, state);
+    h.ports_n = 2;
+    writer_up(&h);
+    tray_pool_init(&other, 4, 1);
+    struct writer_port port = {.inbox = h.inbox, .home = other.home, .wake = on_wake};
+    writer_port_set(h.writer, 1, &port);
+    struct hub hub = {.writer = h.writer, .threads_n = 1};
+    struct io io = {.hub = &hub};
+    for (unsigned i = 0; i < 20; i++) {
+        struct tray *trays[] = {tray_take(&h.pool), tray_take(&other)};
+        for (unsigned t = 0; t < 2; t++) {
+            assert_non_null(trays[t]);
+            atomic_store(&trays[t]->refs, 1);
+            io_let_go(&io, trays[t]);
+        }
+        tray_pool_collect(&h.pool);
+        tray_pool_collect(&other);
+        assert_int_equal(h.pool.idle_n, h.pool.count);
+        assert_int_equal(other.idle_n, other.count);
+    }
+    down(&h);
+    tray_pool_done(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +319,7 @@ int main(void)
         CASE(a_table_of_timers_that_cannot_be_read_stops_nothing_else),
         CASE(a_leave_that_finds_the_store_full_is_kept_for_later),
         CASE(a_batch_of_beats_alone_asks_nothing_of_the_disk),
+        CASE(a_tray_goes_home_to_the_port_that_it_came_from),
         CASE(an_event_is_framed_for_who_asks_for_it_even_while_it_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
