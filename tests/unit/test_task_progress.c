@@ -1,43 +1,9 @@
 /* Progress of a task: which of it is stored, and that the last of it always is. */
-#include "tests/unit/api_fixture.h"
+#include "tests/unit/task_fixture.h"
 
 enum { QUARTER_MS = 250 };
 
-struct test {
-    struct fixture *f;
-    struct principal *boss, *bee;
-    char task[64], lease[64];
-};
-static struct test t;
-
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0) {
-        return -1;
-    }
-    t.f = fixture_open(*state);
-    t.boss = person(ROLE_ADMIN, "boss");
-    t.bee = person(ROLE_AGENT, "bee");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(t.f);
-    principal_unref(t.boss);
-    principal_unref(t.bee);
-    return scratch_remove(state);
-}
-
 /* ---- words for what the stories do ---- */
-
-static void wait_ms(int64_t ms)
-{
-    t.f->now_ms += ms;
-    for (int i = 0; i < 6; i++) {
-        fixture_turn(t.f);
-    }
-}
 
 static void runs(const char *rest)
 {
