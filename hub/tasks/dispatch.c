@@ -10,9 +10,11 @@ enum { PICKS_A_COMMAND = 256, COMMANDS_A_TRAY = 8 };
 
 /* ---- deadlines ---- */
 
+/* The attempt that failed is over: its lease does not count as one that merely lapsed. */
 static enum hub_rc queue_again(struct apply *a, const struct task *task)
 {
     struct task after = *task;
+    after.started_ms = 0;
     return task_move(&after, TASK_DUE) ? task_change(a, task, &after, "queued", slice_of(NULL, 0))
                                        : HUB_CONFLICT;
 }

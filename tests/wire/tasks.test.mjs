@@ -65,6 +65,12 @@ story('a task goes its way over both doors, and every step is an event', async (
   isTime(offered.deadline);
   await act('progress', offered, { percent: 50, note: 'half' });
   await act('complete', offered, { result: { honey: 3 } });
+  await act('complete', offered, { result: { honey: 3 } }); // as when the answer was lost
+  await refused(act('complete', offered, { result: { honey: 4 } }), 'conflict', 409);
+  const { task_id, lease_id } = offered;
+  for (const [verb, said, status] of [['complete', { result: { honey: 3 } }, 200], ['complete', { result: {} }, 409], ['fail', { error: 'no' }, 409]]) {
+    assert.equal((await hub.post(`/tasks/${task_id}/${verb}`, { lease_id, ...said })).status, status, verb);
+  }
   const done = await task(taskId);
   assert.equal(done.status, 'completed');
   assert.equal(done.stop_reason, 'completed');
