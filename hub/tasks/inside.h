@@ -348,5 +348,7 @@ bool candidates_find(struct tasks *tasks, struct tasks_app *app, const struct li
 /* dispatch.c */
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
+/* lease.c */
+void tasks_part(void *state, int64_t now_ms, struct tray *tray);
 
 #endif

@@ -498,6 +498,48 @@ enum hub_rc task_progress_due(struct apply *a, const struct task *task)
                                            : HUB_OK;
 }
 
+/* ---- progress, at a clean end ---- */
+
+static enum hub_rc parting_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    enum hub_rc rc = HUB_OK;
+    (void)command;
+    while (rc == HUB_OK && u.p < u.end) {
+        struct task task;
+        struct live *live = live_find(tasks_of(a), unpack_u64(&u));
+        if (live && ahead_task(live)) {
+            rc = task_take(a, live->item.number, &task);
+            rc = rc == HUB_OK ? store_progress(a, live, &task, ahead_task(live)) : rc;
+        }
+    }
+    return rc;
+}
+
+static const struct command_kind command_tasks_parting = {
+    .name = "tasks.parting", .apply = parting_apply, .module = MODULE_TASKS};
+
+void tasks_part(void *state, int64_t now_ms, struct tray *tray)
+{
+    const struct tasks *t = state;
+    struct command *command = NULL;
+    (void)now_ms;
+    for (size_t i = 0; i < t->table_cap; i++) {
+        if (!t->table[i] || !ahead_task(t->table[i])) {
+            continue;
+        }
+        if (!command) {
+            command = tray_command(tray);
+            command->kind = &command_tasks_parting;
+            command->body_at = (uint32_t)tray->in.n;
+        }
+        pack_u64(&tray->in, t->table[i]->item.number);
+        command->body_n = (uint32_t)(tray->in.n - command->body_at);
+    }
+}
+
+/* ---- progress, as it comes ---- */
+
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;

@@ -462,11 +462,7 @@ static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
     /* However long it waits, and over a start of the hub. */
     wait_ms(240000);
     assert_string_equal(state_of(t.boss, low), "queued");
-    writer_free(t.f->hub.writer);
-    fixture_writer(t.f);
-    struct writer_port port = {
-        .inbox = t.f->io.inbox, .home = t.f->io.pool.home, .wake = fixture_wake};
-    writer_port_set(t.f->hub.writer, 0, &port);
+    fixture_restart(t.f, false, 0);
     settle();
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
     assert_string_equal(text(t.f, "paused/0"), "low");

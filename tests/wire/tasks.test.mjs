@@ -348,6 +348,23 @@ story('kill -9 of the hub in the midst changes nothing but the time', async () =
   }
 });
 
+story('progress that waits to be stored is stored by a hub that is told to end', async () => {
+  const own = await startHub({ config });
+  try {
+    const { id, take, do: act } = await agent({}, own);
+    const taskId = await submit(id, {}, own);
+    const offered = await take();
+    await act('progress', offered, { percent: 1 });
+    let percent = 1; // on a busy machine the quarter of a second may be over before the next
+    while ((await act('progress', offered, { percent: ++percent })).stored) {}
+    assert.equal((await own.terminate()).code, 0);
+    await own.restart();
+    assert.equal((await task(taskId, own)).progress.percent, percent);
+  } finally {
+    await own.stop();
+  }
+});
+
 story('tasks of others are invisible, and viewers look only', async () => {
   const { bee, id } = await agent();
   const taskId = await submit(id);
