@@ -17,7 +17,8 @@
 struct pulses;
 
 struct pulse {
-    int64_t seen_ms; /* 0: none since the start of the hub */
+    int64_t seen_ms;   /* its last beat; 0: there is no pulse */
+    int64_t silent_ms; /* from when its silence counts: the same, or the start of the hub */
     uint64_t beats;
     double phi_mean_ms, phi_deviation_ms; /* of the gaps between beats */
     uint32_t samples;

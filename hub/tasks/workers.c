@@ -452,9 +452,9 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
         return;
     }
     struct liveness_rules rules = liveness_rules_of(task_settings(t));
-    struct pulse pulse = {.seen_ms = 0};
+    struct pulse pulse = {.silent_ms = 0};
     (void)pulse_get_own(t->options.pulses, w->number, &pulse);
-    int64_t seen = pulse.seen_ms ? pulse.seen_ms : w->seen_ms;
+    int64_t seen = pulse.silent_ms ? pulse.silent_ms : w->seen_ms;
     const struct metrics *metrics = &pulse.metrics;
     const struct agent agent = {.status = w->status,
                                 .interval_ms = w->interval_ms,
