@@ -62,6 +62,12 @@ enum agent_status agent_status_now(const struct call *call, const struct agent *
     return agent_status_with(agent->status, held, agent->slots);
 }
 
+int64_t agent_paused_until(const struct call *call, const struct agent *agent)
+{
+    int64_t until_ms = pulse_paused(call->io->hub->pulses, agent->number);
+    return until_ms > call->now_ms ? until_ms : 0;
+}
+
 double agent_health(const struct call *call, const struct agent *agent)
 {
     struct now now;
@@ -142,6 +148,10 @@ void agent_json(struct json_out *o, const struct call *call, const struct agent 
     metrics_json(o, &now.pulse.metrics);
     put_health(o, &now);
     put_number(o, "phi", liveness_phi(&now.pulse, agent->interval_ms, now.silence_ms));
+    int64_t paused_ms = agent_paused_until(call, agent);
+    if (paused_ms) {
+        put_time(o, "no_offers_until", paused_ms);
+    }
     json_end(o, '}');
 }
 

@@ -254,6 +254,7 @@ static enum hub_rc accept(struct apply *a, struct command *command, const struct
     after.percent = TASK_PERCENT_NONE;
     after.progress_seq = 0;
     after.note = slice_of(NULL, 0);
+    worker_answered(tasks_of(a), task->agent);
     return task_change(a, task, &after, "running", slice_of(NULL, 0));
 }
 
@@ -287,8 +288,11 @@ static enum hub_rc reject(struct apply *a, struct command *command, const struct
                           struct task *task)
 {
     (void)act;
-    return task->state == TASK_LEASED ? task_rejected(a, task, "rejected")
-                                      : not_now(a, command, task);
+    if (task->state != TASK_LEASED) {
+        return not_now(a, command, task);
+    }
+    worker_answered(tasks_of(a), task->agent);
+    return task_rejected(a, task, "rejected");
 }
 
 static enum hub_rc reject_apply(struct apply *a, struct command *command, struct slice body)

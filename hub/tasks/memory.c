@@ -380,6 +380,7 @@ void *tasks_open(const void *options)
     t->candidates = candidates_new();
     t->deadlines = deadlines_new();
     t->now_ms = INT64_MIN;
+    t->unpause_ms = INT64_MAX;
     return t;
 }
 

@@ -348,6 +348,23 @@ story('kill -9 of the hub in the midst changes nothing but the time', async () =
   }
 });
 
+briskStory('who lets an offer lapse is offered nothing for a while, and others get the work', async () => {
+  const id = fresh('mute');
+  const register = (agent_id) => brisk.post('/agents/register', { agent_id, agent_type: 'worker', capabilities: [id] });
+  await register(id);
+  const taskId = await submit(id, {}, brisk);
+  const { why_waiting } = await until(async () => {
+    const now = await task(taskId, brisk);
+    return now.why_waiting?.reason === 'agents_silent' && now;
+  }, { what: 'the offer to lapse', every: 10 });
+  isTime(why_waiting.until);
+  const { id: other, take, do: act } = await agent({ capabilities: [id] }, brisk);
+  const offered = await take();
+  assert.equal((await task(taskId, brisk)).agent_id, other);
+  await act('complete', offered);
+  await brisk.delete(`/agents/${id}`);
+});
+
 story('progress that waits to be stored is stored by a hub that is told to end', async () => {
   const own = await startHub({ config });
   try {
