@@ -361,6 +361,8 @@ void workers_unpause(struct tasks *tasks, int64_t now_ms); /* those whose pause 
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
 /* lease.c */
+/* Its lease lapsed while it ran, and it waits for another agent still: its work would count. */
+bool task_has_lapsed(const struct task *task);
 void tasks_part(void *state, int64_t now_ms, struct tray *tray);
 
 #endif

@@ -158,8 +158,7 @@ bool task_same_lease(const struct tasks *t, const struct task_lease *lease, cons
            lease->lease == task->lease;
 }
 
-/* Its lease lapsed while it ran, and it waits for another agent still. */
-static bool lapsed_only(const struct task *task)
+bool task_has_lapsed(const struct task *task)
 {
     return task->state == TASK_QUEUED && task->started_ms && task->redeliveries;
 }
@@ -186,7 +185,7 @@ static bool was_done(const struct report *r, const struct task *task)
 
 static bool may_change(const struct report *r, const struct task *task)
 {
-    return !was_done(r, task) && (task_is_held(task->state) || (r->late && lapsed_only(task)));
+    return !was_done(r, task) && (task_is_held(task->state) || (r->late && task_has_lapsed(task)));
 }
 
 /* The lease's own end is told apart from its loss: who lost it stops, who ended it has done so. */
