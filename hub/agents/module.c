@@ -381,14 +381,7 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (why->by.n) {
-        json_key(&o, "by");
-        json_text(&o, why->by);
-    }
-    if (why->reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, why->reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
