@@ -254,11 +254,12 @@ static void the_largest_are_kept_with_what_belongs_to_them(void **state)
 static void members_change_as_the_table_says_and_not_otherwise(void **state)
 {
     (void)state;
-    /* the agent lives, is stale, is gone; the member leaves */
+    /* the agent lives, is stale, is gone; the member leaves; the agent stays away */
     static const enum member_state wanted[MEMBER_STATES][MEMBER_EVENTS] = {
-        [MEMBER_JOINING] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_NONE, MEMBER_LEFT},
+        [MEMBER_JOINING] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_NONE, MEMBER_LEFT, MEMBER_EVICTED},
         [MEMBER_ACTIVE] = {MEMBER_NONE, MEMBER_SUSPENDED, MEMBER_EVICTED, MEMBER_LEFT},
-        [MEMBER_SUSPENDED] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_EVICTED, MEMBER_LEFT},
+        [MEMBER_SUSPENDED] = {MEMBER_ACTIVE, MEMBER_NONE, MEMBER_EVICTED, MEMBER_LEFT,
+                              MEMBER_EVICTED},
     };
     for (unsigned s = 0; s < MEMBER_STATES; s++) {
         for (unsigned e = 0; e < MEMBER_EVENTS; e++) {
