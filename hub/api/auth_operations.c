@@ -499,14 +499,18 @@ static enum hub_rc list_keys(struct call *call)
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&page.o, '{');
-    page_list(&page, "keys");
-    enum store_rc src =
-        api_keys_each(page.view, call->who->app, call_text(call, "cursor"), visit_key, &page);
-    page_list_end(&page);
-    json_end(&page.o, '}');
+    rc = page_after(&page);
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "keys");
+        enum store_rc src =
+            api_keys_each(page.view, call->who->app, page_last(&page), visit_key, &page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+        rc = src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
+    }
     page_close(&page);
-    return src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
+    return rc;
 }
 
 static enum hub_rc key_revoke_prepare(struct call *call, struct buf *body)

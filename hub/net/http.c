@@ -119,7 +119,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
         http1_answer_add_str(b, "WWW-Authenticate", "Bearer");
     }
     if (r->next_cursor) {
-        http1_answer_add_u64(b, "Next-Cursor", r->next_cursor);
+        http1_answer_add_str(b, "Next-Cursor", r->next_cursor);
     }
     if (r->replayed) {
         http1_answer_add_str(b, "Idempotency-Replayed", "true");
@@ -237,7 +237,7 @@ void http_reply_call(struct conn *c, const struct call *call, enum hub_rc rc, un
                                              : 200,
                       .type = call->content_type ? call->content_type : "application/json",
                       .body = buf_slice(call->out),
-                      .next_cursor = call->next_cursor,
+                      .next_cursor = *call->next_cursor ? call->next_cursor : NULL,
                       .replayed = replayed};
     http_reply(c, &r);
 }

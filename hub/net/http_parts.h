@@ -27,7 +27,7 @@ struct reply {
     const char *cache; /* Cache-Control; NULL: no-store */
     unsigned allow;    /* bits of enum method */
     uint32_t retry_after_s;
-    uint64_t next_cursor; /* of a list that is a bare array; 0: none */
+    const char *next_cursor; /* of a list that is a bare array; NULL: none */
     bool replayed, closes;
     const char *etag, *encoding, *location, *policy;
     char range[64]; /* Content-Range */

@@ -383,7 +383,8 @@ static void do_history(struct conn *c, const struct client_frame *f)
     q.limit = (uint32_t)limit;
     q.since = other ? 0 : q.since;
     struct json_out o = native_answer_begin(c, "history", field[KEY_ID]);
-    enum hub_rc rc = channel_history(&c->thread->io, c->who->app, &q, &o);
+    uint64_t next;
+    enum hub_rc rc = channel_history(&c->thread->io, c->who->app, &q, &o, &next);
     if (rc != HUB_OK) {
         native_refuse(c, field[KEY_ID], rc, NULL, q.channel);
         return;
@@ -431,8 +432,10 @@ static void do_presence(struct conn *c, const struct client_frame *f)
     struct json_out o = native_answer_begin(c, "presence", f->field[KEY_ID]);
     json_key(&o, "channel");
     json_text(&o, channel);
+    struct buf next = {0};
     enum hub_rc rc =
-        channel_members(&c->thread->io, c->who->app, channel, after, (uint32_t)limit, &o);
+        channel_members(&c->thread->io, c->who->app, channel, after, (uint32_t)limit, &o, &next);
+    buf_done(&next);
     if (rc != HUB_OK) {
         native_refuse(c, f->field[KEY_ID], rc, NULL, channel);
         return;
@@ -530,7 +533,7 @@ void native_call_end(struct conn *c, const struct call *call, struct slice id, e
         json_key(&o, "result");
         json_raw(&o, call->out->n ? buf_slice(call->out) : slice_str("null"));
         if (call->bare_list) {
-            put_next_cursor(&o, call->next_cursor);
+            put_text_or_null(&o, "next_cursor", slice_str(call->next_cursor));
         }
         native_answer_end(c, &o);
         return;
