@@ -72,27 +72,77 @@ static void add_allow(struct buf *b, const char *name, unsigned allow)
     buf_done(&text);
 }
 
+/* ---- how much one may ask ---- */
+
+static bool take(struct conn *c, const struct rate_rule *rule, uint64_t key, uint32_t cost,
+                 struct rate_verdict *out)
+{
+    struct net_thread *t = c->thread;
+    *out = rate_take(t->hub->rate, key, rule, cost, t->io.now_us);
+    if (!out->ok) {
+        io_count(&t->io.counters.rate_limited, 1);
+    }
+    return out->ok;
+}
+
+static uint64_t address_key(const struct conn *c)
+{
+    return rate_key_address(c->thread->hub->rate, RATE_CLASS_ADDRESS,
+                            slice_of(c->address, c->address_n));
+}
+
+bool http_stranger_may(struct conn *c, struct rate_verdict *out)
+{
+    return take(c, &c->thread->io.settings->rate_address, address_key(c), 1, out);
+}
+
+/* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
+ * others against the principal. Cost 0 looks, for answers that are not counted but say what is
+ * left. */
+static bool within_rate(struct conn *c, struct http_exchange *x, bool known, uint32_t cost)
+{
+    const struct hub_settings *s = c->thread->io.settings;
+    uint64_t key =
+        known ? rate_key(c->thread->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject)
+              : address_key(c);
+    x->rule = known ? s->rate_requests : s->rate_address;
+    x->rated = true;
+    return take(c, &x->rule, key, cost, &x->rate);
+}
+
+/* As draft-ietf-httpapi-ratelimit-headers-06 names them. Who was not asked for a name is a
+ * stranger: what counts for him is his address. */
+static void add_rate(struct conn *c, struct buf *b, struct http_exchange *x)
+{
+    char policy[64];
+    if (!x->rated) {
+        (void)within_rate(c, x, false, 0);
+    }
+    if (x->rule.count) {
+        http1_answer_add_u64(b, "RateLimit-Limit", x->rate.limit);
+        http1_answer_add_u64(b, "RateLimit-Remaining", x->rate.remaining);
+        http1_answer_add_u64(b, "RateLimit-Reset", x->rate.reset_s);
+        (void)snprintf(policy, sizeof policy, "%u;w=%u;burst=%u", x->rule.count, x->rule.period_s,
+                       x->rate.limit);
+        http1_answer_add_str(b, "RateLimit-Policy", policy);
+    }
+}
+
+/* ---- the head of an answer ---- */
+
 static void add_cors(struct conn *c, struct buf *b, const struct http_exchange *x)
 {
     if (x->origin.n && origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
         (void)http1_answer_add(b, "Access-Control-Allow-Origin", buf_slice(&x->origin));
-        http1_answer_add_str(b, "Access-Control-Expose-Headers",
-                             "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
-                             "Retry-After, Idempotency-Replayed, Next-Cursor, ETag");
+        http1_answer_add_str(
+            b, "Access-Control-Expose-Headers",
+            "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+            "RateLimit-Policy, Retry-After, Idempotency-Replayed, Next-Cursor, ETag");
         http1_answer_add_str(b, "Vary", "Origin");
     }
 }
 
-static void add_rate(struct buf *b, const struct http_exchange *x)
-{
-    if (x->limited) {
-        http1_answer_add_u64(b, "RateLimit-Limit", x->rate.limit);
-        http1_answer_add_u64(b, "RateLimit-Remaining", x->rate.remaining);
-        http1_answer_add_u64(b, "RateLimit-Reset", x->rate.reset_s);
-    }
-}
-
-static void add_fields(struct conn *c, struct buf *b, const struct http_exchange *x,
+static void add_fields(struct conn *c, struct buf *b, struct http_exchange *x,
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
@@ -107,7 +157,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     http1_answer_add_str(b, "Cache-Control", r->cache ? r->cache : "no-store");
     http1_answer_add_str(b, "X-Content-Type-Options", "nosniff");
     (void)http1_answer_add(b, "Request-Id", buf_slice(&x->request_id));
-    add_rate(b, x);
+    add_rate(c, b, x);
     add_cors(c, b, x);
     if (r->allow) {
         add_allow(b, "Allow", r->allow);
@@ -304,40 +354,6 @@ struct principal *http_who(struct conn *c, const struct http1_request *req, bool
     return who;
 }
 
-static bool take_one(struct conn *c, const struct rate_rule *rule, uint64_t key,
-                     struct rate_verdict *out)
-{
-    struct net_thread *t = c->thread;
-    *out = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
-    if (!out->ok) {
-        io_count(&t->io.counters.rate_limited, 1);
-    }
-    return out->ok;
-}
-
-bool http_stranger_may(struct conn *c, struct rate_verdict *out)
-{
-    const struct rate_rule *rule = &c->thread->io.settings->rate_address;
-    *out = (struct rate_verdict){.ok = true};
-    return !rule->count || take_one(c, rule,
-                                    rate_key_address(c->thread->hub->rate, RATE_CLASS_ADDRESS,
-                                                     slice_of(c->address, c->address_n)),
-                                    out);
-}
-
-/* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
- * others against the principal. */
-static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
-{
-    const struct hub_settings *s = c->thread->io.settings;
-    x->limited = (known ? &s->rate_requests : &s->rate_address)->count > 0;
-    if (!known || !x->limited) {
-        return known || http_stranger_may(c, &x->rate);
-    }
-    uint64_t key = rate_key(c->thread->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject);
-    return take_one(c, &s->rate_requests, key, &x->rate);
-}
-
 /* ---- upgrade ---- */
 
 static bool origin_ok(struct conn *c, const struct http1_request *req)
@@ -375,7 +391,7 @@ static void upgrade(struct conn *c, const struct http1_request *req)
     }
     bool bad, in_query;
     struct principal *who = http_who(c, req, true, &bad, &in_query);
-    if (bad && !within_rate(c, exchange(c), false)) {
+    if (bad && !within_rate(c, exchange(c), false, 1)) {
         http_refuse(c, HUB_RATE_LIMITED, "too many requests",
                     (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
         return;
@@ -560,7 +576,7 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
     bool unlimited = match.operation && (match.operation->flags & OPERATION_UNLIMITED);
     /* A hub that lets strangers in as somebody counts them as that. */
     bool known = !bad && (x->who->kind != PRINCIPAL_ANONYMOUS || x->who->role != ROLE_NONE);
-    if (!unlimited && !within_rate(c, x, known)) {
+    if (!within_rate(c, x, known, unlimited ? 0 : 1)) {
         http_refuse(c, HUB_RATE_LIMITED, "too many requests",
                     (struct reply){.retry_after_s = x->rate.retry_after_s});
         return;

@@ -11,8 +11,10 @@ struct http_exchange {
     struct buf body; /* while it comes in */
     struct buf path, request_id, origin;
     struct principal *who;
+    /* What was taken from whose bucket, or seen of it; a rule without a count is no limit. */
     struct rate_verdict rate;
-    bool limited; /* rate is of a rule */
+    struct rate_rule rule;
+    bool rated; /* both are known */
     bool head_only, keep_alive, http10, waiting;
     enum answer_style style;
     bool polling, poked; /* a long poll */
