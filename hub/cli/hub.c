@@ -79,11 +79,13 @@ static const struct column backup_columns[] = {
     { 0 },
 };
 static const struct operand backup_operands[] = { { "NAME", 0, "of its folder, in the hub's data; made from the time when left out" }, { 0 } };
+static const struct option backup_options[] = {
+    { 'f', "follow", OPTION_FLAG, 0, NULL, "say how far it is, and end when it is done", NULL }, FOLLOW_OPTION_WITHIN, REQUEST_OPTIONS_CREATE, { 0 } };
 static const struct field backup_fields[] = { { "NAME", "name", FIELD_TEXT }, { 0 } };
 
 const struct verb hub_verbs[] = {
-    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
-        backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
+    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile. `--follow` waits for it; without that `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
+        backup_operands, backup_options, backup_create_run, "waggle backup create before-upgrade --follow" },
       { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
     { { "backup ls", "the backups made since the hub started", NULL, NULL, page_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/admin/backups", .fields = page_fields, .member = "backups", .columns = backup_columns, .how = REQUEST_PAGES } },

@@ -21,6 +21,9 @@ extern const struct command call_commands[];      /* hub/cli/call.c */
 extern const struct command reference_commands[]; /* hub/cli/reference.c */
 extern const struct command self_commands[];      /* hub/cli/self.c */
 
+/* Runs of verbs that do more than their request. */
+enum cli_exit backup_create_run(struct cli *cli); /* hub/cli/backup.c */
+
 /* Those of which each is one request. */
 extern const struct verb channel_verbs[];   /* hub/cli/channel.c */
 extern const struct verb agent_verbs[];     /* hub/cli/agent.c */

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before } from 'node:test';
-import { startHub, until } from './lib/hub.mjs';
+import { runBinary, startHub, until } from './lib/hub.mjs';
 import { Cli, program } from './lib/cli.mjs';
-import { fresh, story } from './lib/story.mjs';
+import { fresh, numbers, story } from './lib/story.mjs';
 
 let hub;
 before(async () => (hub = await startHub()));
@@ -229,6 +229,55 @@ withHub('a value is judged by a schema, from files or as typed', async (hub, cli
   assert.match(bad.out, /required +property "id" is required/);
   assert.equal((await cli.run(['schema', 'validate', file, '{}', '-o', 'json'])).json.valid, false);
   assert.equal((await cli.run(['schema', 'validate', '{"type":"thing"}', '{}'])).code, 2);
+});
+
+story('backup create --follow ends when the backup is whole, and says how it went', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  const made = await cli.ask('backup create waited --follow');
+  assert.deepEqual([made.name, made.status], ['waited', 'completed']);
+  assert.equal((await new Cli(null).ask(`backup verify ${made.path}`)).whole, true);
+  assert.equal((await cli.run('backup create waited --follow')).code, 1, 'there is one of that name');
+  assert.equal((await cli.ask('backup ls')).backups[0].status, 'failed');
+  assert.equal((await own.get('/api/v1/admin/backups')).body.progress, null);
+  await own.stop();
+});
+
+story('a backup that is being made has no folder yet, and whoever reads others does it no harm', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  await Promise.all(numbers(200).map(() => own.post('/api/v1/events', { events: numbers(500).map(() => ({ channel: 'c', event: 'x', data: 'y'.repeat(200) })) })));
+  const folders = join(own.dir, 'data/backups');
+  const all = () => own.get('/api/v1/admin/backups').then(({ body }) => body);
+  const phases = new Set();
+  for (const name of ['b-1', 'b-2', 'b-3']) {
+    await cli.ask(`backup create ${name}`);
+    for (let list = await all(); list.running; list = await all()) {
+      if (list.progress) {
+        assert.equal(list.progress.name, name);
+        assert.ok(list.progress.bytes <= list.progress.bytes_total);
+        phases.add(list.progress.phase);
+      }
+      if (!existsSync(join(folders, name))) continue; // with its name it is whole, and the hub has let go of it
+      assert.ok(existsSync(join(folders, name, 'manifest.json')));
+      assert.equal((await runBinary(['--verify', join(folders, name)])).code, 0);
+    }
+    assert.equal((await all()).backups[0].status, 'completed', (await all()).backups[0].error);
+  }
+  assert.ok(phases.has('checking') || phases.has('copying'), 'seen while it was made');
+  assert.deepEqual(readdirSync(folders).sort(), ['b-1', 'b-2', 'b-3']);
+  await own.stop();
+});
+
+story('what a hub left that was killed while it made a backup is cleared away by the next', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  const left = join(own.dir, 'data/backups/.making');
+  mkdirSync(join(left, 'keys'), { recursive: true });
+  for (const name of ['data.mdb', 'lock', 'lock.mdb', 'manifest.json', 'keys/server.secret']) writeFileSync(join(left, name), 'half');
+  assert.equal((await cli.ask('backup create after --follow')).status, 'completed');
+  assert.ok(!existsSync(left));
+  await own.stop();
 });
 
 story('a backup is checked and put back where it lies', async () => {
