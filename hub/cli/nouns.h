@@ -6,7 +6,6 @@
 
 extern const struct command publish_commands[];   /* hub/cli/publish.c */
 extern const struct command tail_commands[];      /* hub/cli/tail.c */
-extern const struct command channel_commands[];   /* hub/cli/channel.c */
 extern const struct command agent_commands[];     /* hub/cli/agent.c */
 extern const struct command token_commands[];     /* hub/cli/token.c */
 extern const struct command context_commands[];   /* hub/cli/context.c */

@@ -108,12 +108,15 @@ static enum cli_exit mint_run(struct cli *cli)
     struct buf body = {0};
     struct reply reply = {0};
     enum cli_exit rc = CLI_USAGE;
+    bool dry = args_has(&cli->args, "dry-run");
     if (cli_target(cli)) {
-        rc = make_request(cli, &body)
-                 ? http_ask(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body), &reply)
-                 : cli_usage(cli);
+        rc = !make_request(cli, &body) ? cli_usage(cli)
+             : dry                     ? CLI_OK
+                   : http_ask(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body), &reply);
     }
-    if (rc == CLI_OK) {
+    if (rc == CLI_OK && dry) {
+        request_print(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body));
+    } else if (rc == CLI_OK) {
         rc = show_minted(cli, buf_slice(&reply.body));
     }
     reply_done(&reply);
@@ -364,6 +367,7 @@ static const struct option mint_options[] = {
     { 0, "app", OPTION_TEXT, 0, "APP", "the app (else the context's, else the caller's)", NULL },
     { 0, "cap", OPTION_TEXT, OPTION_MANY, "PATTERN=RIGHTS", "what it may: subscribe, publish, presence, history on channels, call on operations", NULL },
     { 0, "out", OPTION_FILE, 0, "FILE", "write it there (mode 0600) instead of printing it", NULL },
+    REQUEST_OPTIONS_SEND,
     { 0 },
 };
 

@@ -231,6 +231,34 @@ withHub('a value is judged by a schema, from files or as typed', async (hub, cli
   assert.equal((await cli.run(['schema', 'validate', '{"type":"thing"}', '{}'])).code, 2);
 });
 
+withHub('channels are listed, shown and watched, ages are durations in a pipe too', async (hub, cli) => {
+  const name = fresh('seen');
+  await hub.post('/api/v1/events', { events: numbers(3).map(() => ({ channel: name, event: 'x', data: 1 })) });
+  const { out } = await cli.run(`channel ls --prefix ${name} -o table`);
+  assert.match(out, /^CHANNEL +DELIVERY +OFFSET +MEMBERS +AGE$/m);
+  assert.match(out, new RegExp(`^${name} +durable +3 +0 +\\d+s$`, 'm'));
+  assert.equal((await cli.ask(`channel show ${name}`)).offset, 3);
+  assert.deepEqual((await cli.ask(`channel history ${name} --reverse --limit 2`)).events.map(({ offset }) => offset), [3, 2]);
+  const { next_cursor } = await cli.ask(`channel history ${name} --reverse --limit 2`);
+  assert.deepEqual((await cli.ask(`channel history ${name} --reverse --limit 2 --cursor ${next_cursor}`)).events.map(({ offset }) => offset), [1]);
+  const watch = cli.start(`channel show ${name} --watch --query offset`);
+  await until(() => watch.out.includes('3\n'), { what: 'the channel as it is' });
+  await hub.post('/api/v1/events', { events: [{ channel: name, event: 'x', data: 1 }] });
+  await until(() => watch.out.includes('4\n'), { what: 'the channel as it has become' });
+  watch.child.kill('SIGTERM');
+  await watch.end;
+});
+
+withHub('a list that nothing tells of is looked at now and then', async (hub, cli) => {
+  const watch = cli.start('namespace ls --watch -o id');
+  await until(() => watch.out.includes('agents'), { what: 'the namespaces' });
+  const name = fresh('ns');
+  await hub.put(`/api/v1/namespaces/${name}`, { latest: true });
+  await until(() => watch.out.includes(name), { what: 'the new one' });
+  watch.child.kill('SIGTERM');
+  await watch.end;
+});
+
 story('backup create --follow ends when the backup is whole, and says how it went', async () => {
   const own = await startHub();
   const cli = new Cli(own);
