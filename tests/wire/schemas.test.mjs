@@ -72,7 +72,14 @@ function unnamed(op, name, why, answer) {
   const place = op.place(name);
   const named = Array.isArray(answer.body?.detail) && answer.body.detail.some(
     (one) => one.loc[0] === place && one.loc[1] === name && one.msg.length > 0 && one.type.length > 0);
-  return answer.status === 422 && named ? [] : [`${op}: ${name} ${why}: ${short(answer)}`];
+  return answer.status === 422 && named && hasShape(op, answer) ? [] : [`${op}: ${name} ${why}: ${short(answer)}`];
+}
+
+/** The error of a coordinator's path, or that of every other. */
+function hasShape(op, { status, headers, body }) {
+  const type = op.coordinator ? /^application\/json/ : /^application\/problem\+json/;
+  return type.test(headers['content-type']) && body.status === (op.coordinator ? 'error' : status)
+    && ['type', 'title', 'detail', 'message', 'timestamp'].every((key) => key in body);
 }
 
 story('each required field that is missing is 422 and named', async () => {
@@ -121,10 +128,43 @@ story('a body that is no JSON object is 422 on every operation that takes one', 
     const wrong = [];
     for (const body of ['{', '[1]', '"x"', '{"a":1,"a":2}', '{"a":\xff}']) {
       const answer = await hub.http(op.method, op.url(base(op)), { body: Buffer.from(body, 'latin1') });
-      if (answer.status !== 422) wrong.push(`${op}: ${JSON.stringify(body)}: ${short(answer)}`);
+      if (answer.status !== 422 || !hasShape(op, answer)) wrong.push(`${op}: ${JSON.stringify(body)}: ${short(answer)}`);
     }
     return wrong;
   });
+});
+
+story('a body that is not said to be JSON is 422, and so is none where there must be one', async () => {
+  await walk(ops.filter((op) => op.body), async (op) => {
+    const wrong = [];
+    const sent = [['text', { body: '{}', type: 'text/plain' }], ['a form', { body: 'a=1', type: 'application/x-www-form-urlencoded' }]];
+    if (op.body.required?.length) sent.push(['nothing', {}]);
+    for (const [what, options] of sent) {
+      const answer = await hub.http(op.method, op.url(base(op)), options);
+      if (answer.status !== 422 || !hasShape(op, answer)) wrong.push(`${op}: ${what}: ${short(answer)}`);
+    }
+    return wrong;
+  });
+});
+
+story('an empty word is no word: it is never taken for one that was left out', async () => {
+  const open = { question: 'Ship it?', electorate: ['a', 'b'] };
+  const swarm = { role: 'worker', capability: 'x' };
+  for (const [path, body, field] of [
+    ['/api/v1/consensus', { ...open, threshold: '' }, 'threshold'],
+    ['/api/v1/consensus', { ...open, quorum: '' }, 'quorum'],
+    ['/api/v1/consensus', { ...open, tie: '' }, 'tie'],
+    ['/api/v1/consensus', { ...open, chair: '' }, 'chair'],
+    ['/swarm/join', { ...swarm, agent_id: '' }, 'agent_id'],
+    ['/swarm/join', { ...swarm, swarm_id: '' }, 'swarm_id'],
+    ['/swarm/leave', { swarm_id: 's', member_id: '' }, 'member_id'],
+    ['/swarm/coordinate', { task_id: 't', swarm_id: '' }, 'swarm_id'],
+    ['/api/v1/auth/tokens', { sub: 's', role: 'agent', app: '' }, 'app'],
+  ]) {
+    const { status, body: said } = await hub.post(path, body);
+    assert.equal(status, 422, `${path} ${field}`);
+    assert.deepEqual(said.detail.map(({ loc }) => loc), [['body', field]], `${path} ${field}`);
+  }
 });
 
 // --- keys --------------------------------------------------------------------------------------
