@@ -71,7 +71,7 @@ enum store_table {
     TABLE_AUDIT,         /* hub/audit: newest sequence -> seal of the audit trail */
     TABLE_MESSAGE,       /* hub/messages: number -> message */
     TABLE_DELIVERY,      /* hub/messages: number, ordinal -> tally, recipient */
-    TABLE_MAIL_INDEX,    /* hub/messages: by id, owner, sender, recipient; what is open */
+    TABLE_MAIL_INDEX,    /* hub/messages: by id and recipient; lists; what is open */
     TABLE_LINK,          /* hub/messages: peers, masters and subordinates */
     TABLE_CURSOR,        /* hub/core/cursor_commands.c: number -> position, what is in flight */
     TABLE_QUEUE,         /* hub/tasks: app -> priorities that are paused */

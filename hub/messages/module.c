@@ -6,6 +6,7 @@
 #include "hub/messages/module_parts.h"
 
 #include "channels/json_members.h"
+#include "hub/messages/lists.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -69,21 +70,27 @@ static void messages_close(void *state)
     free(m);
 }
 
-static enum store_rc load_one(struct messages *m, struct store_view *view, uint64_t number)
+struct loading {
+    struct messages *m;
+    struct store_view *view;
+};
+
+static enum store_rc load_one(void *ctx, uint64_t number)
 {
+    const struct loading *l = ctx;
     struct message_delivery d;
-    enum store_rc rc = delivery_get(view, number, &d);
+    enum store_rc rc = delivery_get(l->view, number, &d);
     if (rc != STORE_OK) {
         return rc == STORE_NOT_FOUND ? STORE_DAMAGED : rc;
     }
-    struct mailbox *box = box_of(m, view, d.app, d.recipient);
+    struct mailbox *box = box_of(l->m, l->view, d.app, d.recipient);
     struct cursor_item item = {.number = number,
                                .due_ms = d.due_ms,
                                .since_ms = d.accepted_ms,
                                .holder = d.state == MESSAGE_DELIVERED ? HOLDER : 0,
                                .deliveries = d.deliveries};
     (void)cursor_add(&box->cursor, d.priority, &item);
-    mailbox_changed(&m->boxes, box);
+    mailbox_changed(&l->m->boxes, box);
     return STORE_OK;
 }
 
@@ -107,8 +114,7 @@ static enum store_rc load_oldest(struct messages *m, struct store_view *view)
 static enum hub_rc messages_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct messages *m = state;
-    struct store_cursor *cursor;
-    struct slice key;
+    struct loading loading = {m, view};
     (void)now_ms;
     mailboxes_init(&m->boxes);
     enum store_rc rc = store_last_number(view, TABLE_MESSAGE, &m->newest);
@@ -116,21 +122,9 @@ static enum hub_rc messages_load(void *state, struct store_view *view, int64_t n
         rc = load_oldest(m, view);
     }
     if (rc == STORE_OK) {
-        rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
+        rc = deliveries_open_each(view, load_one, &loading);
     }
-    if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
-    }
-    static const char open = MESSAGES_OPEN;
-    rc = store_cursor_seek(cursor, slice_of(&open, 1), &key, NULL);
-    while (rc == STORE_OK && key.n == 13 && key.p[0] == MESSAGES_OPEN) {
-        rc = load_one(m, view, be64_get(key.p + 5));
-        if (rc == STORE_OK) {
-            rc = store_cursor_next(cursor, &key, NULL);
-        }
-    }
-    store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    return hub_rc_of_store(rc);
 }
 
 static uint64_t box_hash(const struct mailbox *box)
@@ -350,8 +344,7 @@ static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
     rc = hub_rc_of_store(delivery_put(a->txn, number, &d));
     if (rc == HUB_OK && message_is_settled(next)) {
         cursor_remove(&box->cursor, number);
-        rc = hub_rc_of_store(
-            message_index_del(a->txn, MESSAGES_OPEN, box->app, slice_of(NULL, 0), number));
+        rc = hub_rc_of_store(delivery_open_del(a->txn, box->app, number));
         if (rc == HUB_OK) {
             rc = count_settled(a, delivery_message(number), next);
         }
@@ -500,8 +493,8 @@ static enum hub_rc become_known(struct apply *a, struct mailbox *box, const stru
             d.owner = agent->owner;
             src = delivery_put(a->txn, it->number, &d);
             if (src == STORE_OK) {
-                src = message_index_put(a->txn, MESSAGES_OWNER, box->app, agent->owner,
-                                        delivery_message(it->number), 0);
+                src = message_list_add(a->txn, MESSAGES_OWNER, box->app, agent->owner,
+                                       delivery_message(it->number));
             }
             rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, slice_of(NULL, 0))
                                  : HUB_OK;
@@ -640,8 +633,7 @@ static void answer_for(const struct apply *a, struct message_answer *answer,
     if (answer->agent.n) {
         return;
     }
-    bool own =
-        delivery_find(a->view, a->app, m->number, answer->asker.subject, &number) == STORE_OK;
+    bool own = delivery_find(a->view, m->number, answer->asker.subject, &number) == STORE_OK;
     bool one = m->receiver.n && message_tally_get(a->view, m->number, &tally) == STORE_OK &&
                tally.recipients == 1;
     buf_add_slice(name, own || !one ? answer->asker.subject : m->receiver); /* writes follow */
@@ -699,7 +691,7 @@ static enum hub_rc answer_apply(struct apply *a, struct command *command, struct
     bool there = src == STORE_OK;
     if (there) {
         answer_for(a, &answer, &found, &name);
-        src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
+        src = delivery_find(a->view, found.number, answer.agent, &number);
     }
     enum hub_rc rc = HUB_OK;
     if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {

@@ -1,5 +1,6 @@
 /* Accepting: who may send what to whom, one row a recipient, and at last the first deliveries. What
  * is to be refused is refused before anything is written. */
+#include "hub/messages/lists.h"
 #include "hub/messages/module_parts.h"
 
 enum { CASCADE_RECIPIENTS_MAX = 1000, TRIM_A_SEND = 2 };
@@ -326,13 +327,16 @@ static enum store_rc put_recipient(struct sending *s, const struct message *m, u
     d.owner = buf_slice(&owner);
     enum store_rc rc = delivery_put(a->txn, number, &d);
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_OPEN, a->app, slice_of(NULL, 0), number, 0);
+        rc = delivery_open_put(a->txn, a->app, number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_RECIPIENT, a->app, name, m->number, ordinal);
+        rc = delivery_name_put(a->txn, number, name);
+    }
+    if (rc == STORE_OK) {
+        rc = message_list_add(a->txn, MESSAGES_RECIPIENT, a->app, name, m->number);
     }
     if (rc == STORE_OK && d.owner.n && !slice_equal(d.owner, m->owner)) {
-        rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, d.owner, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_OWNER, a->app, d.owner, m->number);
     }
     (void)cursor_add(&box->cursor, m->priority, &item);
     buf_done(&owner);
@@ -349,17 +353,16 @@ static enum store_rc put_message(struct sending *s, const struct message *m)
         rc = message_id_put(a->txn, a->app, m->id, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_ALL, a->app, slice_of(NULL, 0), m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_ALL, a->app, slice_of(NULL, 0), m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_SENDER, a->app, m->sender, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_SENDER, a->app, m->sender, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number);
     }
     if (rc == STORE_OK && m->correlation_id.n) {
-        rc =
-            message_index_put(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number);
     }
     if (rc == STORE_OK && s->count) {
         be64_put(body, m->number);
@@ -418,29 +421,40 @@ static enum hub_rc accept(struct sending *s)
 
 /* ---- history ends ---- */
 
+static enum store_rc drop_recipient(struct apply *a, const struct message *m, uint64_t delivery)
+{
+    uint8_t key[8];
+    struct message_delivery d;
+    struct buf names = {0}; /* a write moves what the view lent */
+    enum store_rc rc = delivery_get(a->view, delivery, &d);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    pack_slice(&names, d.recipient);
+    pack_slice(&names, d.owner);
+    struct unpack u = unpack_of(buf_slice(&names));
+    struct slice recipient = unpack_slice(&u), owner = unpack_slice(&u);
+    rc = delivery_name_del(a->txn, delivery, recipient);
+    if (rc == STORE_OK) {
+        rc = message_list_drop(a->txn, MESSAGES_RECIPIENT, m->app, recipient, m->number);
+    }
+    if (rc == STORE_OK && owner.n) {
+        rc = message_list_drop(a->txn, MESSAGES_OWNER, m->app, owner, m->number);
+    }
+    if (rc == STORE_OK) {
+        be64_put(key, delivery);
+        rc = store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8));
+    }
+    buf_done(&names);
+    return rc;
+}
+
 static enum store_rc drop_recipients(struct apply *a, const struct message *m, uint32_t n)
 {
     uint8_t key[8];
     enum store_rc rc = STORE_OK;
     for (uint32_t i = 1; rc == STORE_OK && i <= n; i++) {
-        struct message_delivery d;
-        rc = delivery_get(a->view, delivery_number(m->number, i), &d);
-        struct buf bytes = {0};
-        if (rc == STORE_OK) {
-            pack_slice(&bytes, d.recipient);
-            pack_slice(&bytes, d.owner);
-            struct unpack u = unpack_of(buf_slice(&bytes));
-            struct slice recipient = unpack_slice(&u), owner = unpack_slice(&u);
-            rc = message_index_del(a->txn, MESSAGES_RECIPIENT, m->app, recipient, m->number);
-            if (rc == STORE_OK && owner.n) {
-                rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, owner, m->number);
-            }
-        }
-        buf_done(&bytes);
-        if (rc == STORE_OK) {
-            be64_put(key, delivery_number(m->number, i));
-            rc = store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8));
-        }
+        rc = drop_recipient(a, m, delivery_number(m->number, i));
     }
     be64_put(key, delivery_number(m->number, 0));
     return rc == STORE_OK ? store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8)) : rc;
@@ -454,16 +468,16 @@ static enum store_rc drop_message(struct apply *a, const struct message *m)
         message_find(a->view, m->app, m->id, &by_id) == STORE_OK && by_id.number == m->number;
     enum store_rc rc = own_id ? message_id_del(a->txn, m->app, m->id) : STORE_OK;
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_ALL, m->app, slice_of(NULL, 0), m->number);
+        rc = message_list_drop(a->txn, MESSAGES_ALL, m->app, slice_of(NULL, 0), m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_SENDER, m->app, m->sender, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_SENDER, m->app, m->sender, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
     }
     if (rc == STORE_OK && m->correlation_id.n) {
-        rc = message_index_del(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
     }
     be64_put(key, m->number);
     return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
