@@ -905,7 +905,10 @@ withHub('a token is read without belief and verified with the hub\'s keys', asyn
   assert.equal(shown.code, 0, shown.err);
   assert.equal(JSON.parse(shown.out).claims.sub, 'bee');
   assert.match(shown.err, /not verified/);
-  const good = await waggle(['token', 'verify', token, '-o', 'json'], { url: hub.url });
+  const typed = await waggle(['token', 'verify', token], { url: hub.url });
+  assert.equal(typed.code, 2, 'what is typed can be seen by others');
+  assert.ok(!typed.err.includes(token));
+  const good = await waggle(['token', 'verify', '-', '-o', 'json'], { url: hub.url, input: token });
   assert.equal(good.code, 0, good.err);
   assert.equal(JSON.parse(good.out).verdict, 'valid');
   const turned = token.slice(0, -3) + (token.at(-3) === 'A' ? 'B' : 'A') + token.slice(-2);
@@ -1014,6 +1017,7 @@ story('the first five minutes work against the real hub', async () => {
     assert.equal((await run(['token', 'mint', '--sub', 'bee-1', '--role', 'agent', '--out', token])).code, 0);
     const verified = await run(['token', 'verify', '--token-file', token]);
     assert.equal(verified.code, 0, verified.err);
+    assert.equal((await run(['token', 'verify', token])).code, 0, 'the file as it is');
     const agent = start(['agent', 'run', '--id', 'bee-1', '--token-file', token], { url: hub.url });
     await until(() => /beating/.test(agent.err), 'the first beat');
     assert.deepEqual((await run(['agent', 'ls', '-o', 'id'])).lines, ['bee-1']);
