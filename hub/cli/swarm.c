@@ -88,8 +88,8 @@ static const struct follow follow_execution = {
       { .method = "POST", .path = "/api/v1/agents/networks", .fields = create_fields, .id = "id" } }, \
     { { noun " ls", "the networks", NULL, NULL, page_options, request_run, NULL }, \
       { .method = "GET", .path = "/api/v1/agents/networks", .fields = page_fields, .member = "networks", .columns = network_columns, .how = REQUEST_PAGES, .channels = "network.>" } }, \
-    { { noun " show", "one network", NULL, one_network, NULL, request_run, NULL }, \
-      { .method = "GET", .path = NETWORK, .id = "id" } }, \
+    { { noun " show", "one network", NULL, one_network, show_options, request_run, NULL }, \
+      { .method = "GET", .path = NETWORK, .id = "id", .channels = "network.>" } }, \
     { { noun " execute", "have a network do something", NULL, a_network, execute_options, request_run, \
         "waggle " noun " execute --task task.json" }, \
       { .method = "POST", .path = NETWORK "/execute", .fields = execute_fields, .id = "execution_id", .newest = &newest_network, .follow = &follow_execution } }, \
@@ -184,8 +184,8 @@ const struct verb swarm_verbs[] = {
       { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
     { { "swarm ls", "the same as list", NULL, NULL, swarm_list_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
-    { { "swarm show", "one swarm and its members", NULL, one_swarm, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/swarm/list", .fields = show_fields, .member = "swarms", .id = "swarm_id" } },
+    { { "swarm show", "one swarm and its members", NULL, one_swarm, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/swarm/list", .fields = show_fields, .member = "swarms", .id = "swarm_id", .channels = "swarm.>" } },
     { { "swarm status", "how the swarms do", NULL, NULL, swarm_status_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/status", .fields = swarm_status_fields, .columns = swarm_status_columns, .channels = "swarm.>" } },
     { { "swarm coordinate", "have a swarm do something together", NULL, NULL, coordinate_options, request_run,

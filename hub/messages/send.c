@@ -233,6 +233,9 @@ static void reply_sent(struct sending *s, const struct message *m, enum message_
     bool known = m->receiver.n && agent_known(s->a->view, s->a->app, m->receiver, &agent);
     /* Somebody else's agent is known to those alone who are linked to it. */
     known = known && (asker_sees(&s->send->asker, agent.owner) || any_link(s, m->receiver));
+    if (m->receiver.n && !known) { /* as of a name that nobody has */
+        state = s->a->now_ms < message_expires_ms(m) ? MESSAGE_ACCEPTED : MESSAGE_EXPIRED;
+    }
     pack_i64(&b, m->accepted_ms);
     pack_u32(&b, s->count);
     pack_u8(&b, duplicate);
