@@ -220,7 +220,7 @@ static void put_tally(struct json_out *o, const struct message_tally *t)
 
 enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
                          const struct mailbox *box, const struct message_delivery *d,
-                         struct slice reason)
+                         const struct why *why)
 {
     struct message m;
     struct message_tally t;
@@ -242,10 +242,7 @@ enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
         json_u64(&o, d->deliveries);
     }
     put_tally(&o, &t);
-    if (reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -338,7 +335,7 @@ static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message
  * borrows is gone afterwards. */
 static enum hub_rc move_read(struct apply *a, struct mailbox *box, uint64_t number,
                              struct message_delivery *d, enum message_event event,
-                             struct slice reason)
+                             const struct why *why)
 {
     enum message_state next = MESSAGE_NONE;
     enum hub_rc rc = message_step(d->state, event, &next);
@@ -359,17 +356,17 @@ static enum hub_rc move_read(struct apply *a, struct mailbox *box, uint64_t numb
         }
     }
     if (rc == HUB_OK && event_names[event]) {
-        rc = message_tell(a, event_names[event], delivery_message(number), box, d, reason);
+        rc = message_tell(a, event_names[event], delivery_message(number), box, d, why);
     }
     return rc;
 }
 
 static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
-                        enum message_event event, struct slice reason)
+                        enum message_event event, const struct why *why)
 {
     struct message_delivery d;
     enum store_rc src = delivery_get(a->view, number, &d);
-    return src == STORE_OK ? move_read(a, box, number, &d, event, reason) : hub_rc_of_store(src);
+    return src == STORE_OK ? move_read(a, box, number, &d, event, why) : hub_rc_of_store(src);
 }
 
 static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_item *item,
@@ -383,15 +380,15 @@ static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_i
         return hub_rc_of_store(src);
     }
     if (d.expires_ms <= a->now_ms) {
-        return move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl"));
+        return move(a, box, number, MESSAGE_EXPIRE, &(struct why){.reason = slice_str("ttl")});
     }
     cursor_hand(&box->cursor, item, HOLDER, rules, a->now_ms);
-    enum hub_rc rc = move_read(a, box, number, &d, MESSAGE_DELIVER, slice_of(NULL, 0));
+    enum hub_rc rc = move_read(a, box, number, &d, MESSAGE_DELIVER, &why_nobody);
     if (rc == HUB_OK) {
         rc = tell_recipient(a, box, delivery_message(number), item, &ack_none);
     }
     if (rc == HUB_OK && ack_none) {
-        rc = move(a, box, number, MESSAGE_LET_GO, slice_of(NULL, 0));
+        rc = move(a, box, number, MESSAGE_LET_GO, &why_nobody);
     }
     return rc;
 }
@@ -411,12 +408,12 @@ enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box)
 
 /* A delivery comes back: by a nack, its deadline, or because the recipient went. */
 static enum hub_rc come_back(struct apply *a, struct mailbox *box, struct cursor_item *item,
-                             enum message_event event, int64_t delay_ms, const char *reason)
+                             enum message_event event, int64_t delay_ms, const struct why *why)
 {
     struct cursor_rules rules = rules_of(a, box->app);
     bool again = cursor_return(&box->cursor, item, &rules, a->now_ms, delay_ms);
     return move(a, box, item->number, again ? event : MESSAGE_EXHAUST,
-                slice_str(again ? reason : "max_deliver"));
+                again ? why : &(struct why){why->by, slice_str("max_deliver")});
 }
 
 /* ---- time ---- */
@@ -433,7 +430,8 @@ static enum hub_rc due_apply(struct apply *a, struct command *command, struct sl
     }
     for (struct cursor_item *item;
          rc == HUB_OK && (item = cursor_overdue(&box->cursor, a->now_ms));) {
-        rc = come_back(a, box, item, MESSAGE_RETURN, -1, "ack_wait");
+        rc = come_back(a, box, item, MESSAGE_RETURN, -1,
+                       &(struct why){.reason = slice_str("ack_wait")});
     }
     return rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
@@ -475,7 +473,9 @@ static enum hub_rc expire_one(struct apply *a, uint64_t number)
     }
     struct mailbox *box =
         message_is_settled(d.state) ? NULL : mailbox_find(&m->boxes, d.app, d.recipient);
-    enum hub_rc rc = box ? move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl")) : HUB_OK;
+    enum hub_rc rc =
+        box ? move(a, box, number, MESSAGE_EXPIRE, &(struct why){.reason = slice_str("ttl")})
+            : HUB_OK;
     return box && rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
 
@@ -513,8 +513,7 @@ static enum hub_rc become_known(struct apply *a, struct mailbox *box, const stru
                 src = message_list_add(a->txn, MESSAGES_OWNER, box->app, agent->owner,
                                        delivery_message(it->number));
             }
-            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, slice_of(NULL, 0))
-                                 : HUB_OK;
+            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, &why_nobody) : HUB_OK;
         }
         rc = src == STORE_OK ? rc : hub_rc_of_store(src);
     }
@@ -526,7 +525,8 @@ static enum hub_rc give_back(struct apply *a, struct mailbox *box, int64_t delay
 {
     enum hub_rc rc = HUB_OK;
     for (struct cursor_item *it; rc == HUB_OK && (it = cursor_held(&box->cursor, HOLDER));) {
-        rc = come_back(a, box, it, MESSAGE_RETURN, delay_ms, "recipient_gone");
+        rc = come_back(a, box, it, MESSAGE_RETURN, delay_ms,
+                       &(struct why){.reason = slice_str("recipient_gone")});
     }
     return rc;
 }
@@ -602,17 +602,18 @@ static enum hub_rc answer_open(struct apply *a, struct mailbox *box, struct curs
                                struct message_delivery *d, const struct message_answer *answer)
 {
     struct cursor_rules rules = rules_of(a, box->app);
+    struct why why = {.by = answer->asker.subject, .reason = slice_str("nack")};
     switch ((int)answer->verdict) {
     case MESSAGE_NACK:
-        return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, "nack");
+        return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, &why);
     case MESSAGE_PROGRESS:
         cursor_touch(&box->cursor, item, &rules, a->now_ms);
-        return move_read(a, box, item->number, d, MESSAGE_PROGRESS, slice_of(NULL, 0));
+        return move_read(a, box, item->number, d, MESSAGE_PROGRESS, &why_nobody);
     case MESSAGE_TERM:
-        return move_read(a, box, item->number, d, MESSAGE_TERM,
-                         answer->reason.n ? answer->reason : slice_str("term"));
+        why.reason = answer->reason.n ? answer->reason : slice_str("term");
+        return move_read(a, box, item->number, d, MESSAGE_TERM, &why);
     default:
-        return move_read(a, box, item->number, d, answer->verdict, slice_of(NULL, 0));
+        return move_read(a, box, item->number, d, answer->verdict, &why_nobody);
     }
 }
 

@@ -21,6 +21,6 @@ enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box);
 /* What `messages` is told of a delivery, or of a message as a whole (box NULL). */
 enum hub_rc message_tell(struct apply *a, const char *event, uint64_t message,
                          const struct mailbox *box, const struct message_delivery *d,
-                         struct slice reason);
+                         const struct why *why);
 
 #endif

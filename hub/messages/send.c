@@ -403,7 +403,7 @@ static enum hub_rc accept(struct sending *s)
     }
     enum hub_rc rc = hub_rc_of_store(src);
     if (rc == HUB_OK) {
-        rc = message_tell(a, "accepted", m.number, NULL, NULL, slice_of(NULL, 0));
+        rc = message_tell(a, "accepted", m.number, NULL, NULL, &why_nobody);
     }
     if (rc == HUB_OK) {
         rc = deliver_all(s);
