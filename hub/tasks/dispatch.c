@@ -65,8 +65,8 @@ static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
         if (total) {
             return lapse(a, k, STOP_TOTAL_TIMEOUT);
         }
-        return past(k->changed_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
-                                                                  : HUB_OK;
+        return past(k->due_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
+                                                              : HUB_OK;
     case TASK_LEASED:
         return a->now_ms >= k->leased_ms + s->task_accept_ms ? task_rejected(a, k, "unanswered")
                                                              : HUB_OK;

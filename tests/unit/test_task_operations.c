@@ -239,6 +239,23 @@ static void each_time_limit_ends_with_its_reason(void **state)
     assert_last_told("agent.b1", "task_cancel");
 }
 
+/* Only an agent that takes it ends its waiting: one that is offered it and says nothing, or no,
+ * does not. */
+static void refusals_do_not_make_a_task_wait_longer_than_it_may(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"schedule_to_start_seconds\":12");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    for (int s = 0; s < 16; s++) {
+        wait_ms(1000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    }
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "schedule_to_start_timeout");
+}
+
 /* ---- tasks that wait ---- */
 
 static void a_delayed_task_waits_and_says_so(void **state)
@@ -426,6 +443,7 @@ int main(void)
         CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
         CLAIM(many_dead_letters_are_replayed_by_filter),
         CLAIM(each_time_limit_ends_with_its_reason),
+        CLAIM(refusals_do_not_make_a_task_wait_longer_than_it_may),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
         CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),
