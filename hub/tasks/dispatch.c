@@ -13,6 +13,7 @@ enum { PICKS_A_COMMAND = 256, COMMANDS_A_TRAY = 8 };
 static enum hub_rc queue_again(struct apply *a, const struct task *task)
 {
     struct task after = *task;
+    after.started_ms = 0;
     return task_move(&after, TASK_DUE) ? task_change(a, task, &after, "queued", slice_of(NULL, 0))
                                        : HUB_CONFLICT;
 }
@@ -329,6 +330,7 @@ static enum hub_rc offer(struct apply *a, struct tasks *t, struct worker *w,
     after.agent_epoch = place_of(t, w->number)->epoch;
     after.lease++;
     after.leased_ms = a->now_ms;
+    after.started_ms = 0;
     waited(t, task, a->now_ms);
     balance_assigned(t->balance, a->app, w->number);
     enum hub_rc rc = task_change(a, task, &after, "leased", slice_of(NULL, 0));

@@ -158,10 +158,11 @@ bool task_same_lease(const struct tasks *t, const struct task_lease *lease, cons
            lease->lease == task->lease;
 }
 
-/* Its lease lapsed while it ran, and it waits for another agent still. */
+/* Its lease lapsed while it ran, and it waits for another agent still: whatever else leads back to
+ * the queue, and the next offer, ends the attempt that had begun. */
 static bool lapsed_only(const struct task *task)
 {
-    return task->state == TASK_QUEUED && task->started_ms && task->redeliveries;
+    return task->state == TASK_QUEUED && task->started_ms;
 }
 
 /* A command of the agent that holds the task. Saying again what was done already (the answer was
@@ -238,7 +239,6 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
     if (!task_move(&after, TASK_REJECT)) {
         return HUB_CONFLICT;
     }
-    after.started_ms = 0;
     enum hub_rc rc = task_change(a, task, &after, event, slice_of(NULL, 0));
     struct live *live = live_find(t, task->number);
     if (rc == HUB_OK && live && live->state == TASK_QUEUED) {

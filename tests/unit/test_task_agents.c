@@ -115,6 +115,134 @@ static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
                      HUB_LEASE_LOST);
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    /* What it held does not keep alive what the other holds. */
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\",\"%s\"]}", old, t.lease),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 1);
+    assert_string_equal(text(t.f, "lost/0"), old);
+}
+
+static void set_status(const char *status)
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", body), HUB_OK);
+    settle();
+}
+
+/* A task that was lost once, and that b1 has again. */
+static void held_after_a_loss(const char *rest)
+{
+    submit(rest);
+    accepted();
+    wait_ms(30000);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
+static void expect_fenced(const char *lease)
+{
+    static const char *const verbs[] = {"accept", "complete", "fail", "progress", "ask", "reject"};
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        assert_int_equal(post(t.boss, "/tasks/%s/%s {\"lease_id\":\"%s\",\"question\":\"?\"}",
+                              t.task, verbs[i], lease),
+                         HUB_LEASE_LOST);
+    }
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+/* Only a lease that lapsed while the task ran is honoured late; one that its agent gave up, or
+ * never took, is over, however often the task was lost before. */
+static void a_lease_that_was_given_up_is_over(void **state)
+{
+    char old[64];
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    held_after_a_loss("");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":1"), HUB_OK);
+    wait_ms(1000);
+    expect_fenced(old);
+    assert_int_equal(json_integer_value(member(t.f, "task/attempts")), 1);
+
+    set_status("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    assert_int_equal(post(t.boss, "/tasks/%s/input {\"input\":1}", t.task), HUB_OK);
+    expect_fenced(old);
+
+    set_status("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    expect_fenced(old);
+}
+
+static void an_offer_that_is_lost_with_its_agent_was_never_begun(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    held_after_a_loss("");
+    departs("b1");
+    expect_fenced(t.lease);
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
+/* As who failed might do better the next time, its task goes before what came later. */
+static void a_retry_keeps_its_place(void **state)
+{
+    char first[64];
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    (void)snprintf(first, sizeof first, "%s", t.task);
+    set_status("maintenance");
+    wait_ms(1);
+    submit("");
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/fail {\"lease_id\":\"%s\",\"retry_after\":1}", first, t.lease),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, first), "queued");
+    set_status("active");
+    assert_string_equal(state_of(t.boss, first), "leased");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+static void expect_until(int64_t ms)
+{
+    uint8_t at[JSON_TIME_BYTES];
+    json_time_put(at, ms);
+    assert_memory_equal(text(t.f, "lease_until"), at, sizeof at);
+}
+
+static void no_lease_reaches_past_the_time_of_the_attempt(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"start_to_close_seconds\":40");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    int64_t begun = t.f->now_ms;
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    expect_until(begun + 30000);
+    wait_ms(20000);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    expect_until(begun + 40000);
+    assert_int_equal(report(t.bee, "progress", ",\"percent\":1"), HUB_OK);
+    expect_until(begun + 40000);
+    wait_ms(20000);
+    assert_string_not_equal(state_of(t.boss, t.task), "running");
+    assert_string_equal(text(t.f, "task/error"), "timeout");
 }
 
 static void work_whose_lease_only_lapsed_still_counts(void **state)
@@ -488,6 +616,10 @@ int main(void)
         CLAIM(a_restore_voids_what_was_leased_before),
         CLAIM(what_was_learned_of_an_agent_outlives_a_start),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
+        CLAIM(a_lease_that_was_given_up_is_over),
+        CLAIM(an_offer_that_is_lost_with_its_agent_was_never_begun),
+        CLAIM(a_retry_keeps_its_place),
+        CLAIM(no_lease_reaches_past_the_time_of_the_attempt),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
         CLAIM(who_comes_back_is_known_by_what_it_did),

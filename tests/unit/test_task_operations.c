@@ -230,8 +230,13 @@ static void each_time_limit_ends_with_its_reason(void **state)
     wait_ms(4000);
     assert_string_equal(state_of(t.boss, t.task), "expired");
     assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
-    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     agent_comes(t.bee, "b1", "");
+    submit(",\"total_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":4"), HUB_OK); /* would come too late */
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
+    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     accepted();
     wait_ms(2000);
     assert_string_equal(state_of(t.boss, t.task), "dead");
