@@ -484,7 +484,9 @@ static void bft_voids_the_seat_that_votes_twice(void **state)
     assert_string_equal(text(t.f, "winner"), "yes");
     assert_int_equal(json_integer_value(member(t.f, "voided")), 1);
     assert_int_equal(json_array_size(member(t.f, "ballots")), 6);
+    assert_string_equal(text(t.f, "ballots/0/status"), "voided");
     assert_string_equal(text(t.f, "ballots/1/status"), "voided");
+    assert_int_equal(json_integer_value(member(t.f, "voted_weight")), 4);
 }
 
 /* ---- certificates ---- */
@@ -511,6 +513,24 @@ static void take_certificate(struct buf *out)
     (void)snprintf(path, sizeof path, "/api/v1/consensus/%s/certificate", t.round);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_OK);
     buf_add_slice(out, buf_slice(&t.f->out));
+}
+
+/* Not the first of the two either, though it would have been the fourth of four. */
+static void neither_ballot_of_a_voided_seat_decides(void **state)
+{
+    (void)state;
+    open_round(",'rule':'bft'");
+    assert_int_equal(vote_signed(0, "yes"), HUB_OK);
+    assert_int_equal(vote_signed(0, "no"), HUB_OK);
+    for (unsigned i = 1; i < 5; i++) {
+        assert_int_equal(vote_signed(i, i < 4 ? "yes" : "no"), HUB_OK);
+    }
+    expect_closed("no_decision", "all_voted");
+    struct buf document = {0};
+    char why[256] = "";
+    take_certificate(&document);
+    assert_true(verify(buf_slice(&document), why, sizeof why));
+    buf_done(&document);
 }
 
 static void decided_round(void)
@@ -642,6 +662,16 @@ static void a_hub_that_lies_is_found_out(void **state)
             fail_msg("%s: %s", lies[i].to, why);
         }
     }
+    /* Nor that somebody voted who did not: the voter's own signature is asked. */
+    char right[24], wrong[24];
+    const uint8_t *found = memmem(document.p, document.n, "\"signature\":\"", 13);
+    assert_non_null(found);
+    (void)snprintf(right, sizeof right, "%.*s", 20, (const char *)found);
+    (void)snprintf(wrong, sizeof wrong, "%s", right);
+    wrong[19] = wrong[19] == 'A' ? 'B' : 'A';
+    forge(&document, right, wrong, &forged);
+    assert_false(verify(buf_slice(&forged), why, sizeof why));
+    assert_non_null(strstr(why, "does not fit its ballot"));
     buf_done(&document);
     buf_done(&forged);
 }
@@ -983,6 +1013,7 @@ int main(void)
         consensus_test(opening_twice_under_one_key_opens_one_round),
         consensus_test(a_signature_covers_the_voter_the_choice_and_the_round),
         consensus_test(bft_voids_the_seat_that_votes_twice),
+        consensus_test(neither_ballot_of_a_voided_seat_decides),
         consensus_test(a_certificate_of_each_rule_verifies),
         consensus_test(no_byte_of_a_certificate_can_be_changed),
         consensus_test(a_hub_that_lies_is_found_out),
