@@ -710,6 +710,18 @@ static enum hub_rc reveal(unsigned bee, const char *choice, const char *nonce)
 
 static const char some_nonce[] = "nobody guesses this", other_nonce[] = "nor would they this";
 
+/* It is the time that ends committing, not whether its timer has come yet. */
+static void no_commitment_comes_after_its_time(void **state)
+{
+    (void)state;
+    open_round(",'options':['a','b'],'commit_seconds':60,'timeout_seconds':120");
+    assert_int_equal(commit_choice(0, "a", some_nonce), HUB_OK);
+    t.f->now_ms += 59999;
+    assert_int_equal(commit_choice(1, "a", some_nonce), HUB_OK);
+    t.f->now_ms += 1;
+    assert_int_equal(commit_choice(2, "a", some_nonce), HUB_CONFLICT);
+}
+
 static void ballots_are_committed_to_first_and_shown_later(void **state)
 {
     (void)state;
@@ -1017,6 +1029,7 @@ int main(void)
         consensus_test(a_certificate_of_each_rule_verifies),
         consensus_test(no_byte_of_a_certificate_can_be_changed),
         consensus_test(a_hub_that_lies_is_found_out),
+        consensus_test(no_commitment_comes_after_its_time),
         consensus_test(ballots_are_committed_to_first_and_shown_later),
         consensus_test(when_all_have_committed_ballots_are_shown_at_once),
         consensus_test(commitments_change_nothing_of_how_ballots_come_out),

@@ -64,18 +64,46 @@ static void joins(struct principal *who, const char *agent, char *out_swarm, cha
 }
 
 /* n agents, each a member of one swarm. */
-static void swarm_of(unsigned n)
+static void swarm_with(unsigned n, unsigned slots)
 {
     char swarm[64], first[64] = "", member_id[64], id[16];
     for (unsigned i = 0; i < n; i++) {
         (void)snprintf(id, sizeof id, "a%u", i);
-        agent_comes(t.boss, id, 10);
+        agent_comes(t.boss, id, slots);
         joins(t.boss, id, swarm, member_id);
         if (i == 0) {
             memcpy(first, swarm, sizeof first);
         }
         assert_string_equal(swarm, first);
     }
+}
+
+static void swarm_of(unsigned n)
+{
+    swarm_with(n, 10);
+}
+
+static void turns(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+}
+
+/* Work of somebody else's for that agent alone. */
+static void other_work_for(const char *agent)
+{
+    ok(call(t.boss, "tasks.submit", "{\"task_data\":{},\"requirements\":{\"agents\":[\"%s\"]}}",
+            agent));
+    turns();
+}
+
+static const char *last_of(const char *agent, const char *field)
+{
+    char path[64];
+    ok(call(t.boss, "tasks.list", "{\"agent_id\":\"%s\",\"limit\":1}", agent));
+    (void)snprintf(path, sizeof path, "tasks/0/%s", field);
+    return text(t.f, path);
 }
 
 /* What an agent makes of its task: a result, or NULL when it fails. */
@@ -829,8 +857,60 @@ static void a_slow_part_is_copied_and_the_first_result_counts(void **state)
     result_is("[2,4,6]");
     ok(call(t.boss, "swarm.status", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "0/performance_metrics/straggler_copies")), 1);
+    /* Who is still at it is told to stop. */
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", id));
+    assert_string_equal(text(t.f, "task/state"), "cancelling");
     free(id);
     free(lease);
+}
+
+/* Nor is it given to who is slow, though that is who has least to do. */
+static void a_copy_waits_for_another_who_is_free(void **state)
+{
+    (void)state;
+    swarm_with(3, 2);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"s2\",\"parameters\":{\"items\":[1,2,3]}}"));
+    turns();
+    char *id = xstrdup(last_of("a0", "task_id")), *lease = xstrdup(text(t.f, "tasks/0/lease_id"));
+    work_off(doubles, "a0"); /* 0.1 s each */
+    ok(call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease));
+    static const char *const others[] = {"a1", "a1", "a2", "a2"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        other_work_for(others[i]);
+    }
+    t.f->now_ms += 250;
+    turns();
+    status_of("s2");
+    assert_false(json_is_true(member(t.f, "shards/0/copied")));
+    char *other = xstrdup(last_of("a1", "task_id"));
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    t.f->now_ms += 1000;
+    turns();
+    status_of("s2");
+    assert_true(json_is_true(member(t.f, "shards/0/copied")));
+    assert_string_equal(last_of("a0", "task_id"), id);
+    assert_string_not_equal(last_of("a1", "task_id"), other);
+    free(id);
+    free(lease);
+    free(other);
+}
+
+/* What one stage made is no result of all of them. */
+static void a_pipeline_that_runs_out_of_time_has_no_part_of_a_result(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"p3\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\",\"a1\"],"
+        "\"timeout_seconds\":5}}"));
+    assert_true(work_off(says_own_name, "a1"));
+    t.f->now_ms += 6000;
+    turns();
+    status_of("p3");
+    assert_string_equal(text(t.f, "state"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "timeout");
+    result_is("null");
 }
 
 static void time_runs_out_with_what_is_there(void **state)
@@ -921,6 +1001,28 @@ static void answers_of_members_are_their_ballots(void **state)
     assert_int_equal(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/v1/consensus", "{}"),
                      HUB_INVALID);
     free(round);
+}
+
+static json_t *half_say_yes(const char *agent, json_t *data)
+{
+    (void)data;
+    return strcmp(agent, "a1") > 0 ? NULL : json_string("yes");
+}
+
+static void half_of_the_members_are_no_quorum(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v0\",\"strategy\":\"broadcast\"}"));
+    work_off(half_say_yes, NULL);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus",
+               "{\"task_id\":\"v0\",\"timeout_seconds\":5}"));
+    assert_string_equal(text(t.f, "status"), "open");
+    t.f->now_ms += 5000;
+    turns();
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"v0\"}"));
+    assert_string_equal(text(t.f, "status"), "no_quorum");
+    assert_false(json_is_true(member(t.f, "consensus_reached")));
 }
 
 static void a_round_without_answers_is_open_until_members_answer_or_vote(void **state)
@@ -1174,10 +1276,13 @@ int main(void)
         with_hub(an_agent_can_be_the_reducer),
         with_hub(the_first_so_many_are_enough_and_later_ones_are_not_merged),
         with_hub(a_slow_part_is_copied_and_the_first_result_counts),
+        with_hub(a_copy_waits_for_another_who_is_free),
+        with_hub(a_pipeline_that_runs_out_of_time_has_no_part_of_a_result),
         with_hub(time_runs_out_with_what_is_there),
         with_hub(a_cancelled_work_takes_its_tasks_with_it),
         with_hub(a_part_only_a_gone_agent_could_do_fails_at_once),
         with_hub(answers_of_members_are_their_ballots),
+        with_hub(half_of_the_members_are_no_quorum),
         with_hub(a_round_without_answers_is_open_until_members_answer_or_vote),
         with_hub(a_round_that_is_open_is_not_asked_otherwise),
         with_hub(a_network_is_shown_as_it_was_made),

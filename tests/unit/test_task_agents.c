@@ -93,6 +93,8 @@ static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
     char old[64];
     (void)snprintf(old, sizeof old, "%s", t.lease);
     wait_ms(29000);
+    assert_int_equal(post(t.other, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 1); /* it is not the other's */
     assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "renewed")), 1);
     wait_ms(29000);

@@ -236,6 +236,12 @@ static void each_time_limit_ends_with_its_reason(void **state)
     assert_int_equal(report(t.bee, "fail", ",\"retry_after\":4"), HUB_OK); /* would come too late */
     assert_string_equal(state_of(t.boss, t.task), "dead");
     assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
+    submit(",\"input_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    wait_ms(4000);
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "input_timeout");
     submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     accepted();
     wait_ms(2000);
@@ -259,6 +265,32 @@ static void refusals_do_not_make_a_task_wait_longer_than_it_may(void **state)
     }
     assert_string_equal(state_of(t.boss, t.task), "expired");
     assert_string_equal(text(t.f, "task/stop_reason"), "schedule_to_start_timeout");
+}
+
+static bool retries_before(int64_t ms)
+{
+    uint8_t at[JSON_TIME_BYTES];
+    json_time_put(at, t.f->now_ms + ms);
+    return memcmp(text(t.f, "retry_at"), at, sizeof at) <= 0;
+}
+
+static void retries_are_spread_over_all_of_a_bounded_time(void **state)
+{
+    unsigned soon = 0, enough = 24;
+    (void)state;
+    t.f->settings.task_retry_max_ms = 3000;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"max_attempts\":100");
+    for (unsigned i = 0; i < enough; i++) {
+        accepted();
+        assert_int_equal(report(t.bee, "fail", ""), HUB_OK);
+        assert_true(retries_before(3000));
+        soon += i >= 2 && retries_before(1500);
+        wait_ms(3000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        settle();
+    }
+    assert_in_range(soon, 2, enough - 4);
 }
 
 /* ---- tasks that wait ---- */
@@ -449,6 +481,7 @@ int main(void)
         CLAIM(many_dead_letters_are_replayed_by_filter),
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(refusals_do_not_make_a_task_wait_longer_than_it_may),
+        CLAIM(retries_are_spread_over_all_of_a_bounded_time),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
         CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),
