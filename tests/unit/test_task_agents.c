@@ -247,6 +247,26 @@ static void no_lease_reaches_past_the_time_of_the_attempt(void **state)
     assert_string_equal(text(t.f, "task/error"), "timeout");
 }
 
+/* Its lease says what an agent may do with a task of another's: not cancel it, answer for its
+ * owner, or have it done again. */
+static void who_has_the_task_of_another_only_reports_of_it(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    assert_int_equal(post(t.other, "/tasks/submit {\"task_data\":{}}"), HUB_OK);
+    (void)snprintf(t.task, sizeof t.task, "%s", text(t.f, "task_id"));
+    accepted();
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"may I?\""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/%s/input {\"input\":\"yes\"}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.other, "/tasks/%s/input {\"input\":\"no\"}", t.task), HUB_OK);
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"non_retryable\":true"), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/%s/replay {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.other, "/tasks/%s/replay {}", t.task), HUB_OK);
+}
+
 static void work_whose_lease_only_lapsed_still_counts(void **state)
 {
     (void)state;
@@ -622,6 +642,7 @@ int main(void)
         CLAIM(an_offer_that_is_lost_with_its_agent_was_never_begun),
         CLAIM(a_retry_keeps_its_place),
         CLAIM(no_lease_reaches_past_the_time_of_the_attempt),
+        CLAIM(who_has_the_task_of_another_only_reports_of_it),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
         CLAIM(who_comes_back_is_known_by_what_it_did),
