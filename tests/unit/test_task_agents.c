@@ -19,6 +19,72 @@ static void an_unanswered_offer_goes_to_another_agent(void **state)
     assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 0);
 }
 
+/* Each of them alone decides between two who are equal else, whichever came first. */
+static void a_task_goes_to_who_is_all_that_it_requires(void **state)
+{
+    static const struct {
+        const char *is, *requires;
+    } cases[] = {{",\"services\":[\"print\"]", "\"services\":[\"print\"]"},
+                 {",\"capabilities\":[\"fly\"]", "\"capabilities\":[\"fly\"]"},
+                 {"", "\"agents\":[\"right\"]"},
+                 {"", "\"avoid\":[\"wrong\"]"}};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const char *is = cases[i / 2].is;
+        char rest[128];
+        agent_comes(t.bee, i % 2 ? "right" : "wrong", i % 2 ? is : "");
+        agent_comes(t.bee, i % 2 ? "wrong" : "right", i % 2 ? "" : is);
+        (void)snprintf(rest, sizeof rest, ",\"requirements\":{%s}", cases[i / 2].requires);
+        for (int n = 0; n < 2; n++) {
+            submit(rest);
+            assert_string_equal(state_of(t.boss, t.task), n ? "queued" : "leased");
+        }
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+        assert_int_equal(call_method(t.f, t.bee, "tasks.list",
+                                     "{\"agent_id\":\"right\",\"status\":\"running\"}"),
+                         HUB_OK);
+        assert_int_equal(json_array_size(member(t.f, "tasks")), 1);
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/right", NULL), HUB_OK);
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/wrong", NULL), HUB_OK);
+        settle();
+        assert_int_equal(post(t.boss, "/tasks/queues/normal/clear {}"), HUB_OK);
+    }
+}
+
+static void others_go_first_though_they_have_more_to_do(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":9");
+    agent_comes(t.bee, "b2", ",\"slots\":9");
+    for (int i = 0; i < 3; i++) {
+        submit(",\"requirements\":{\"agents\":[\"b2\"]}");
+        accepted();
+    }
+    submit(",\"prefer_agents\":[\"b2\"]");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    wait_ms(5000); /* b1 says nothing */
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
+/* No event tells that an agent is well again. */
+static void what_waits_for_a_healthy_agent_is_offered_when_one_is_well(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":1,\"memory\":1,\"queue\":1}");
+    submit(",\"requirements\":{\"min_health_score\":0.95}");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        post(t.bee, "/agents/b1/heartbeat {\"load_metrics\":{\"cpu\":0,\"memory\":0,\"queue\":0}}"),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
 static void who_rejects_is_left_in_peace_for_a_while(void **state)
 {
     (void)state;
@@ -633,6 +699,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(who_lost_its_connection_is_offered_nothing_however_it_beats),
         CLAIM(an_unanswered_offer_goes_to_another_agent),
+        CLAIM(a_task_goes_to_who_is_all_that_it_requires),
+        CLAIM(others_go_first_though_they_have_more_to_do),
+        CLAIM(what_waits_for_a_healthy_agent_is_offered_when_one_is_well),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
         CLAIM(a_restore_voids_what_was_leased_before),
