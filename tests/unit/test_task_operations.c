@@ -202,6 +202,25 @@ static void many_dead_letters_are_replayed_by_filter(void **state)
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
 }
 
+static int64_t did_many(const struct principal *who, const char *what, const char *counted)
+{
+    assert_int_equal(post(who, "/tasks/dead-letters/%s {}", what), HUB_OK);
+    return json_integer_value(member(t.f, counted));
+}
+
+static void dead_letters_of_others_are_left_alone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(post(t.bee, "/tasks/submit {\"task_data\":{},\"total_seconds\":1}"),
+                         HUB_OK);
+    }
+    wait_ms(1000);
+    assert_int_equal(did_many(t.other, "replay", "replayed_count"), 0);
+    assert_int_equal(did_many(t.other, "purge", "purged_count"), 0);
+    assert_int_equal(did_many(t.bee, "replay", "replayed_count"), 2);
+}
+
 static void assert_last_told(const char *channel, const char *event_name)
 {
     struct store_reader *reader;
@@ -479,6 +498,7 @@ int main(void)
         CLAIM(tasks_of_others_are_not_found),
         CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
         CLAIM(many_dead_letters_are_replayed_by_filter),
+        CLAIM(dead_letters_of_others_are_left_alone),
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(refusals_do_not_make_a_task_wait_longer_than_it_may),
         CLAIM(retries_are_spread_over_all_of_a_bounded_time),
