@@ -221,6 +221,10 @@ static void a_receiver_that_registers_later_finds_its_messages(void **state)
     assert_int_equal(told("messages", "stored"), 1);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, "/messages/history", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "total")), 1); /* it is theirs now */
+    char path[128];
+    (void)snprintf(path, sizeof path, "/messages/%s", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.wasp, METHOD_GET, path, NULL), HUB_NOT_FOUND);
 }
 
 static void the_same_id_is_answered_as_before_within_its_window(void **state)
@@ -497,6 +501,12 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
                           "\"capabilities\":[\"tell\",\"see\"]}"),
                      HUB_OK);
     assert_string_equal(text(t.f, "recipients/0"), "m");
+    assert_int_equal(post(t.boss, "/messages/broadcast",
+                          "{\"message_type\":\"broadcast\",\"payload\":{},"
+                          "\"agent_type\":\"worker\",\"capabilities\":[\"see\"]}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")),
+                     0); /* it is both that is asked for */
     /* An agent reaches those of its owner and those it is linked to. */
     assert_int_equal(
         post(t.bee, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),

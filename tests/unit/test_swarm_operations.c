@@ -293,6 +293,24 @@ static void leaving_without_a_member_takes_all_of_the_caller_s(void **state)
     free(swarm);
 }
 
+/* Its owner takes out whom it will; a member only itself. */
+static void a_member_takes_nobody_else_out(void **state)
+{
+    char owners[64], own[64];
+    (void)state;
+    ok(call(t.bee, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    (void)snprintf(owners, sizeof owners, "%s", text(t.f, "member_id"));
+    char *swarm = xstrdup(text(t.f, "swarm_id"));
+    ok(call(t.other, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"swarm_id\":\"%s\"}",
+            swarm));
+    (void)snprintf(own, sizeof own, "%s", text(t.f, "member_id"));
+    assert_int_equal(
+        call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, owners),
+        HUB_NOT_FOUND);
+    ok(call(t.bee, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, own));
+    free(swarm);
+}
+
 static void others_do_not_see_a_swarm(void **state)
 {
     (void)state;
@@ -699,6 +717,39 @@ static void a_pipeline_hands_each_result_on(void **state)
     status_of("p2");
     assert_string_equal(text(t.f, "status"), "failed");
     assert_string_equal(text(t.f, "error"), "a stage failed");
+}
+
+/* By what they can, whether they are there, and how much they have to do. */
+static void work_goes_to_members_that_can_and_have_least_to_do(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "agents.register",
+            "{\"agent_id\":\"x0\",\"agent_type\":\"worker\",\"capabilities\":[\"other\"]}"));
+    ok(call(t.boss, "swarm.list", "{}"));
+    char *swarm = xstrdup(text(t.f, "swarms/0/swarm_id"));
+    ok(call(
+        t.boss, "swarm.join",
+        "{\"role\":\"worker\",\"capability\":\"other\",\"agent_id\":\"x0\",\"swarm_id\":\"%s\"}",
+        swarm));
+    ok(call(t.boss, "agents.status", "{\"agent_id\":\"a3\",\"status\":\"inactive\"}"));
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"m1\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\"}}"));
+    assert_int_equal(json_array_size(member(t.f, "assigned_members")), 3);
+    while (work_off(says_own_name, NULL)) {
+    }
+    status_of("m1");
+    result_is("[\"a0\",\"a1\",\"a2\"]");
+    other_work_for("a0");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"m2\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\","
+            "\"max_members\":2}}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("m2");
+    result_is("[\"a1\",\"a2\"]");
+    free(swarm);
 }
 
 static json_t *votes_for_a1(const char *agent, json_t *data)
@@ -1255,6 +1306,7 @@ int main(void)
         with_hub(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
         with_hub(an_agent_that_is_named_must_be_there_and_the_caller_s),
         with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
+        with_hub(a_member_takes_nobody_else_out),
         with_hub(others_do_not_see_a_swarm),
         with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
         with_hub(who_has_left_gets_nothing_more),
@@ -1271,6 +1323,7 @@ int main(void)
         with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
         with_hub(a_race_has_one_winner_and_the_others_are_cancelled),
         with_hub(a_pipeline_hands_each_result_on),
+        with_hub(work_goes_to_members_that_can_and_have_least_to_do),
         with_hub(votes_are_counted_and_an_elected_member_leads),
         with_hub(the_head_of_a_hierarchy_merges_what_the_others_did),
         with_hub(an_agent_can_be_the_reducer),
