@@ -760,7 +760,7 @@ withHub('an agent registers, beats with the load of the machine, and takes its l
 withHub('an agent registers again after a lost connection and misses nothing of its channel', async (hub) => {
   const { of } = actAsRegistry(hub);
   const log = join(home, 'work.log');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--leave', '--exec', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--leave', '--on-event', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
   await listening(hub, 'agent.bee');
   hub.publish('agent.bee', { event: 'task', data: { n: 1 } });
   await until(() => existsSync(log) && readFileSync(log, 'utf8').includes('"n":1'), 'the first work');
@@ -781,7 +781,7 @@ withHub('an agent runs as many commands at a time as it has slots, and lets them
   const { of } = actAsRegistry(hub);
   const log = join(home, 'slots.log');
   const gate = join(home, 'gate');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--exec', `echo start >> ${log}; while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--on-event', `echo start >> ${log}; while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
   await listening(hub, 'agent.bee');
   for (const n of numbers(5)) hub.publish('agent.bee', { event: 'task', data: n });
   await until(() => of('agents.heartbeat').at(-1)?.params.load_metrics.active_tasks === 2, 'two at work');
