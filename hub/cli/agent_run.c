@@ -429,7 +429,9 @@ static void on_lost(void *ctx, const char *why, int64_t retry_ms)
     struct agent *agent = ctx;
     agent->registered = false;
     agent->beaten = false;
-    say(agent, "%s; again in %.1f s", why, (double)retry_ms / 1000);
+    if (socket_loss_is_news(agent->socket)) {
+        say(agent, "%s; again in %.1f s", why, (double)retry_ms / 1000);
+    }
 }
 
 /* --- signals and stages ------------------------------------------------------------------------

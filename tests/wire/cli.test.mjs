@@ -560,6 +560,26 @@ withHub('a broken connection costs no event and repeats none', async (hub) => {
   for (const one of again.channels) assert.equal(one.since.epoch, EPOCH);
 });
 
+story('a hub that is away is told of once, not at each attempt, and its return too', async () => {
+  const first = await new StubHub().start();
+  const { port, url } = first;
+  const run = start(['tail', 'c', '-n', '1'], { url });
+  await listening(first, 'c');
+  first.dropAll();
+  await first.stop();
+  await until(() => /refused/.test(run.err), 'the first attempt');
+  await sleep(1500); // room for some more
+  const second = await new StubHub().start(port);
+  try {
+    await until(() => /connected again/.test(run.err), 'the return');
+    second.publish('c', { data: 1 });
+    assert.equal((await run.end).code, 0);
+    assert.equal(run.err.match(/Connection refused; again in/g).length, 1, run.err);
+  } finally {
+    await second.stop();
+  }
+});
+
 withHub('a position holds even when nothing was seen before the connection broke', async (hub) => {
   for (const n of numbers(5)) hub.publish('c', { data: n });
   const run = start(['tail', 'c', '-n', '2', '-o', 'json'], { url: hub.url });
