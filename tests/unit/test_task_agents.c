@@ -63,6 +63,7 @@ static void others_go_first_though_they_have_more_to_do(void **state)
     submit(",\"prefer_agents\":[\"b2\"]");
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    accepted();
     submit("");
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_string_equal(text(t.f, "task/agent_id"), "b1");
