@@ -122,17 +122,33 @@ static void log_format(char level, const char *event, const char *format, ...)
     log_line(NULL, level, event, fields);
 }
 
+/* A sentence as a field: a quote within it must not look like its end. */
+static void log_detail(char level, const char *event, const char *text, const char *more)
+{
+    struct buf fields = {0};
+    buf_add_str(&fields, "detail=\"");
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\') {
+            buf_add_str(&fields, "\\");
+        }
+        buf_add(&fields, p, 1);
+    }
+    buf_printf(&fields, "\"%s", more);
+    log_format(level, event, "%.*s", (int)fields.n, (const char *)fields.p);
+    buf_done(&fields);
+}
+
 static void note(void *ctx, char level, const char *what)
 {
     (void)ctx;
-    log_format(level, "writer", "detail=\"%s\"", what);
+    log_detail(level, "writer", what, "");
 }
 
 /* Durability is lost: whoever was answered is on disk, nobody else may be answered. */
 static void panic(void *ctx, const char *what)
 {
     (void)ctx;
-    log_format('E', "panic", "detail=\"%s\" action=exit", what);
+    log_detail('E', "panic", what, " action=exit");
     _exit(EXIT_OPEN);
 }
 
@@ -154,19 +170,25 @@ static void reload(struct program *p)
     struct config next;
     char text[512] = "";
     if (config_load(&next, p->argc, p->argv, p->environment, text, sizeof text) != CONFIG_RUN) {
-        log_format('E', "reload_refused", "detail=\"%s\"", text);
+        log_detail('E', "reload_refused", text, "");
         config_done(&next);
         return;
     }
     if (!settings_put(p, &next)) {
-        log_format('E', "reload_refused", "detail=\"reloaded too often: restart the hub\"");
+        log_detail('E', "reload_refused", "reloaded too often: restart the hub", "");
         config_done(&next);
         return;
     }
     writer_namespaces_configure(p->hub.writer, next.namespaces);
     next.namespaces = NULL;
-    config_done(&next);
     log_format('I', "reloaded", "file=%s", p->config.file);
+    struct buf waits = {0};
+    config_waits_for_start(&p->config, &next, &waits);
+    if (waits.n) {
+        log_format('W', "needs_restart", "keys=%.*s", (int)waits.n, (const char *)waits.p);
+    }
+    buf_done(&waits);
+    config_done(&next);
 }
 
 /* ---- start ---- */
@@ -437,6 +459,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         *out_exit = rc == AUTH_START_USAGE ? EXIT_USAGE : EXIT_OPEN;
         return false;
     }
+    show_admin_key(p); /* it is stored: whatever fails from here on, nobody would learn it later */
     p->hub.secret = p->auth.secret;
     atomic_store(&p->hub.signing, p->auth.signing);
     if (!open_writer(p, text, text_n)) {
@@ -455,7 +478,6 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
 
 static void announce(struct program *p)
 {
-    show_admin_key(p);
     const struct hub_settings *settings = atomic_load(&p->hub.settings);
     if (settings->anonymous_role != ROLE_NONE) {
         log_format('W', "anonymous_access",

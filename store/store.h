@@ -169,6 +169,9 @@ enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct
 enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, struct slice key,
                                 size_t value_n, bool append, uint8_t **out_value);
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key);
+/* Without looking whether the row is there, which costs more than the rest: no fault if it is not.
+ */
+enum store_rc store_del_blind(struct store_txn *txn, enum store_table table, struct slice key);
 uint64_t store_count(struct store_view *view, enum store_table table);
 
 /* A cursor lives within its view and is closed before it ends. Seek finds the first key >= key

@@ -243,7 +243,8 @@ static enum hub_rc answered(struct call *call, const struct command *command, st
 static bool is_recipient(struct store_view *view, const struct message *m, struct slice name)
 {
     uint64_t delivery;
-    return delivery_find(view, m->number, name, &delivery) == STORE_OK;
+    struct message_delivery d;
+    return delivery_find(view, m->number, name, &delivery, &d) == STORE_OK;
 }
 
 static bool visible(const struct call *call, struct store_view *view, const struct message *m)
@@ -280,11 +281,11 @@ static enum store_rc put_state(struct json_out *o, struct store_view *view, cons
 {
     struct message_delivery d = {.state = MESSAGE_NONE};
     uint64_t delivery = delivery_number(m->number, 1);
-    bool named = receiver.n && delivery_find(view, m->number, receiver, &delivery) == STORE_OK;
-    bool one = named || t->recipients == 1;
-    enum store_rc rc = one ? delivery_get(view, delivery, &d) : STORE_OK;
+    bool named = receiver.n && delivery_find(view, m->number, receiver, &delivery, &d) == STORE_OK;
+    bool only = !named && t->recipients == 1;
+    enum store_rc rc = only ? delivery_get(view, delivery_number(m->number, 1), &d) : STORE_OK;
     put_str(o, "state",
-            one                           ? message_state_name(d.state)
+            named || only                 ? message_state_name(d.state)
             : message_tally_is_settled(t) ? "settled"
                                           : "open");
     return rc;

@@ -263,8 +263,25 @@ static void gather(const struct writer *w, uint64_t began_us)
     }
 }
 
+void writer_part(struct writer *w)
+{
+    struct tray tray = {0};
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->part) {
+            w->modules[m]->part(w->state[m], w->now_ms, &tray);
+        }
+    }
+    for (uint32_t i = 0; i < tray.commands_n; i++) {
+        const struct command *c = &tray.commands[i];
+        writer_later(w, c->kind, c->app, slice_of(tray.in.p + c->body_at, c->body_n));
+    }
+    buf_done(&tray.in);
+    free(tray.commands);
+}
+
 void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
+    bool parted = false;
     w->runs = true;
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
@@ -273,11 +290,16 @@ void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
         if (writer_step(w, now, &due)) {
             gather(w, began_us);
         } else {
-            if (stopping) {
+            if (stopping && parted) {
                 writer_flush(w);
                 return;
             }
-            writer_sleep(w, due - now);
+            if (stopping) {
+                writer_part(w);
+                parted = true;
+            } else {
+                writer_sleep(w, due - now);
+            }
         }
     }
 }

@@ -242,21 +242,31 @@ static struct slice id_key(uint8_t key[ID_BYTES], uint32_t app, struct slice id)
     return slice_of(key, 21);
 }
 
-enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
-{
-    uint8_t key[ID_BYTES], value[8];
-    return store_put(txn, TABLE_MAIL_INDEX, id_key(key, app, id), number_key(value, number));
-}
-
 static enum store_rc gone_is_fine(enum store_rc rc)
 {
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
-enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id)
+/* An id that ends in the message's number, as the hub makes them, is found by it. */
+enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
+{
+    uint8_t key[ID_BYTES], value[8];
+    return number_in_id(id) == number
+               ? STORE_OK
+               : store_put(txn, TABLE_MAIL_INDEX, id_key(key, app, id), number_key(value, number));
+}
+
+enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
 {
     uint8_t key[ID_BYTES];
-    return gone_is_fine(store_del(txn, TABLE_MAIL_INDEX, id_key(key, app, id)));
+    struct slice value;
+    if (number_in_id(id) == number) {
+        return STORE_OK;
+    }
+    struct slice row = id_key(key, app, id);
+    enum store_rc rc = store_get(store_txn_view(txn), TABLE_MAIL_INDEX, row, &value);
+    bool own = rc == STORE_OK && value.n == 8 && be64_get(value.p) == number;
+    return own ? store_del_blind(txn, TABLE_MAIL_INDEX, row) : gone_is_fine(rc);
 }
 
 static enum store_rc get_if(struct store_view *view, uint32_t app, struct slice id, uint64_t number,
@@ -405,24 +415,24 @@ enum store_rc delivery_name_del(struct store_txn *txn, uint64_t delivery, struct
     uint8_t key[NAME_BYTES];
     return is_first(delivery)
                ? STORE_OK
-               : gone_is_fine(store_del(txn, TABLE_MAIL_INDEX,
-                                        name_key(key, delivery_message(delivery), recipient)));
+               : store_del_blind(txn, TABLE_MAIL_INDEX,
+                                 name_key(key, delivery_message(delivery), recipient));
 }
 
-static enum store_rc delivery_of(struct store_view *view, uint64_t delivery, struct slice recipient)
+static enum store_rc delivery_of(struct store_view *view, uint64_t delivery, struct slice recipient,
+                                 struct message_delivery *out)
 {
-    struct message_delivery d;
-    enum store_rc rc = delivery_get(view, delivery, &d);
-    return rc == STORE_OK && !slice_equal(d.recipient, recipient) ? STORE_NOT_FOUND : rc;
+    enum store_rc rc = delivery_get(view, delivery, out);
+    return rc == STORE_OK && !slice_equal(out->recipient, recipient) ? STORE_NOT_FOUND : rc;
 }
 
 enum store_rc delivery_find(struct store_view *view, uint64_t message, struct slice recipient,
-                            uint64_t *out_delivery)
+                            uint64_t *out_delivery, struct message_delivery *out)
 {
     uint8_t key[NAME_BYTES];
     struct slice value;
     *out_delivery = delivery_number(message, 1);
-    enum store_rc rc = delivery_of(view, *out_delivery, recipient);
+    enum store_rc rc = delivery_of(view, *out_delivery, recipient, out);
     if (rc != STORE_NOT_FOUND) {
         return rc;
     }
@@ -434,7 +444,7 @@ enum store_rc delivery_find(struct store_view *view, uint64_t message, struct sl
         return STORE_DAMAGED;
     }
     *out_delivery = be64_get(value.p);
-    return delivery_of(view, *out_delivery, recipient);
+    return delivery_of(view, *out_delivery, recipient, out);
 }
 
 /* ---- what is open ---- */
@@ -456,7 +466,7 @@ enum store_rc delivery_open_put(struct store_txn *txn, uint32_t app, uint64_t de
 enum store_rc delivery_open_del(struct store_txn *txn, uint32_t app, uint64_t delivery)
 {
     uint8_t key[OPEN_BYTES];
-    return gone_is_fine(store_del(txn, TABLE_MAIL_INDEX, open_key(key, app, delivery)));
+    return store_del_blind(txn, TABLE_MAIL_INDEX, open_key(key, app, delivery));
 }
 
 enum store_rc deliveries_open_each(struct store_view *view, delivery_visit *visit, void *ctx)

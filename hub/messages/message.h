@@ -173,12 +173,13 @@ enum store_rc delivery_get(struct store_view *view, uint64_t delivery,
                            struct message_delivery *out);
 /* Which of a message's deliveries is that recipient's. */
 enum store_rc delivery_find(struct store_view *view, uint64_t message, struct slice recipient,
-                            uint64_t *out_delivery);
+                            uint64_t *out_delivery, struct message_delivery *out);
 
 /* ---- indexes ---- */
 
 enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number);
-enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id);
+/* Unless another message has it by now. */
+enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number);
 
 /* So that delivery_find() finds one of many. */
 enum store_rc delivery_name_put(struct store_txn *txn, uint64_t delivery, struct slice recipient);

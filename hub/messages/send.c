@@ -230,9 +230,7 @@ static void reply_sent(struct sending *s, const struct message *m, enum message_
 {
     struct buf b = {0};
     struct agent agent;
-    bool known = m->receiver.n &&
-                 agent_find(s->a->view, s->a->app, m->receiver, &agent) == STORE_OK &&
-                 agent.status != AGENT_DEREGISTERED;
+    bool known = m->receiver.n && agent_known(s->a->view, s->a->app, m->receiver, &agent);
     /* Somebody else's agent is known to those alone who are linked to it. */
     known = known && (asker_sees(&s->send->asker, agent.owner) || any_link(s, m->receiver));
     if (m->receiver.n && !known) { /* as of a name that nobody has */
@@ -307,12 +305,13 @@ static enum hub_rc check_id(struct sending *s)
 /* ---- writing ---- */
 
 static enum store_rc put_recipient(struct sending *s, const struct message *m, uint32_t ordinal,
-                                   struct slice name, struct mailbox *box)
+                                   struct slice name)
 {
     struct apply *a = s->a;
     uint64_t number = delivery_number(m->number, ordinal);
     struct agent agent;
-    bool known = box->session != 0 && agent_find(a->view, a->app, name, &agent) == STORE_OK;
+    bool known = agent_known(a->view, a->app, name, &agent);
+    struct mailbox *box = mailbox_for(a, name, known ? &agent : NULL);
     struct message_delivery d = {.app = a->app,
                                  .recipient = name,
                                  .owner = known ? agent.owner : slice_of(NULL, 0),
@@ -400,11 +399,11 @@ static enum hub_rc accept(struct sending *s)
     enum store_rc src = put_message(s, &m);
     struct slice rest = recipients_of(s), name;
     for (uint32_t i = 1; src == STORE_OK && words_next(&rest, &name); i++) {
-        src = put_recipient(s, &m, i, name, mailbox_for(a, name));
+        src = put_recipient(s, &m, i, name);
     }
     enum hub_rc rc = hub_rc_of_store(src);
     if (rc == HUB_OK) {
-        rc = message_tell(a, "accepted", m.number, NULL, NULL, slice_of(NULL, 0));
+        rc = message_tell(a, "accepted", m.number, NULL, NULL, &why_nobody);
     }
     if (rc == HUB_OK) {
         rc = deliver_all(s);
@@ -443,7 +442,7 @@ static enum store_rc drop_recipient(struct apply *a, const struct message *m, ui
     }
     if (rc == STORE_OK) {
         be64_put(key, delivery);
-        rc = store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8));
+        rc = store_del_blind(a->txn, TABLE_DELIVERY, slice_of(key, 8));
     }
     buf_done(&names);
     return rc;
@@ -457,16 +456,13 @@ static enum store_rc drop_recipients(struct apply *a, const struct message *m, u
         rc = drop_recipient(a, m, delivery_number(m->number, i));
     }
     be64_put(key, delivery_number(m->number, 0));
-    return rc == STORE_OK ? store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8)) : rc;
+    return rc == STORE_OK ? store_del_blind(a->txn, TABLE_DELIVERY, slice_of(key, 8)) : rc;
 }
 
 static enum store_rc drop_message(struct apply *a, const struct message *m)
 {
     uint8_t key[8];
-    struct message by_id;
-    bool own_id =
-        message_find(a->view, m->app, m->id, &by_id) == STORE_OK && by_id.number == m->number;
-    enum store_rc rc = own_id ? message_id_del(a->txn, m->app, m->id) : STORE_OK;
+    enum store_rc rc = message_id_del(a->txn, m->app, m->id, m->number);
     if (rc == STORE_OK) {
         rc = message_list_drop(a->txn, MESSAGES_ALL, m->app, slice_of(NULL, 0), m->number);
     }
@@ -480,7 +476,7 @@ static enum store_rc drop_message(struct apply *a, const struct message *m)
         rc = message_list_drop(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
     }
     be64_put(key, m->number);
-    return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
+    return rc == STORE_OK ? store_del_blind(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
 }
 
 static bool is_kept(const struct apply *a, const struct message *m, const struct message_tally *t)

@@ -257,6 +257,10 @@ static void a_receiver_that_registers_later_finds_its_messages(void **state)
     assert_int_equal(told("messages", "stored"), 1);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, "/messages/history", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "total")), 1); /* it is theirs now */
+    char path[128];
+    (void)snprintf(path, sizeof path, "/messages/%s", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.wasp, METHOD_GET, path, NULL), HUB_NOT_FOUND);
 }
 
 static void the_same_id_is_answered_as_before_within_its_window(void **state)
@@ -395,6 +399,31 @@ static void links_open_the_way_in_their_direction(void **state)
     assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\"}"), HUB_INVALID);
 }
 
+static enum hub_rc sends_by(const char *protocol)
+{
+    return post(t.bee, "/messages/send",
+                "{\"receiver_id\":\"wasp\",\"message_type\":\"coordination\",\"payload\":{},"
+                "\"protocol\":\"%s\"}",
+                protocol);
+}
+
+static void a_link_of_one_kind_opens_no_way_of_the_other(void **state)
+{
+    (void)state;
+    registers(t.bee, "bee");
+    registers(t.wasp, "wasp");
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+                     HUB_OK);
+    assert_int_equal(sends_by("peer_to_peer"), HUB_OK);
+    assert_int_equal(sends_by("hierarchical"), HUB_NOT_PEERS);
+    assert_int_equal(
+        link_call(t.boss, "peers.remove", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"), HUB_OK);
+    assert_int_equal(
+        link_call(t.boss, "hierarchy.add", "{\"master_id\":\"bee\",\"sub_id\":\"wasp\"}"), HUB_OK);
+    assert_int_equal(sends_by("peer_to_peer"), HUB_NOT_PEERS);
+    assert_int_equal(sends_by("hierarchical"), HUB_OK);
+}
+
 static void an_agent_is_no_peer_of_itself(void **state)
 {
     (void)state;
@@ -508,6 +537,12 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
                           "\"capabilities\":[\"tell\",\"see\"]}"),
                      HUB_OK);
     assert_string_equal(text(t.f, "recipients/0"), "m");
+    assert_int_equal(post(t.boss, "/messages/broadcast",
+                          "{\"message_type\":\"broadcast\",\"payload\":{},"
+                          "\"agent_type\":\"worker\",\"capabilities\":[\"see\"]}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")),
+                     0); /* it is both that is asked for */
     /* An agent reaches those of its owner and those it is linked to. */
     assert_int_equal(
         post(t.bee, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),
@@ -704,6 +739,22 @@ static void past_its_ttl_it_expires_and_the_sender_hears(void **state)
     assert_string_equal(state_of(id), "expired");
     assert_int_equal(answers(t.bee, id, "ack", "{}"), HUB_GONE);
     assert_true(strstr(message(t.f), "is expired") != NULL);
+}
+
+/* Whatever else waits to be done at that moment: a receiver that comes when the time is over finds
+ * nothing. */
+static void what_is_past_its_ttl_is_never_delivered(void **state)
+{
+    (void)state;
+    forever();
+    registers(t.wasp, "wasp");
+    assert_int_equal(sends(t.wasp, "bee", ",\"ttl\":10"), HUB_OK);
+    const char *id = sent_id();
+    t.f->now_ms += 10000;
+    registers(t.bee, "bee"); /* before the sweep of that moment */
+    later(0);
+    assert_int_equal(told("agent.bee", "message"), 0);
+    assert_string_equal(state_of(id), "expired");
 }
 
 static void nack_progress_and_term_do_what_they_say(void **state)
@@ -918,6 +969,7 @@ int main(void)
         story(an_operator_sends_in_the_name_of_the_hub),
         story(an_agent_needs_a_link_except_for_direct_messages),
         story(links_open_the_way_in_their_direction),
+        story(a_link_of_one_kind_opens_no_way_of_the_other),
         story(an_agent_is_no_peer_of_itself),
         story(a_cascade_follows_subordinates_as_deep_as_it_says),
         story(an_agent_speaks_for_its_own_alone),
@@ -928,6 +980,7 @@ int main(void)
         story(a_total_is_exact_or_says_that_it_is_not),
         story(without_an_ack_it_comes_again_and_at_last_is_dead),
         story(past_its_ttl_it_expires_and_the_sender_hears),
+        story(what_is_past_its_ttl_is_never_delivered),
         story(nack_progress_and_term_do_what_they_say),
         story(an_ack_after_the_deadline_still_counts),
         story(without_ack_it_is_delivered_once_and_done),

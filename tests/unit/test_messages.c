@@ -337,11 +337,11 @@ static void tally_and_deliveries_read_back(void **state)
     memset(&d, 0, sizeof d);
     assert_int_equal(message_tally_get(view, 5, &t), STORE_OK);
     assert_true(t.recipients == 3 && t.expiry.id == 4 && !message_tally_is_settled(&t));
-    assert_int_equal(delivery_find(view, 5, slice_str("bee"), &number), STORE_OK);
+    assert_int_equal(delivery_find(view, 5, slice_str("bee"), &number, &d), STORE_OK);
     assert_int_equal(number, delivery_number(5, 2));
     assert_int_equal(delivery_get(view, number, &d), STORE_OK);
     assert_true(slice_is(d.owner, "own") && d.state == MESSAGE_RETURNED && d.due_ms == 77);
-    assert_int_equal(delivery_find(view, 5, slice_str("wasp"), &number), STORE_NOT_FOUND);
+    assert_int_equal(delivery_find(view, 5, slice_str("wasp"), &number, &d), STORE_NOT_FOUND);
     store_abort(txn);
     store_close(store);
 }

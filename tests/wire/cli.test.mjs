@@ -562,6 +562,26 @@ withHub('a broken connection costs no event and repeats none', async (hub) => {
   for (const one of again.channels) assert.equal(one.since.epoch, EPOCH);
 });
 
+story('a hub that is away is told of once, not at each attempt, and its return too', async () => {
+  const first = await new StubHub().start();
+  const { port, url } = first;
+  const run = start(['tail', 'c', '-n', '1'], { url });
+  await listening(first, 'c');
+  first.dropAll();
+  await first.stop();
+  await until(() => /refused/.test(run.err), 'the first attempt');
+  await sleep(1500); // room for some more
+  const second = await new StubHub().start(port);
+  try {
+    await until(() => /connected again/.test(run.err), 'the return');
+    second.publish('c', { data: 1 });
+    assert.equal((await run.end).code, 0);
+    assert.equal(run.err.match(/Connection refused; again in/g).length, 1, run.err);
+  } finally {
+    await second.stop();
+  }
+});
+
 withHub('a position holds even when nothing was seen before the connection broke', async (hub) => {
   for (const n of numbers(5)) hub.publish('c', { data: n });
   const run = start(['tail', 'c', '-n', '2', '-o', 'json'], { url: hub.url });
@@ -762,7 +782,7 @@ withHub('an agent registers, beats with the load of the machine, and takes its l
 withHub('an agent registers again after a lost connection and misses nothing of its channel', async (hub) => {
   const { of } = actAsRegistry(hub);
   const log = join(home, 'work.log');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--leave', '--exec', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--leave', '--on-event', `cat >> ${log}; echo "$WAGGLE_EVENT $WAGGLE_OFFSET $WAGGLE_AGENT_ID" >> ${log}.env`], { url: hub.url });
   await listening(hub, 'agent.bee');
   hub.publish('agent.bee', { event: 'task', data: { n: 1 } });
   await until(() => existsSync(log) && readFileSync(log, 'utf8').includes('"n":1'), 'the first work');
@@ -783,7 +803,7 @@ withHub('an agent runs as many commands at a time as it has slots, and lets them
   const { of } = actAsRegistry(hub);
   const log = join(home, 'slots.log');
   const gate = join(home, 'gate');
-  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--exec', `echo start >> ${log}; while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
+  const run = start(['agent', 'run', '--id', 'bee', '--slots', '2', '--on-event', `echo start >> ${log}; while [ ! -e ${gate} ] && kill -0 $PPID; do sleep 0.02; done; echo end >> ${log}`], { url: hub.url });
   await listening(hub, 'agent.bee');
   for (const n of numbers(5)) hub.publish('agent.bee', { event: 'task', data: n });
   await until(() => of('agents.heartbeat').at(-1)?.params.load_metrics.active_tasks === 2, 'two at work');

@@ -248,6 +248,24 @@ story('a POST that creates answers the same key and body with the first result, 
   });
 });
 
+story('the same holds over call, where the key is in the frame', async () => {
+  const bee = await hub.connect();
+  await walk(ops.filter((op) => op.creates && op.callable && making[op.name]), async (op) => {
+    const params = await making[op.name]();
+    const ask = (more = {}) => bee.request({ type: 'call', method: op.name, params: { ...params, ...more }, key });
+    const key = fresh('key');
+    const first = await ask();
+    const again = await ask();
+    const other = await ask(otherwise[op.name] ?? (await making[op.name]())).catch((error) => error);
+    const wrong = [];
+    const { deduplicated, ...same } = again.result;
+    if (JSON.stringify(same) !== JSON.stringify(first.result)) wrong.push(`${op}: ${JSON.stringify(first)}\n  again ${JSON.stringify(again)}`);
+    if (other.code !== 'idempotency_conflict' || other.status !== 409) wrong.push(`${op}: other ${JSON.stringify(other)}`);
+    return wrong;
+  });
+  await bee.close();
+});
+
 story('every POST that answers with something new takes a key', async () => {
   const { body } = await hub.get('/openapi.json');
   const fails = ops.filter((op) => op.method === 'POST' && !op.creates
