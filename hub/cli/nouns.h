@@ -23,6 +23,8 @@ extern const struct command self_commands[];      /* hub/cli/self.c */
 /* Runs of verbs that do more than their request. */
 enum cli_exit backup_create_run(struct cli *cli); /* hub/cli/backup.c */
 
+extern const struct follow round_follow; /* a round of voting, to its close: hub/cli/consensus.c */
+
 /* Those of which each is one request. */
 extern const struct verb channel_verbs[];   /* hub/cli/channel.c */
 extern const struct verb agent_verbs[];     /* hub/cli/agent.c */

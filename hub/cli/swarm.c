@@ -162,6 +162,7 @@ static const struct option swarm_consensus_options[] = {
     { 0, "options", OPTION_TEXT, OPTION_MANY, "A,B", "what there is to choose from", NULL },
     { 0, "timeout-seconds", OPTION_NUMBER, 0, "N", "how long votes are taken (300)", NULL },
     { 0, "wait", OPTION_FLAG, 0, NULL, "answer when the round has closed", NULL },
+    FOLLOW_OPTIONS,
     REQUEST_OPTIONS_CREATE,
     { 0 },
 };
@@ -197,7 +198,7 @@ const struct verb swarm_verbs[] = {
       { .method = "POST", .path = "/api/v1/swarm/tasks/{TASK}/cancel", .fields = reason_fields, .id = "task_id", .how = REQUEST_DESTROYS } },
     { { "swarm consensus", "have a swarm agree on the result of its work", NULL, NULL, swarm_consensus_options, request_run,
         "waggle swarm consensus --task-id task123 --wait" },
-      { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id" } },
+      { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id", .follow = &round_follow } },
     { { 0 }, { 0 } },
 };
 // clang-format on
