@@ -142,11 +142,12 @@ static void watch_status(struct agents *a, uint32_t number, enum agent_status st
     w->status = (uint8_t)status;
 }
 
-static int64_t seen_ms(const struct agents *a, uint32_t number, int64_t otherwise,
-                       struct pulse *out)
+/* From when its silence counts. */
+static int64_t silent_ms(const struct agents *a, uint32_t number, int64_t otherwise,
+                         struct pulse *out)
 {
     if (pulse_get_own(a->options.pulses, number, out)) {
-        return out->seen_ms;
+        return out->silent_ms;
     }
     *out = (struct pulse){0};
     return otherwise;
@@ -186,7 +187,7 @@ static int64_t next_look(const struct agents *a, uint32_t number, int64_t seen,
 static void look_again(struct agents *a, uint32_t number, int64_t now_ms)
 {
     struct pulse pulse;
-    int64_t seen = seen_ms(a, number, now_ms, &pulse);
+    int64_t seen = silent_ms(a, number, now_ms, &pulse);
     due_set(a, number, next_look(a, number, seen, &pulse));
 }
 
@@ -242,9 +243,9 @@ static void agents_close(void *state)
     free(a);
 }
 
-/* After a start everybody is taken as just seen, and has the full grace: nobody is found dead
- * because the hub was. After an aborted batch the pulses are still there and nobody's clock starts
- * anew. */
+/* After a start everybody's silence begins anew, whenever the last beat was, and has the full
+ * grace: nobody is found dead because the hub was. After an aborted batch the pulses are still
+ * there and nobody's clock starts anew. */
 static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct agents *a = state;
@@ -287,13 +288,14 @@ static enum hub_rc agents_load(void *state, struct store_view *view, int64_t now
         w->closed_ms = known && agent.status == AGENT_STALE ? before[agent.number].closed_ms : 0;
         watch_status(a, agent.number, agent.status);
         if (start && is_watched((uint8_t)agent.status)) {
-            struct pulse pulse = {.seen_ms = now_ms, .metrics = agent.metrics};
+            struct pulse pulse = {
+                .seen_ms = agent.seen_ms, .silent_ms = now_ms, .metrics = agent.metrics};
             pulse_put(a->options.pulses, agent.number, &pulse);
         }
         look_again(a, agent.number, now_ms);
         struct pulse pulse;
         if (!start && agent.status == AGENT_STALE &&
-            seen_ms(a, agent.number, INT64_MIN, &pulse) >= agent.changed_ms && !w->closed_ms) {
+            silent_ms(a, agent.number, INT64_MIN, &pulse) >= agent.changed_ms && !w->closed_ms) {
             due_set(a, agent.number,
                     now_ms); /* it was heard since, and its way back was in the batch that failed */
         }
@@ -379,14 +381,7 @@ static enum hub_rc tell_channels(struct apply *a, const struct agent *agent, con
     }
     json_key(&o, "session");
     json_u64(&o, agent->epoch);
-    if (why->by.n) {
-        json_key(&o, "by");
-        json_text(&o, why->by);
-    }
-    if (why->reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, why->reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -491,7 +486,7 @@ bool agent_registered_get(struct slice reply, struct agent_registered *out)
 static void watch_registered(struct apply *a, struct agents *agents, const struct agent *agent)
 {
     struct watch *w = watch_add(agents, agent->number);
-    struct pulse pulse = {.seen_ms = a->now_ms, .metrics = agent->metrics};
+    struct pulse pulse = {.seen_ms = a->now_ms, .silent_ms = a->now_ms, .metrics = agent->metrics};
     w->app = agent->app;
     w->interval_ms = agent->interval_ms;
     w->epoch = agent->epoch;
@@ -564,6 +559,15 @@ const struct command_kind command_agent_register = {
 
 /* ---- a change of state, whoever asks for it ---- */
 
+/* The row learns of the newest beat when it is written anyway. */
+static void take_pulse(const struct agents *agents, struct agent *agent, struct pulse *pulse)
+{
+    if (pulse_get_own(agents->options.pulses, agent->number, pulse)) {
+        agent->seen_ms = pulse->seen_ms;
+        agent->metrics = pulse->metrics;
+    }
+}
+
 static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agent_status status,
                              const char *event, const struct why *why)
 {
@@ -572,10 +576,7 @@ static enum hub_rc change_to(struct apply *a, struct held_agent *held, enum agen
     struct pulse pulse;
     after.status = status;
     after.changed_ms = a->now_ms;
-    after.seen_ms = seen_ms(agents, after.number, after.seen_ms, &pulse);
-    if (pulse.seen_ms) {
-        after.metrics = pulse.metrics;
-    }
+    take_pulse(agents, &after, &pulse);
     if (!is_watched((uint8_t)status) && !agent_is_away(&after)) {
         agents->watches[after.number].connection = 0;
     }
@@ -654,14 +655,14 @@ static bool beat(struct agents *agents, uint32_t number, const struct metrics *m
 {
     struct pulse pulse;
     agents->watches[number].graced = false; /* heard of: its own clock holds */
-    int64_t before = seen_ms(agents, number, 0, &pulse);
+    int64_t before = silent_ms(agents, number, 0, &pulse);
     if (!metrics_merge(&pulse.metrics, metrics)) {
         return false;
     }
     if (before && pulse.beats) {
         liveness_gap(&pulse, now_ms - before);
     }
-    pulse.seen_ms = now_ms;
+    pulse.seen_ms = pulse.silent_ms = now_ms;
     pulse.beats++;
     pulse_put(agents->options.pulses, number, &pulse);
     heard(agents, number, now_ms);
@@ -673,7 +674,8 @@ static void revive(struct agents *agents, const struct agent *agent)
 {
     struct pulse pulse;
     if (!pulse_get_own(agents->options.pulses, agent->number, &pulse)) {
-        pulse = (struct pulse){.seen_ms = agent->seen_ms, .metrics = agent->metrics};
+        pulse = (struct pulse){
+            .seen_ms = agent->seen_ms, .silent_ms = agent->seen_ms, .metrics = agent->metrics};
         pulse_put(agents->options.pulses, agent->number, &pulse);
     }
 }
@@ -886,7 +888,7 @@ static bool agents_expire(void *state, int64_t now_ms, struct tray *tray)
     uint32_t number = a->heap[0];
     struct watch *w = &a->watches[number];
     struct pulse pulse;
-    int64_t seen = seen_ms(a, number, now_ms, &pulse);
+    int64_t seen = silent_ms(a, number, now_ms, &pulse);
     int64_t late = now_ms - w->due_ms;
     int64_t due = next_look(a, number, seen, &pulse);
     /* Fresh after all, and nothing to change: no command. */
@@ -924,7 +926,7 @@ static enum hub_rc judge(struct apply *a, struct held_agent *held, int64_t seen,
     }
     struct liveness_rules rules = liveness_rules_of(settings_of(agents));
     struct pulse pulse;
-    (void)seen_ms(agents, held->agent.number, 0, &pulse);
+    (void)silent_ms(agents, held->agent.number, 0, &pulse);
     int64_t silence = a->now_ms - seen;
     int64_t patience = liveness_stale_after(&rules, w->interval_ms, &pulse);
     int64_t suspect = stretched(patience, late);
@@ -971,7 +973,7 @@ static enum hub_rc deadline_apply(struct apply *a, struct command *command, stru
     }
     if (rc == HUB_OK) {
         struct pulse pulse;
-        (void)seen_ms(agents, number, seen, &pulse);
+        (void)silent_ms(agents, number, seen, &pulse);
         int64_t due = next_look(agents, number, seen, &pulse);
         due_set(agents, number, due > a->now_ms ? due : a->now_ms + 1);
     }
@@ -1032,6 +1034,68 @@ static enum hub_rc restart_apply(struct apply *a, struct command *command, struc
 static const struct command_kind command_agents_restart = {
     .name = "agents.restart", .apply = restart_apply, .module = MODULE_AGENTS, .must = always};
 
+/* ---- a clean end ---- */
+
+enum { PARTING_AGENTS = 256 }; /* in a command */
+
+static enum hub_rc parting_one(struct apply *a, uint32_t number, int64_t seen_ms,
+                               const struct metrics *metrics)
+{
+    struct held_agent held = {0};
+    enum hub_rc rc = hold_number(a, number, &held);
+    if (rc == HUB_OK && seen_ms > held.agent.seen_ms) {
+        struct agent after = held.agent;
+        after.seen_ms = seen_ms;
+        after.metrics = *metrics;
+        rc = hub_rc_of_store(agent_put(a->txn, &after, &held.agent));
+    }
+    buf_done(&held.bytes);
+    return rc;
+}
+
+static enum hub_rc parting_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    enum hub_rc rc = HUB_OK;
+    (void)command;
+    while (rc == HUB_OK && u.p < u.end) {
+        uint32_t number = unpack_u32(&u);
+        int64_t seen_ms = unpack_i64(&u);
+        struct metrics metrics;
+        rc = metrics_unpack(&u, &metrics) ? parting_one(a, number, seen_ms, &metrics)
+                                          : HUB_BAD_REQUEST;
+    }
+    return rc;
+}
+
+static const struct command_kind command_agents_parting = {
+    .name = "agents.parting", .apply = parting_apply, .module = MODULE_AGENTS};
+
+/* A beat is no write, so the rows do not know the newest ones. */
+static void agents_part(void *state, int64_t now_ms, struct tray *tray)
+{
+    const struct agents *a = state;
+    struct command *command = NULL;
+    unsigned n = 0;
+    (void)now_ms;
+    for (uint32_t number = 1; number <= a->n; number++) {
+        struct pulse pulse;
+        if (!is_watched(a->watches[number].status) ||
+            !pulse_get_own(a->options.pulses, number, &pulse) || !pulse.beats) {
+            continue;
+        }
+        if (n++ % PARTING_AGENTS == 0) {
+            command = tray_command(tray);
+            command->kind = &command_agents_parting;
+            command->body_at = (uint32_t)tray->in.n;
+        }
+        pack_u32(&tray->in, number);
+        pack_i64(&tray->in, pulse.seen_ms);
+        metrics_pack(&tray->in, &pulse.metrics);
+        command->body_n = (uint32_t)(tray->in.n - command->body_at);
+    }
+}
+
 const struct module agents_module = {
     .name = "agents",
     .restart = &command_agents_restart,
@@ -1041,6 +1105,7 @@ const struct module agents_module = {
     .recall = agents_recall,
     .next_due = agents_next_due,
     .expire = agents_expire,
+    .part = agents_part,
     .settled = agents_settled,
     .holds_back = agents_hold_back,
 };

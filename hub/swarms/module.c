@@ -1,5 +1,5 @@
 #include "hub/swarms/module.h"
-#include "channels/json_out.h"
+#include "hub/core/why.h"
 #include "store/hash.h"
 
 #include <stdio.h>
@@ -35,7 +35,7 @@ static struct words words_unpack(struct unpack *u)
 }
 
 static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const struct member *m,
-                               const char *event, enum member_state before, struct slice reason)
+                               const char *event, enum member_state before, const struct why *why)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -60,10 +60,7 @@ static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const
     }
     json_key(&o, "member_count");
     json_u64(&o, swarm->members_n);
-    if (reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -76,7 +73,7 @@ static enum hub_rc tell_member(struct apply *a, const struct swarm *swarm, const
 
 /* Writes a member and the count of its swarm, and tells it. */
 static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct member *m,
-                              enum member_state before, const char *event, struct slice reason)
+                              enum member_state before, const char *event, const struct why *why)
 {
     bool new = before == MEMBER_NONE, was_peopled = swarm->members_n > 0;
     swarm->members_n += (uint32_t)member_is_there(m->state) - (uint32_t)member_is_there(before);
@@ -88,7 +85,7 @@ static enum hub_rc put_member(struct apply *a, struct swarm *swarm, const struct
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(member_put(a->txn, m, new));
     }
-    return rc == HUB_OK ? tell_member(a, swarm, m, event, before, reason) : rc;
+    return rc == HUB_OK ? tell_member(a, swarm, m, event, before, why) : rc;
 }
 
 /* ---- join ---- */
@@ -282,7 +279,7 @@ static enum hub_rc add_member(struct apply *a, struct command *command,
         rc = hub_rc_of_store(swarm_hold(a->view, swarm_number, &bytes, &swarm));
     }
     if (rc == HUB_OK) {
-        rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined", slice_of(NULL, 0));
+        rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined", &why_nobody);
     }
     buf_done(&bytes);
     return rc == HUB_OK ? reply_joined(a, command, m.number, false) : rc;
@@ -353,7 +350,8 @@ static bool leaves(void *ctx, const struct member *m)
 }
 
 static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_event event,
-                                 const struct agent *agent, struct slice reason, struct buf *out_id)
+                                 const struct agent *agent, const struct why *why,
+                                 struct buf *out_id)
 {
     struct buf bytes[2] = {{0}, {0}};
     struct swarm swarm;
@@ -373,7 +371,7 @@ static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_e
     m.state = after != MEMBER_NONE ? after : before;
     m.agent_number = agent ? agent->number : m.agent_number;
     m.left_ms = member_is_there(m.state) ? 0 : a->now_ms;
-    rc = after != MEMBER_NONE ? put_member(a, &swarm, &m, before, member_state_name(after), reason)
+    rc = after != MEMBER_NONE ? put_member(a, &swarm, &m, before, member_state_name(after), why)
                               : hub_rc_of_store(member_put(a->txn, &m, false));
     if (out_id) {
         pack_slice(out_id, m.id);
@@ -388,10 +386,11 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
 {
     struct unpack u = unpack_of(buf_slice(&l->numbers));
     struct buf ids = {0}, reply = {0};
+    const struct why why = {l->leave->asker.subject, l->leave->reason};
     enum hub_rc rc = HUB_OK;
     for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
         uint32_t number = unpack_u32(&u), agent = unpack_u32(&u);
-        rc = change_member(a, number, MEMBER_LEAVES, NULL, l->leave->reason, &ids);
+        rc = change_member(a, number, MEMBER_LEAVES, NULL, &why, &ids);
         if (rc == HUB_OK && l->leave->hands_back) {
             rc = works_hand_back(a, l->swarm, agent);
         }
@@ -466,12 +465,20 @@ static bool take_member(void *ctx, const struct member *m)
     return false;
 }
 
+static const char *gone_reason(const struct agent *agent)
+{
+    return agent->status == AGENT_DEREGISTERED ? "its agent was deregistered"
+                                               : "its agent is inactive";
+}
+
 /* Whoever was drained or said that it goes will be back, as what it was; the work that only it
  * could do does not wait for that. */
 enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
                                  enum agent_status before)
 {
     enum member_event event = agent_is_away(agent) ? MEMBER_AGENT_STALE : event_of(agent->status);
+    const struct why why = {.reason = event == MEMBER_AGENT_GONE ? slice_str(gone_reason(agent))
+                                                                 : slice_of(NULL, 0)};
     enum hub_rc rc = HUB_OK;
     (void)before;
     for (uint32_t from = 1; rc == HUB_OK;) {
@@ -481,7 +488,7 @@ enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
         if (rc != HUB_OK || !number) {
             break;
         }
-        rc = change_member(a, number, event, agent, slice_of(NULL, 0), NULL);
+        rc = change_member(a, number, event, agent, &why, NULL);
         from = number + 1;
     }
     return rc == HUB_OK && agent_has_departed(agent->status) ? works_agent_gone(a, agent) : rc;
@@ -752,7 +759,8 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
                    : apply_refuse(a, command, HUB_CONFLICT, "Task ", cancel.id, " is over");
     }
     uint64_t number = work.number;
-    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED, cancel.reason);
+    enum hub_rc rc = work_cancel(a, number, WORK_STOP_CANCELLED,
+                                 &(struct why){cancel.asker.subject, cancel.reason});
     return rc == HUB_OK ? reply_work(a, command, number) : rc;
 }
 

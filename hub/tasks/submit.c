@@ -460,8 +460,8 @@ static enum hub_rc input_apply(struct apply *a, struct command *command, struct 
     }
     rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
     if (rc == HUB_OK) {
-        after.last_agent = 0; /* who asked may well go on */
-        after.started_ms = 0; /* … when it is offered the task anew */
+        after.last_agent = 0; /* who asked may well go on, */
+        after.started_ms = 0; /* as a new attempt, under a new lease */
         struct task_told told = {.why = {.by = act.asker.subject}};
         rc = task_change_told(a, &task, &after, "input", &told);
     }

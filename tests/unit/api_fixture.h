@@ -135,6 +135,21 @@ static inline struct fixture *fixture_open(const char *dir)
     return f;
 }
 
+/* Another start on the same store, so long after a clean end or a sudden one. */
+static inline void fixture_restart(struct fixture *f, bool clean, int64_t away_ms)
+{
+    struct writer_port port = {.inbox = f->io.inbox, .home = f->io.pool.home, .wake = fixture_wake};
+    int64_t next;
+    if (clean) {
+        writer_part(f->hub.writer);
+        (void)writer_step(f->hub.writer, f->now_ms, &next);
+    }
+    writer_free(f->hub.writer);
+    f->now_ms += away_ms;
+    fixture_writer(f);
+    writer_port_set(f->hub.writer, 0, &port);
+}
+
 static inline void fixture_close(struct fixture *f)
 {
     json_decref(f->answer);

@@ -330,6 +330,50 @@ static void beats_after(int64_t ms)
     assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
 }
 
+static void last_beat_is(const char *clock)
+{
+    char want[32];
+    (void)snprintf(want, sizeof want, "2026-11-20T%s.000Z", clock);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/last_heartbeat"), want);
+}
+
+/* A start is no beat: the newest that is known stays the last, and nobody is blamed for it. */
+static void the_last_heartbeat_outlives_the_hub(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"load_metrics\":{\"cpu\":0.5}");
+    beats_after(3000); /* no change of state, so no row */
+    fixture_restart(t.f, false, 2000);
+    last_beat_is("17:34:21");
+    beats_after(1000);
+    says("busy"); /* writes the row, and is a beat itself */
+    last_beat_is("17:34:27");
+    fixture_restart(t.f, false, 2000);
+    last_beat_is("17:34:27");
+    t.f->now_ms += 1000;
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat",
+                             "{\"load_metrics\":{\"cpu\":0.25}}"),
+                     HUB_OK);
+    fixture_restart(t.f, true, 0);
+    t.f->now_ms += 20000; /* longer than the patience, within the grace of the start */
+    fixture_turn(t.f);
+    last_beat_is("17:34:30");
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/cpu")), 0.25, 0);
+    assert_string_equal(text(t.f, "agent/status"), "busy");
+    fixture_restart(t.f, true, 3600000);
+    last_beat_is("17:34:30");
+    assert_float_equal(json_number_value(member(t.f, "agent/health_score")), 0.95, 1e-9);
+    for (int s = 0; s < 59; s++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "busy");
+    t.f->now_ms += 1000;
+    expect_status("b1", "stale"); /* not inactive: its silence began with the start */
+    last_beat_is("17:34:30");
+}
+
 /* semantics.md section 1: any beat leads back from stale, whoever said that it is. */
 static void a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before(void **state)
 {
@@ -627,6 +671,7 @@ int main(void)
         TEST(a_start_gives_everybody_the_whole_grace),
         TEST(a_hub_that_runs_late_does_not_blame_its_agents),
         TEST(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
+        TEST(the_last_heartbeat_outlives_the_hub),
         TEST(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),
         TEST(a_session_that_is_over_says_no_status),
         TEST(a_deregistered_agent_is_gone),

@@ -63,6 +63,7 @@ static void others_go_first_though_they_have_more_to_do(void **state)
     submit(",\"prefer_agents\":[\"b2\"]");
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    accepted();
     submit("");
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_string_equal(text(t.f, "task/agent_id"), "b1");
@@ -456,6 +457,108 @@ static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
     assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
 }
 
+/* ---- agents that let offers lapse ---- */
+
+static void beats_for(int64_t ms)
+{
+    for (int64_t at = 0; at < ms; at += 1000) {
+        wait_ms(ms - at < 1000 ? ms - at : 1000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    }
+}
+
+static void is_silent(void)
+{
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_silent");
+}
+
+static void who_lets_offers_lapse_is_offered_less_and_less(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    int64_t pause_ms = 5000;
+    for (int offers = 1; offers <= 8; offers++) {
+        assert_string_equal(state_of(t.boss, t.task), "leased");
+        wait_ms(5000);
+        is_silent();
+        beats_for(pause_ms - 1);
+        is_silent();
+        wait_ms(1);
+        pause_ms = pause_ms < 64 * 5000 ? pause_ms * 2 : pause_ms;
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/tasks_distributed")), 9);
+}
+
+/* Whoever else fits gets it, at once; the silent one keeps its pause over a failed batch. */
+static void the_pause_of_one_keeps_nothing_from_others(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":9");
+    submit("");
+    submit("");
+    wait_ms(5000); /* both lapse, and count as one */
+    is_silent();
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/no_offers_until"), "2026-11-20T17:34:31.000Z");
+    struct store_reader *reader;
+    struct store_view *view;
+    assert_int_equal(store_reader_new(t.f->hub.store, &reader), STORE_OK);
+    assert_int_equal(store_snapshot(reader, &view), STORE_OK);
+    assert_int_equal(
+        tasks_module.load(writer_module(t.f->hub.writer, MODULE_TASKS), view, t.f->now_ms), HUB_OK);
+    store_reader_free(reader);
+    wait_ms(4999);
+    is_silent();
+    agent_comes(t.bee, "b2", "");
+    assert_string_equal(state_of(t.bee, t.task), "queued"); /* the older one got the slot */
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_busy");
+    assert_int_equal(call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b2\"}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+    wait_ms(1);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+}
+
+static void any_answer_and_a_new_session_end_the_pause(void **state)
+{
+    static const char *const answers[] = {"accept", "reject", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        agent_comes(t.bee, "b1", ",\"slots\":2");
+        submit("");
+        wait_ms(5000);
+        is_silent();
+        beats_for(5000);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        char one[64];
+        (void)snprintf(one, sizeof one, "%s", t.task);
+        if (answers[i]) {
+            assert_int_equal(report(t.bee, answers[i], ""), HUB_OK);
+        } else {
+            wait_ms(5000);
+            is_silent();
+            agent_comes(t.bee, "b1", ",\"slots\":2");
+            wait_ms(5000); /* this one it is not given before, but others, and half of the pause */
+            assert_string_equal(state_of(t.bee, t.task), "leased");
+        }
+        assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+        assert_null(member(t.f, "agent/no_offers_until"));
+        submit(""); /* the first to lapse again */
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        wait_ms(5000);
+        is_silent();
+        wait_ms(5000);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", one), HUB_OK);
+    }
+}
+
 static double success_of(const char *id)
 {
     char path[64];
@@ -708,7 +811,7 @@ static void what_was_learned_of_an_agent_outlives_a_start(void **state)
     t.f = fixture_open(*state);
     assert_true(learned_of(1).response_ms == before.response_ms);
     assert_true(learned_of(1).success == before.success);
-    assert_int_equal(learned_of(1).assigned, 0);
+    assert_int_equal(learned_of(1).assigned, 2); /* what it held then; else the counts begin anew */
 }
 
 int main(void)
@@ -732,6 +835,9 @@ int main(void)
         CLAIM(who_has_the_task_of_another_only_reports_of_it),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
+        CLAIM(who_lets_offers_lapse_is_offered_less_and_less),
+        CLAIM(the_pause_of_one_keeps_nothing_from_others),
+        CLAIM(any_answer_and_a_new_session_end_the_pause),
         CLAIM(who_comes_back_is_known_by_what_it_did),
         CLAIM(who_departed_is_named_and_may_still_deliver),
         CLAIM(who_departed_gets_nothing_until_it_is_back),
