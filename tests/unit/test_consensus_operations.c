@@ -683,11 +683,12 @@ static void a_hub_that_lies_is_found_out(void **state)
 /* ---- commitments ---- */
 
 /* What an agent's program does: the words that it would sign, and a nonce of its own. */
-static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
+static void commitment_of(unsigned bee, const char *words, const char *nonce,
+                          char hex[SHA256_HEX + 1])
 {
     struct buf text_of = {0};
     uint8_t hash[SHA256_BYTES];
-    char hex[SHA256_HEX + 1], path[128], digest[SHA256_HEX + 1];
+    char digest[SHA256_HEX + 1];
     assert_int_equal(show(t.boss), HUB_OK);
     (void)snprintf(digest, sizeof digest, "%s", text(t.f, "digest"));
     buf_printf(&text_of, "waggle-commit-1\n36:%s,64:%s,%zu:%s,0:,%s%zu:%s,", t.round, digest,
@@ -696,8 +697,20 @@ static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
     digest_sha256(hash, &part, 1);
     hex_put(hex, slice_of(hash, sizeof hash));
     buf_done(&text_of);
+}
+
+static enum hub_rc send_commitment(unsigned bee, const char *hex)
+{
+    char path[128];
     (void)snprintf(path, sizeof path, "/api/v1/consensus/%s/commitments", t.round);
     return request(t.f, t.bee[bee], METHOD_POST, path, quoted("{'commitment':'%s'}", hex));
+}
+
+static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
+{
+    char hex[SHA256_HEX + 1];
+    commitment_of(bee, words, nonce, hex);
+    return send_commitment(bee, hex);
 }
 
 static enum hub_rc commit_choice(unsigned bee, const char *choice, const char *nonce)
@@ -722,8 +735,10 @@ static void no_commitment_comes_after_its_time(void **state)
     assert_int_equal(commit_choice(0, "a", some_nonce), HUB_OK);
     t.f->now_ms += 59999;
     assert_int_equal(commit_choice(1, "a", some_nonce), HUB_OK);
-    t.f->now_ms += 1;
-    assert_int_equal(commit_choice(2, "a", some_nonce), HUB_CONFLICT);
+    char hex[SHA256_HEX + 1];
+    commitment_of(2, "6:choice,1:a,", some_nonce, hex);
+    t.f->now_ms += 1; /* in one batch with the timer, and before it */
+    assert_int_equal(send_commitment(2, hex), HUB_CONFLICT);
 }
 
 static void ballots_are_committed_to_first_and_shown_later(void **state)

@@ -853,6 +853,34 @@ static void an_agent_can_be_the_reducer(void **state)
     work_off(merges, NULL);
     status_of("g1");
     result_is("{\"by\":\"r\",\"of\":2}");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"g2\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
+    work_off(merges, NULL);
+    status_of("g2");
+    char *merge = xstrdup(text(t.f, "merge_task_id"));
+    ok(call(t.boss, "swarm.cancel", "{\"task_id\":\"g2\"}"));
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", merge));
+    assert_string_equal(text(t.f, "task/stop_reason"), "group_ended");
+    free(merge);
+}
+
+/* A broadcast asks everybody: nobody answers for another who has no room yet. */
+static void each_member_gives_its_own_answer(void **state)
+{
+    (void)state;
+    swarm_with(2, 1);
+    other_work_for("a0");
+    char *other = xstrdup(last_of("a0", "task_id"));
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"b1\",\"strategy\":\"broadcast\"}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("b1");
+    assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    work_off(says_own_name, NULL);
+    status_of("b1");
+    result_is("[\"a1\",\"a0\"]"); /* who had less to do is asked first */
+    free(other);
 }
 
 static void the_first_so_many_are_enough_and_later_ones_are_not_merged(void **state)
@@ -1167,6 +1195,10 @@ static void a_network_is_shown_as_it_was_made(void **state)
     ok(request(t.f, t.boss, METHOD_GET, path, NULL));
     assert_int_equal(json_array_size(member(t.f, "agents")), 2);
     assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_DELETE, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/api/v1/agents/networks",
+                             "{\"name\":\"n\",\"agents\":[\"a0\"]}"),
+                     HUB_NOT_FOUND);
     ok(request(t.f, t.boss, METHOD_DELETE, path, NULL));
     assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     ok(call(t.boss, "networks.list", "{}"));
@@ -1327,6 +1359,7 @@ int main(void)
         with_hub(votes_are_counted_and_an_elected_member_leads),
         with_hub(the_head_of_a_hierarchy_merges_what_the_others_did),
         with_hub(an_agent_can_be_the_reducer),
+        with_hub(each_member_gives_its_own_answer),
         with_hub(the_first_so_many_are_enough_and_later_ones_are_not_merged),
         with_hub(a_slow_part_is_copied_and_the_first_result_counts),
         with_hub(a_copy_waits_for_another_who_is_free),

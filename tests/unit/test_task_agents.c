@@ -72,6 +72,23 @@ static void others_go_first_though_they_have_more_to_do(void **state)
     assert_string_equal(text(t.f, "task/agent_id"), "b2");
 }
 
+/* … whatever the strategy thinks of them. */
+static void others_go_first_under_a_strategy_that_knows_better(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"resource_based\"}"),
+                     HUB_OK);
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0}");
+    agent_comes(t.bee, "b2", ",\"load_metrics\":{\"cpu\":0.9}");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
 /* No event tells that an agent is well again. */
 static void what_waits_for_a_healthy_agent_is_offered_when_one_is_well(void **state)
 {
@@ -804,6 +821,7 @@ int main(void)
         CLAIM(an_unanswered_offer_goes_to_another_agent),
         CLAIM(a_task_goes_to_who_is_all_that_it_requires),
         CLAIM(others_go_first_though_they_have_more_to_do),
+        CLAIM(others_go_first_under_a_strategy_that_knows_better),
         CLAIM(what_waits_for_a_healthy_agent_is_offered_when_one_is_well),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
