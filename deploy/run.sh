@@ -86,7 +86,7 @@ sh deploy/web.sh || say "the hub runs without its dashboard and API pages until 
 
 # --- start ------------------------------------------------------------------------------------
 
-mkdir -p "$data" || fail "cannot make the data directory $data"
+mkdir -p "$(dirname "$data")" || fail "cannot make the folder of $data"
 
 # A pipe with a name: the hub writes its one line `ready http://…` there, and is still our own child.
 run=$(mktemp -d "${TMPDIR:-/tmp}/waggle-run.XXXXXX")
@@ -148,7 +148,7 @@ status_of() {
 if [ -z "$ready" ]; then
     rc=0
     status_of "$hub" || rc=$?
-    say "the hub did not start (exit $rc); its message stands above. Is port $port taken? Then: sh deploy/run.sh --port $((port + 1))"
+    say "the hub did not start (exit $rc); its message stands above. If port $port is taken: sh deploy/run.sh --port $((port + 1))"
     exit "$rc"
 fi
 

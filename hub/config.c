@@ -340,6 +340,10 @@ static bool read_file(struct config *c, const char *path, char *out_text, size_t
         struct source s = {.what = what, .out_text = out_text, .text_n = text_n};
         ok = read_line(&r, line, &s);
     }
+    if (ok && ferror(f)) { /* a folder, say */
+        snprintf(out_text, text_n, "%s: %s", path, strerror(errno));
+        ok = false;
+    }
     free(line);
     fclose(f);
     return ok;
@@ -642,6 +646,65 @@ void config_settings_free(struct hub_settings *s)
         }
         free(s->origins);
         free(s);
+    }
+}
+
+/* ---- a new file while the hub runs ---- */
+
+/* What is opened, made or handed over when the hub starts. */
+static const size_t taken_at_start[] = {
+    AT(listen),
+    AT(data_dir),
+    AT(threads),
+    AT(web_dir),
+    AT(admin_key),
+    AT(apps),
+    AT(trust_jwks),
+    AT(tls_cert),
+    AT(tls_key),
+    AT(map_bytes),
+    AT(quota_bytes),
+    AT(journal_records),
+    AT(key_window_ms),
+    AT(keys_max),
+    AT(reply_window_ms),
+    AT(replies_max),
+    AT(log_format),
+    AT(log_level),
+    AT(user),
+    AT(inspectable),
+    AT(seccomp),
+    AT(presence_restart_grace_ms),
+};
+
+static bool same_value(const struct key *key, const struct config *a, const struct config *b)
+{
+    const void *one = (const char *)a + key->offset, *other = (const char *)b + key->offset;
+    if (key->kind == TEXT) {
+        return strcmp(*(char *const *)one, *(char *const *)other) == 0;
+    }
+    if (key->kind != LIST) {
+        return *(const uint64_t *)one == *(const uint64_t *)other;
+    }
+    const struct config_list *left = one, *right = other;
+    bool same = left->n == right->n;
+    for (size_t i = 0; same && i < left->n; i++) {
+        same = strcmp(left->items[i], right->items[i]) == 0;
+    }
+    return same;
+}
+
+void config_waits_for_start(const struct config *running, const struct config *next,
+                            struct buf *out)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        bool fixed = false;
+        for (size_t j = 0; j < sizeof taken_at_start / sizeof *taken_at_start; j++) {
+            fixed = fixed || taken_at_start[j] == keys[i].offset;
+        }
+        if (fixed && !same_value(&keys[i], running, next)) {
+            buf_printf(out, "%s%s.%s", out->n ? "," : "", keys[i].section, keys[i].name);
+        }
     }
 }
 

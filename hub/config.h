@@ -56,6 +56,9 @@ void config_done(struct config *config);
 /* What the I/O threads and the domain go by: freshly allocated. */
 struct hub_settings *config_settings(const struct config *config);
 void config_settings_free(struct hub_settings *settings);
+/* The keys, by comma, whose new value the running hub cannot take: nothing when there is none. */
+void config_waits_for_start(const struct config *running, const struct config *next,
+                            struct buf *out);
 void config_help(void); /* prints the table */
 
 #endif

@@ -60,24 +60,10 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static uint64_t monotonic_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static int64_t hub_ms(void *ctx)
 {
     const struct hub *hub = ctx;
-    return clock_now(&hub->clock, monotonic_us());
+    return clock_now(&hub->clock, clock_mono_us());
 }
 
 static const char *level_name(char level)
@@ -99,7 +85,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, wall_ms());
+    json_time_put(time, clock_machine_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -136,17 +122,33 @@ static void log_format(char level, const char *event, const char *format, ...)
     log_line(NULL, level, event, fields);
 }
 
+/* A sentence as a field: a quote within it must not look like its end. */
+static void log_detail(char level, const char *event, const char *text, const char *more)
+{
+    struct buf fields = {0};
+    buf_add_str(&fields, "detail=\"");
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\') {
+            buf_add_str(&fields, "\\");
+        }
+        buf_add(&fields, p, 1);
+    }
+    buf_printf(&fields, "\"%s", more);
+    log_format(level, event, "%.*s", (int)fields.n, (const char *)fields.p);
+    buf_done(&fields);
+}
+
 static void note(void *ctx, char level, const char *what)
 {
     (void)ctx;
-    log_format(level, "writer", "detail=\"%s\"", what);
+    log_detail(level, "writer", what, "");
 }
 
 /* Durability is lost: whoever was answered is on disk, nobody else may be answered. */
 static void panic(void *ctx, const char *what)
 {
     (void)ctx;
-    log_format('E', "panic", "detail=\"%s\" action=exit", what);
+    log_detail('E', "panic", what, " action=exit");
     _exit(EXIT_OPEN);
 }
 
@@ -168,19 +170,25 @@ static void reload(struct program *p)
     struct config next;
     char text[512] = "";
     if (config_load(&next, p->argc, p->argv, p->environment, text, sizeof text) != CONFIG_RUN) {
-        log_format('E', "reload_refused", "detail=\"%s\"", text);
+        log_detail('E', "reload_refused", text, "");
         config_done(&next);
         return;
     }
     if (!settings_put(p, &next)) {
-        log_format('E', "reload_refused", "detail=\"reloaded too often: restart the hub\"");
+        log_detail('E', "reload_refused", "reloaded too often: restart the hub", "");
         config_done(&next);
         return;
     }
     writer_namespaces_configure(p->hub.writer, next.namespaces);
     next.namespaces = NULL;
-    config_done(&next);
     log_format('I', "reloaded", "file=%s", p->config.file);
+    struct buf waits = {0};
+    config_waits_for_start(&p->config, &next, &waits);
+    if (waits.n) {
+        log_format('W', "needs_restart", "keys=%.*s", (int)waits.n, (const char *)waits.p);
+    }
+    buf_done(&waits);
+    config_done(&next);
 }
 
 /* ---- start ---- */
@@ -206,7 +214,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = wall_ms(),
+                                         .now_ms = clock_machine_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -306,8 +314,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = wall_ms();
-    clock_set(&hub->clock, hub->started_ms, monotonic_us());
+    hub->started_ms = clock_machine_ms();
+    clock_set(&hub->clock, hub->started_ms, clock_mono_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);
@@ -416,7 +424,7 @@ static void forbidden_call(const char *call, int number)
 {
     uint8_t time[JSON_TIME_BYTES];
     char line[256];
-    json_time_put(time, wall_ms());
+    json_time_put(time, clock_machine_ms());
     int n = snprintf(line, sizeof line,
                      log_manner.json
                          ? "{\"time\":\"%.*s\",\"level\":\"error\",\"event\":"
@@ -451,6 +459,7 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
         *out_exit = rc == AUTH_START_USAGE ? EXIT_USAGE : EXIT_OPEN;
         return false;
     }
+    show_admin_key(p); /* it is stored: whatever fails from here on, nobody would learn it later */
     p->hub.secret = p->auth.secret;
     atomic_store(&p->hub.signing, p->auth.signing);
     if (!open_writer(p, text, text_n)) {
@@ -469,7 +478,6 @@ static bool start(struct program *p, int *out_exit, char *text, size_t text_n)
 
 static void announce(struct program *p)
 {
-    show_admin_key(p);
     const struct hub_settings *settings = atomic_load(&p->hub.settings);
     if (settings->anonymous_role != ROLE_NONE) {
         log_format('W', "anonymous_access",
@@ -549,7 +557,8 @@ static int restore(const struct config *c)
         return EXIT_OPEN;
     }
     auth_random(fresh, sizeof fresh);
-    bool good = backups_restore(c->folder, c->data_dir, fresh, wall_ms(), text, sizeof text);
+    bool good =
+        backups_restore(c->folder, c->data_dir, fresh, clock_machine_ms(), text, sizeof text);
     fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
     return good ? 0 : EXIT_OPEN;
 }

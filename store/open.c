@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 3, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 4, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */
@@ -90,7 +90,10 @@ static enum store_rc lock_folder(struct store *store, const struct cause *cause)
         rc = because(cause, STORE_INVALID, "cannot open %s: %s", path, strerror(errno));
     else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
         rc = errno == EWOULDBLOCK
-                 ? because(cause, STORE_LOCKED, "another hub holds %s", path)
+                 ? because(cause, STORE_LOCKED,
+                           "another process holds %s: a hub or a backup at work. Stop it, or name "
+                           "another data folder",
+                           path)
                  : because(cause, STORE_INVALID, "cannot lock %s: %s", path, strerror(errno));
     free(path);
     return rc;

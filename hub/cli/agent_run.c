@@ -48,7 +48,7 @@ struct agent {
     const char *id;
     char *channel;
     struct machine machine;
-    struct work *work; /* NULL: none */
+    struct work *work; /* for what is no task; NULL: nothing */
     struct agent_tasks *tasks;
     struct signing *keys;      /* NULL: its ballots are not signed */
     struct agent_votes *votes; /* NULL: it does not vote */
@@ -429,7 +429,9 @@ static void on_lost(void *ctx, const char *why, int64_t retry_ms)
     struct agent *agent = ctx;
     agent->registered = false;
     agent->beaten = false;
-    say(agent, "%s; again in %.1f s", why, (double)retry_ms / 1000);
+    if (socket_loss_is_news(agent->socket)) {
+        say(agent, "%s; again in %.1f s", why, (double)retry_ms / 1000);
+    }
 }
 
 /* --- signals and stages ------------------------------------------------------------------------
@@ -619,8 +621,8 @@ static bool read_arguments(struct agent *agent)
         return args_refuse(a, "--slots wants 1 to %d", WORK_SLOTS_MAX);
     }
     agent->slots = (unsigned)slots;
-    if (args_has(a, "exec")) {
-        agent->work = work_new(args_text(a, "exec"), agent->id, agent->slots);
+    if (args_has(a, "on-event")) {
+        agent->work = work_new(args_text(a, "on-event"), agent->id, agent->slots);
     }
     struct agent_tasks_options tasks = {.agent_id = agent->id,
                                         .command = args_text(a, "exec"),

@@ -68,6 +68,23 @@ void curl_aim(void *handle, const struct cli *cli)
     }
 }
 
+const char *curl_why(void *handle, int code, const char *said)
+{
+    long number = 0;
+    if (code == CURLE_COULDNT_CONNECT) {
+        (void)curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &number); /* 0: it does not know */
+    }
+    return number > 0 ? strerror((int)number) : *said ? said : curl_easy_strerror((CURLcode)code);
+}
+
+const char *curl_advice(const struct cli *cli, int code)
+{
+    bool looks_itself = cli->command && strcmp(cli->command->name, "doctor") == 0;
+    return code == CURLE_COULDNT_CONNECT && !looks_itself
+               ? "\nIs a hub running there? `waggle doctor` looks further."
+               : "";
+}
+
 enum cli_exit curl_exit(int code)
 {
     switch (code) {
@@ -130,8 +147,8 @@ static enum cli_exit perform(struct cli *cli, CURL *curl, struct reply *out)
         return cli_fail(CLI_FAILED, "%s answered with more than %d MiB", cli->target.url,
                         REPLY_BYTES_MAX >> 20);
     }
-    return cli_fail(curl_exit((int)rc), "no answer from %s: %s", cli->target.url,
-                    *why ? why : curl_easy_strerror(rc));
+    return cli_fail(curl_exit((int)rc), "no answer from %s: %s%s", cli->target.url,
+                    curl_why(curl, (int)rc, why), curl_advice(cli, (int)rc));
 }
 
 enum cli_exit http_send(struct cli *cli, const char *method, const char *path, struct slice body,
@@ -208,8 +225,7 @@ static void add_advice(struct buf *text, const struct cli *cli, const struct rep
 {
     if (reply->status == 401) {
         buf_add_str(text, cli->target.kind == CREDENTIAL_NONE
-                              ? "\nNo credentials were sent: see --key-file, --token-file, "
-                                "`waggle context add`."
+                              ? NO_CREDENTIALS_ADVICE
                               : "\nThe hub does not accept these credentials.");
     } else if (json_kind_of(said) == JSON_KIND_STRING) {
         buf_add_str(text, "\n");

@@ -27,6 +27,10 @@ enum cli_exit http_send(struct cli *cli, const char *method, const char *path, s
  * checked to be JSON. out->body is there in both cases. */
 enum cli_exit http_ask(struct cli *cli, const char *method, const char *path, struct slice body,
                        struct reply *out);
+/* For whoever is refused and has named no key and no token. */
+#define NO_CREDENTIALS_ADVICE                                                                      \
+    "\nNo credentials were sent: see --key-file, --token-file, `waggle context add`."
+
 /* Prints what the hub said against a request, and below it what it advises; returns its exit code.
  */
 enum cli_exit http_complain(const struct cli *cli, const struct reply *reply);
@@ -40,6 +44,11 @@ const char *buf_text(struct buf *b); /* NUL-terminated; the NUL is not counted *
 /* Options that every handle of libcurl to this hub wants. Declared without curl's types: handle is
  * a CURL. */
 void curl_aim(void *handle, const struct cli *cli);
+/* Why a transfer failed with a CURLcode: what the system says where libcurl only says that it did
+ * not connect, else what it `said` in its error buffer. */
+const char *curl_why(void *handle, int code, const char *said);
+/* What to do about it, as a line of its own; or "". */
+const char *curl_advice(const struct cli *cli, int code);
 /* The exit code for a CURLcode. */
 enum cli_exit curl_exit(int code);
 

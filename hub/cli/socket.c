@@ -24,6 +24,7 @@ enum {
     STEADY_MS = 5000, /* a connection that held so long was a good one: pauses begin small again */
     PAUSE_FIRST_MS = 250,
     PAUSE_MAX_MS = 15000,
+    TOLD_AGAIN_MS = 60000,
     READ_BYTES = 65536,
     HEAD_BYTES_MAX = 16384,
     READS_A_TURN = 64, /* then timers and other descriptors get their turn */
@@ -52,6 +53,9 @@ struct socket {
     bool pinged; /* our own ping is out since it fell silent */
     bool more;   /* TLS may hold bytes that poll() does not see: read without waiting */
     unsigned attempt;
+    char told[256]; /* the last loss that was news */
+    int64_t told_ms;
+    bool news;
 };
 
 struct socket *socket_new(struct cli *cli, const struct socket_events *events, bool patient)
@@ -119,26 +123,44 @@ static void give_up(struct socket *s, enum cli_exit verdict)
     s->verdict = verdict;
 }
 
+bool socket_loss_is_news(const struct socket *s)
+{
+    return s->news;
+}
+
+/* A hub that is away for an hour is a line a minute, not one for each attempt. */
+static void judge_news(struct socket *s, const char *why)
+{
+    int64_t now = clock_steady_ms();
+    s->news = s->attempt == 0 || strcmp(s->told, why) != 0 || now - s->told_ms >= TOLD_AGAIN_MS;
+    if (s->news) {
+        snprintf(s->told, sizeof s->told, "%s", why);
+        s->told_ms = now;
+    }
+}
+
 static void retry_in(struct socket *s, const char *why, int64_t pause_ms)
 {
+    judge_news(s, why);
     disconnect(s);
     s->phase = IDLE;
     s->retry_at_ms = clock_steady_ms() + pause_ms;
     s->attempt++;
     if (s->events.lost) {
         s->events.lost(s->events.ctx, why, pause_ms);
-    } else {
+    } else if (s->news) {
         cli_note(s->cli, "waggle: %s; again in %.1f s", why, (double)pause_ms / 1000);
     }
 }
 
-/* at_least_ms: what the hub asked for, or 0. */
-static void lose(struct socket *s, enum cli_exit exit, const char *why, int64_t at_least_ms)
+/* at_least_ms: what the hub asked for, or 0. advice: for whoever ends because of it. */
+static void lose_with(struct socket *s, enum cli_exit exit, const char *why, const char *advice,
+                      int64_t at_least_ms)
 {
     uint16_t chance;
     int64_t now = clock_steady_ms();
     if (!s->was_open && !s->patient) {
-        give_up(s, cli_fail(exit, "%s: %s", s->cli->target.url, why));
+        give_up(s, cli_fail(exit, "%s: %s%s", s->cli->target.url, why, advice));
         return;
     }
     if (s->phase == OPEN && now - s->opened_ms >= STEADY_MS) {
@@ -151,6 +173,11 @@ static void lose(struct socket *s, enum cli_exit exit, const char *why, int64_t 
         s->goodbye_until_ms = 0;
     }
     retry_in(s, why, pause_ms > at_least_ms ? pause_ms : at_least_ms);
+}
+
+static void lose(struct socket *s, enum cli_exit exit, const char *why, int64_t at_least_ms)
+{
+    lose_with(s, exit, why, "", at_least_ms);
 }
 
 void socket_drop(struct socket *s, const char *why)
@@ -167,13 +194,8 @@ static void refused(struct socket *s, const char *why)
         retry_in(s, "the credentials have been renewed", 0);
         return;
     }
-    give_up(
-        s,
-        cli_fail(
-            CLI_DENIED, "%s: %s%s", s->cli->target.url, why,
-            s->cli->target.kind == CREDENTIAL_NONE
-                ? "\nNo credentials were sent: see --key-file, --token-file, `waggle context add`."
-                : ""));
+    give_up(s, cli_fail(CLI_DENIED, "%s: %s%s", s->cli->target.url, why,
+                        s->cli->target.kind == CREDENTIAL_NONE ? NO_CREDENTIALS_ADVICE : ""));
 }
 
 /* --- sending -----------------------------------------------------------------------------------
@@ -280,7 +302,8 @@ static void connect_now(struct socket *s)
     }
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, NULL);
     if (rc != CURLE_OK) {
-        lose(s, curl_exit((int)rc), *why ? why : curl_easy_strerror(rc), 0);
+        lose_with(s, curl_exit((int)rc), curl_why(s->curl, (int)rc, why),
+                  curl_advice(s->cli, (int)rc), 0);
         return;
     }
     s->phase = SHAKING;
@@ -390,6 +413,10 @@ enum cli_exit socket_complain(const struct cli *cli, const struct hub_frame *fra
         struct output to_stderr = {.to = stderr, .format = OUT_NDJSON};
         output_json_line(&to_stderr, frame->text);
         return rc;
+    }
+    if (cli->target.kind == CREDENTIAL_NONE &&
+        slice_is(frame->field[HUB_CODE], "\"unauthorised\"")) { /* the hub's advice is for frames */
+        return cli_fail(rc, "the hub asks who you are (401)%s", NO_CREDENTIALS_ADVICE);
     }
     json_add_human(&text, frame->field[HUB_CHANNEL]);
     buf_add_str(&text, text.n ? ": " : "");

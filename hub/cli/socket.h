@@ -48,6 +48,9 @@ void socket_send(struct socket *s, struct slice json);
 size_t socket_queued(const struct socket *s); /* bytes not yet taken by the kernel */
 /* Gives this connection up and comes back later, as if it had been lost. */
 void socket_drop(struct socket *s, const char *why);
+/* Asked in `lost`: false when the same loss was told less than a minute ago, and a person need not
+ * hear it again. */
+bool socket_loss_is_news(const struct socket *s);
 /* Sends what waits and a close frame, for at most limit_ms; the end of this connection. */
 void socket_close(struct socket *s, int64_t limit_ms);
 

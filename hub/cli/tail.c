@@ -33,7 +33,7 @@ struct tail {
     uint64_t rewind, left;   /* left: events until --count is reached */
     uint64_t sample, passed; /* one event of so many is printed; how many have passed the filter */
     int64_t idle_ms, due_ms; /* --until-idle; INT64_MAX: never */
-    bool subscribed, colour_err;
+    bool subscribed, told_lost, colour_err;
     enum cli_exit verdict;
 };
 
@@ -160,6 +160,10 @@ static void on_subscribed(struct tail *t, const struct hub_frame *frame)
         }
     }
     t->subscribed = true;
+    if (t->told_lost) {
+        t->told_lost = false;
+        cli_note(t->cli, "waggle: connected again");
+    }
     stay_awake(t);
 }
 
@@ -169,7 +173,7 @@ static void add_time(const struct tail *t, struct buf *line, struct slice time)
     struct buf text = {0};
     json_add_human(&text, time);
     struct slice shown = buf_slice(&text);
-    if (t->cli->out.now_ms && shown.n >= 23) {
+    if (t->cli->out.terminal && shown.n >= 23) {
         shown = slice_of(shown.p + 11, 12);
     }
     buf_add_slice(line, shown);
@@ -376,7 +380,10 @@ static void on_lost(void *ctx, const char *why, int64_t retry_ms)
     struct tail *t = ctx;
     t->due_ms = INT64_MAX; /* silence counts only while there is a connection */
     cli_flush(t->cli);
-    cli_note(t->cli, "waggle: %s; again in %.1f s", why, (double)retry_ms / 1000);
+    if (socket_loss_is_news(t->socket)) {
+        t->told_lost = true;
+        cli_note(t->cli, "waggle: %s; again in %.1f s", why, (double)retry_ms / 1000);
+    }
 }
 
 /* --- the command -------------------------------------------------------------------------------

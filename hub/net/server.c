@@ -25,6 +25,7 @@ struct listener {
     socklen_t address_n;
     char *url;
     char *path; /* of a unix socket */
+    bool bound; /* the path is ours */
 };
 
 struct server {
@@ -96,6 +97,22 @@ static bool parse_listen(struct listener *l, const char *text, char *out_text, s
     return true;
 }
 
+/* What a hub that was killed has left: a socket that nobody answers at. A file of another kind and
+ * the socket of a live program stay where they are, and bind() says so. */
+static void remove_dead_socket(const struct listener *l)
+{
+    struct stat st;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && lstat(l->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        connect(fd, (const struct sockaddr *)&l->address, l->address_n) != 0 &&
+        errno == ECONNREFUSED) {
+        (void)unlink(l->path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 static int open_listener(struct listener *l, const char *text, char *out_text, size_t text_n)
 {
     int one = 1, family = l->address.ss_family;
@@ -105,8 +122,7 @@ static int open_listener(struct listener *l, const char *text, char *out_text, s
         return -1;
     }
     if (l->path) {
-        (void)unlink(l->path); /* of a hub that was killed: the data directory's lock keeps a live
-                                  one apart */
+        remove_dead_socket(l);
     } else {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
@@ -119,6 +135,7 @@ static int open_listener(struct listener *l, const char *text, char *out_text, s
         close(fd);
         return -1;
     }
+    l->bound = true;
     l->address_n = sizeof l->address;
     (void)getsockname(fd, (struct sockaddr *)&l->address, &l->address_n);
     return fd;
@@ -253,7 +270,7 @@ void server_free(struct server *s)
         net_thread_free(s->threads[i]);
     }
     for (size_t i = 0; i < s->options.listen_n; i++) {
-        if (s->listeners[i].path) {
+        if (s->listeners[i].bound && s->listeners[i].path) {
             (void)unlink(s->listeners[i].path);
         }
         free(s->listeners[i].path);

@@ -77,8 +77,8 @@ static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
         if (total) {
             return lapse(a, k, STOP_TOTAL_TIMEOUT);
         }
-        return past(k->changed_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
-                                                                  : HUB_OK;
+        return past(k->due_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
+                                                              : HUB_OK;
     case TASK_LEASED:
         return a->now_ms >= k->leased_ms + s->task_accept_ms ? unanswered(a, k) : HUB_OK;
     case TASK_RUNNING:
@@ -341,6 +341,7 @@ static enum hub_rc offer(struct apply *a, struct tasks *t, struct worker *w,
     after.agent_epoch = place_of(t, w->number)->epoch;
     after.lease++;
     after.leased_ms = a->now_ms;
+    after.started_ms = 0;
     waited(t, task, a->now_ms);
     balance_assigned(t->balance, a->app, w->number);
     enum hub_rc rc = task_change(a, task, &after, "leased", slice_of(NULL, 0));

@@ -158,17 +158,19 @@ bool task_same_lease(const struct tasks *t, const struct task_lease *lease, cons
            lease->lease == task->lease;
 }
 
+/* Its lease lapsed while it ran, and it waits for another agent still: whatever else leads back to
+ * the queue, and the next offer, ends the attempt that had begun. */
 bool task_has_lapsed(const struct task *task)
 {
-    return task->state == TASK_QUEUED && task->started_ms && task->redeliveries;
+    return task->state == TASK_QUEUED && task->started_ms;
 }
 
 /* A command of the agent that holds the task. Saying again what was done already (the answer was
  * lost) is answered as the first time; what is over does not change, so saying something else then
  * is refused. */
 struct report {
-    enum task_state done, or ; /* this is what it looks like when it was done */
-    bool late;                 /* also when the lease lapsed only */
+    enum task_state done, instead; /* this is what it looks like when it was done */
+    bool late;                     /* also when the lease lapsed only */
     /* Whether that was done with the same words; NULL: it has none. */
     enum hub_rc (*same)(struct apply *a, const struct task_act *act, const struct task *task,
                         bool *out_same);
@@ -180,7 +182,7 @@ struct report {
 
 static bool was_done(const struct report *r, const struct task *task)
 {
-    return task->state == r->done || task->state == r->or ;
+    return task->state == r->done || task->state == r->instead;
 }
 
 static bool may_change(const struct report *r, const struct task *task)
@@ -273,7 +275,6 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
     if (!task_move(&after, TASK_REJECT)) {
         return HUB_CONFLICT;
     }
-    after.started_ms = 0;
     enum hub_rc rc = task_change(a, task, &after, event, slice_of(NULL, 0));
     struct live *live = live_find(t, task->number);
     if (rc == HUB_OK && live && live->state == TASK_QUEUED) {
@@ -365,7 +366,7 @@ static enum hub_rc same_result(struct apply *a, const struct task_act *act, cons
 static enum hub_rc complete_apply(struct apply *a, struct command *command, struct slice body)
 {
     static const struct report r = {.done = TASK_COMPLETED,
-                                    .or = TASK_CANCELLED,
+                                    .instead = TASK_CANCELLED,
                                     .late = true,
                                     .same = same_result,
                                     .otherwise = " is completed already, with another result",
@@ -405,7 +406,7 @@ static enum hub_rc same_failure(struct apply *a, const struct task_act *act,
 static enum hub_rc fail_apply(struct apply *a, struct command *command, struct slice body)
 {
     static const struct report r = {.done = TASK_RETRY_WAIT,
-                                    .or = TASK_DEAD,
+                                    .instead = TASK_DEAD,
                                     .late = true,
                                     .same = same_failure,
                                     .otherwise = " has failed already, in another way",

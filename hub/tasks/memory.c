@@ -220,7 +220,7 @@ static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
     case TASK_RETRY_WAIT:
         return least(k->due_ms, total);
     case TASK_QUEUED:
-        return k->start_within_ms ? least(k->changed_ms + k->start_within_ms, total) : total;
+        return k->start_within_ms ? least(k->due_ms + k->start_within_ms, total) : total;
     case TASK_LEASED:
         return k->leased_ms + s->task_accept_ms;
     case TASK_RUNNING:

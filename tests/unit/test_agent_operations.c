@@ -255,6 +255,37 @@ static void expect_status(const char *id, const char *status)
     assert_string_equal(text(t.f, "agent/status"), status);
 }
 
+/* semantics.md section 1: nobody is silent because the hub was away. */
+static void a_start_gives_everybody_the_whole_grace(void **state)
+{
+    bee_registers("b1", "");
+    fixture_close(t.f);
+    t.f = fixture_open(*state);
+    for (int i = 0; i < 59; i++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "active");
+    t.f->now_ms += 1000;
+    expect_status("b1", "stale");
+}
+
+/* … nor because it ran late: its patience grows with its own lag. */
+static void a_hub_that_runs_late_does_not_blame_its_agents(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("b2", "");
+    for (int i = 0; i < 60; i++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "stale");
+    bee_registers("b1", "");
+    t.f->now_ms += 60000;
+    expect_status("b1", "active");
+}
+
 static void says(const char *status)
 {
     char body[64];
@@ -604,6 +635,8 @@ int main(void)
         CLAIM(the_fast_lane_answers_as_the_ordinary_way_does),
         CLAIM(more_metrics_than_there_is_room_for_are_refused),
         CLAIM(an_inactive_agent_is_told_to_register_again),
+        CLAIM(a_start_gives_everybody_the_whole_grace),
+        CLAIM(a_hub_that_runs_late_does_not_blame_its_agents),
         CLAIM(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
         CLAIM(the_last_heartbeat_outlives_the_hub),
         CLAIM(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),

@@ -37,18 +37,46 @@ static void joins(struct principal *who, const char *agent, char *out_swarm, cha
 }
 
 /* n agents, each a member of one swarm. */
-static void swarm_of(unsigned n)
+static void swarm_with(unsigned n, unsigned slots)
 {
     char swarm[64], first[64] = "", member_id[64], id[16];
     for (unsigned i = 0; i < n; i++) {
         (void)snprintf(id, sizeof id, "a%u", i);
-        agent_comes(t.boss, id, 10);
+        agent_comes(t.boss, id, slots);
         joins(t.boss, id, swarm, member_id);
         if (i == 0) {
             memcpy(first, swarm, sizeof first);
         }
         assert_string_equal(swarm, first);
     }
+}
+
+static void swarm_of(unsigned n)
+{
+    swarm_with(n, 10);
+}
+
+static void turns(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+}
+
+/* Work of somebody else's for that agent alone. */
+static void other_work_for(const char *agent)
+{
+    ok(call(t.boss, "tasks.submit", "{\"task_data\":{},\"requirements\":{\"agents\":[\"%s\"]}}",
+            agent));
+    turns();
+}
+
+static const char *last_of(const char *agent, const char *field)
+{
+    char path[64];
+    ok(call(t.boss, "tasks.list", "{\"agent_id\":\"%s\",\"limit\":1}", agent));
+    (void)snprintf(path, sizeof path, "tasks/0/%s", field);
+    return text(t.f, path);
 }
 
 /* What an agent makes of its task: a result, or NULL when it fails. */
@@ -235,6 +263,24 @@ static void leaving_without_a_member_takes_all_of_the_caller_s(void **state)
     ok(call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\"}", swarm));
     ok(call(t.boss, "swarm.list", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+    free(swarm);
+}
+
+/* Its owner takes out whom it will; a member only itself. */
+static void a_member_takes_nobody_else_out(void **state)
+{
+    char owners[64], own[64];
+    (void)state;
+    ok(call(t.bee, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    (void)snprintf(owners, sizeof owners, "%s", text(t.f, "member_id"));
+    char *swarm = xstrdup(text(t.f, "swarm_id"));
+    ok(call(t.other, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"swarm_id\":\"%s\"}",
+            swarm));
+    (void)snprintf(own, sizeof own, "%s", text(t.f, "member_id"));
+    assert_int_equal(
+        call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, owners),
+        HUB_NOT_FOUND);
+    ok(call(t.bee, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, own));
     free(swarm);
 }
 
@@ -699,6 +745,39 @@ static void a_pipeline_hands_each_result_on(void **state)
     assert_string_equal(text(t.f, "error"), "a stage failed");
 }
 
+/* By what they can, whether they are there, and how much they have to do. */
+static void work_goes_to_members_that_can_and_have_least_to_do(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "agents.register",
+            "{\"agent_id\":\"x0\",\"agent_type\":\"worker\",\"capabilities\":[\"other\"]}"));
+    ok(call(t.boss, "swarm.list", "{}"));
+    char *swarm = xstrdup(text(t.f, "swarms/0/swarm_id"));
+    ok(call(
+        t.boss, "swarm.join",
+        "{\"role\":\"worker\",\"capability\":\"other\",\"agent_id\":\"x0\",\"swarm_id\":\"%s\"}",
+        swarm));
+    ok(call(t.boss, "agents.status", "{\"agent_id\":\"a3\",\"status\":\"inactive\"}"));
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"m1\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\"}}"));
+    assert_int_equal(json_array_size(member(t.f, "assigned_members")), 3);
+    while (work_off(says_own_name, NULL)) {
+    }
+    status_of("m1");
+    result_is("[\"a0\",\"a1\",\"a2\"]");
+    other_work_for("a0");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"m2\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\","
+            "\"max_members\":2}}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("m2");
+    result_is("[\"a1\",\"a2\"]");
+    free(swarm);
+}
+
 static json_t *votes_for_a1(const char *agent, json_t *data)
 {
     (void)data;
@@ -800,6 +879,34 @@ static void an_agent_can_be_the_reducer(void **state)
     work_off(merges, NULL);
     status_of("g1");
     result_is("{\"by\":\"r\",\"of\":2}");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"g2\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
+    work_off(merges, NULL);
+    status_of("g2");
+    char *merge = xstrdup(text(t.f, "merge_task_id"));
+    ok(call(t.boss, "swarm.cancel", "{\"task_id\":\"g2\"}"));
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", merge));
+    assert_string_equal(text(t.f, "task/stop_reason"), "group_ended");
+    free(merge);
+}
+
+/* A broadcast asks everybody: nobody answers for another who has no room yet. */
+static void each_member_gives_its_own_answer(void **state)
+{
+    (void)state;
+    swarm_with(2, 1);
+    other_work_for("a0");
+    char *other = xstrdup(last_of("a0", "task_id"));
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"b1\",\"strategy\":\"broadcast\"}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("b1");
+    assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    work_off(says_own_name, NULL);
+    status_of("b1");
+    result_is("[\"a1\",\"a0\"]"); /* who had less to do is asked first */
+    free(other);
 }
 
 static void the_first_so_many_are_enough_and_later_ones_are_not_merged(void **state)
@@ -855,8 +962,60 @@ static void a_slow_part_is_copied_and_the_first_result_counts(void **state)
     result_is("[2,4,6]");
     ok(call(t.boss, "swarm.status", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "0/performance_metrics/straggler_copies")), 1);
+    /* Who is still at it is told to stop. */
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", id));
+    assert_string_equal(text(t.f, "task/state"), "cancelling");
     free(id);
     free(lease);
+}
+
+/* Nor is it given to who is slow, though that is who has least to do. */
+static void a_copy_waits_for_another_who_is_free(void **state)
+{
+    (void)state;
+    swarm_with(3, 2);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"s2\",\"parameters\":{\"items\":[1,2,3]}}"));
+    turns();
+    char *id = xstrdup(last_of("a0", "task_id")), *lease = xstrdup(text(t.f, "tasks/0/lease_id"));
+    work_off(doubles, "a0"); /* 0.1 s each */
+    ok(call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease));
+    static const char *const others[] = {"a1", "a1", "a2", "a2"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        other_work_for(others[i]);
+    }
+    t.f->now_ms += 250;
+    turns();
+    status_of("s2");
+    assert_false(json_is_true(member(t.f, "shards/0/copied")));
+    char *other = xstrdup(last_of("a1", "task_id"));
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    t.f->now_ms += 1000;
+    turns();
+    status_of("s2");
+    assert_true(json_is_true(member(t.f, "shards/0/copied")));
+    assert_string_equal(last_of("a0", "task_id"), id);
+    assert_string_not_equal(last_of("a1", "task_id"), other);
+    free(id);
+    free(lease);
+    free(other);
+}
+
+/* What one stage made is no result of all of them. */
+static void a_pipeline_that_runs_out_of_time_has_no_part_of_a_result(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"p3\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\",\"a1\"],"
+        "\"timeout_seconds\":5}}"));
+    assert_true(work_off(says_own_name, "a1"));
+    t.f->now_ms += 6000;
+    turns();
+    status_of("p3");
+    assert_string_equal(text(t.f, "state"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "timeout");
+    result_is("null");
 }
 
 static void time_runs_out_with_what_is_there(void **state)
@@ -947,6 +1106,28 @@ static void answers_of_members_are_their_ballots(void **state)
     assert_int_equal(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/v1/consensus", "{}"),
                      HUB_INVALID);
     free(round);
+}
+
+static json_t *half_say_yes(const char *agent, json_t *data)
+{
+    (void)data;
+    return strcmp(agent, "a1") > 0 ? NULL : json_string("yes");
+}
+
+static void half_of_the_members_are_no_quorum(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v0\",\"strategy\":\"broadcast\"}"));
+    work_off(half_say_yes, NULL);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus",
+               "{\"task_id\":\"v0\",\"timeout_seconds\":5}"));
+    assert_string_equal(text(t.f, "status"), "open");
+    t.f->now_ms += 5000;
+    turns();
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"v0\"}"));
+    assert_string_equal(text(t.f, "status"), "no_quorum");
+    assert_false(json_is_true(member(t.f, "consensus_reached")));
 }
 
 static void a_round_without_answers_is_open_until_members_answer_or_vote(void **state)
@@ -1040,6 +1221,10 @@ static void a_network_is_shown_as_it_was_made(void **state)
     ok(request(t.f, t.boss, METHOD_GET, path, NULL));
     assert_int_equal(json_array_size(member(t.f, "agents")), 2);
     assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_DELETE, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/api/v1/agents/networks",
+                             "{\"name\":\"n\",\"agents\":[\"a0\"]}"),
+                     HUB_NOT_FOUND);
     ok(request(t.f, t.boss, METHOD_DELETE, path, NULL));
     assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     ok(call(t.boss, "networks.list", "{}"));
@@ -1177,6 +1362,7 @@ int main(void)
         CLAIM(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
         CLAIM(an_agent_that_is_named_must_be_there_and_the_caller_s),
         CLAIM(leaving_without_a_member_takes_all_of_the_caller_s),
+        CLAIM(a_member_takes_nobody_else_out),
         CLAIM(others_do_not_see_a_swarm),
         CLAIM(who_leaves_hands_back_what_it_holds_or_finishes_it),
         CLAIM(who_has_left_gets_nothing_more),
@@ -1195,15 +1381,20 @@ int main(void)
         CLAIM(a_failed_part_makes_it_partial_and_no_part_failed),
         CLAIM(a_race_has_one_winner_and_the_others_are_cancelled),
         CLAIM(a_pipeline_hands_each_result_on),
+        CLAIM(work_goes_to_members_that_can_and_have_least_to_do),
         CLAIM(votes_are_counted_and_an_elected_member_leads),
         CLAIM(the_head_of_a_hierarchy_merges_what_the_others_did),
         CLAIM(an_agent_can_be_the_reducer),
+        CLAIM(each_member_gives_its_own_answer),
         CLAIM(the_first_so_many_are_enough_and_later_ones_are_not_merged),
         CLAIM(a_slow_part_is_copied_and_the_first_result_counts),
+        CLAIM(a_copy_waits_for_another_who_is_free),
+        CLAIM(a_pipeline_that_runs_out_of_time_has_no_part_of_a_result),
         CLAIM(time_runs_out_with_what_is_there),
         CLAIM(a_cancelled_work_takes_its_tasks_with_it),
         CLAIM(a_part_only_a_gone_agent_could_do_fails_at_once),
         CLAIM(answers_of_members_are_their_ballots),
+        CLAIM(half_of_the_members_are_no_quorum),
         CLAIM(a_round_without_answers_is_open_until_members_answer_or_vote),
         CLAIM(a_round_that_is_open_is_not_asked_otherwise),
         CLAIM(a_network_is_shown_as_it_was_made),

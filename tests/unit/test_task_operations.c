@@ -202,6 +202,25 @@ static void many_dead_letters_are_replayed_by_filter(void **state)
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
 }
 
+static int64_t did_many(const struct principal *who, const char *what, const char *counted)
+{
+    assert_int_equal(post(who, "/tasks/dead-letters/%s {}", what), HUB_OK);
+    return json_integer_value(member(t.f, counted));
+}
+
+static void dead_letters_of_others_are_left_alone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(post(t.bee, "/tasks/submit {\"task_data\":{},\"total_seconds\":1}"),
+                         HUB_OK);
+    }
+    wait_ms(1000);
+    assert_int_equal(did_many(t.other, "replay", "replayed_count"), 0);
+    assert_int_equal(did_many(t.other, "purge", "purged_count"), 0);
+    assert_int_equal(did_many(t.bee, "replay", "replayed_count"), 2);
+}
+
 static void assert_last_told(const char *channel, const char *event_name)
 {
     struct store_reader *reader;
@@ -230,8 +249,19 @@ static void each_time_limit_ends_with_its_reason(void **state)
     wait_ms(4000);
     assert_string_equal(state_of(t.boss, t.task), "expired");
     assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
-    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     agent_comes(t.bee, "b1", "");
+    submit(",\"total_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":4"), HUB_OK); /* would come too late */
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
+    submit(",\"input_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    wait_ms(4000);
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "input_timeout");
+    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     accepted();
     wait_ms(2000);
     assert_string_equal(state_of(t.boss, t.task), "dead");
@@ -327,6 +357,49 @@ static void who_said_failed_cannot_say_completed_when_the_task_waits_again(void 
     assert_string_equal(state_of(t.boss, t.task), "queued");
     assert_int_equal(report(t.bee, "complete", ",\"result\":1"), HUB_LEASE_LOST);
     assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+/* Only an agent that takes it ends its waiting: one that is offered it and says nothing, or no,
+ * does not. */
+static void refusals_do_not_make_a_task_wait_longer_than_it_may(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"schedule_to_start_seconds\":12");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    for (int s = 0; s < 16; s++) {
+        wait_ms(1000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    }
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "schedule_to_start_timeout");
+}
+
+static bool retries_before(int64_t ms)
+{
+    uint8_t at[JSON_TIME_BYTES];
+    json_time_put(at, t.f->now_ms + ms);
+    return memcmp(text(t.f, "retry_at"), at, sizeof at) <= 0;
+}
+
+static void retries_are_spread_over_all_of_a_bounded_time(void **state)
+{
+    unsigned soon = 0, enough = 24;
+    (void)state;
+    t.f->settings.task_retry_max_ms = 3000;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"max_attempts\":100");
+    for (unsigned i = 0; i < enough; i++) {
+        accepted();
+        assert_int_equal(report(t.bee, "fail", ""), HUB_OK);
+        assert_true(retries_before(3000));
+        soon += i >= 2 && retries_before(1500);
+        wait_ms(3000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        settle();
+    }
+    assert_in_range(soon, 2, enough - 4);
 }
 
 /* ---- tasks that wait ---- */
@@ -511,10 +584,13 @@ int main(void)
         CLAIM(tasks_of_others_are_not_found),
         CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
         CLAIM(many_dead_letters_are_replayed_by_filter),
+        CLAIM(dead_letters_of_others_are_left_alone),
         CLAIM(each_time_limit_ends_with_its_reason),
         CLAIM(a_report_said_again_is_answered_as_before_and_another_is_a_conflict),
         CLAIM(a_late_result_is_kept_once),
         CLAIM(who_said_failed_cannot_say_completed_when_the_task_waits_again),
+        CLAIM(refusals_do_not_make_a_task_wait_longer_than_it_may),
+        CLAIM(retries_are_spread_over_all_of_a_bounded_time),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
         CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),

@@ -1,6 +1,9 @@
 // Tasks from the command line: submitted, followed to their end, cancelled, tried again.
 
 import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { startHub, until } from './lib/hub.mjs';
 import { Cli } from './lib/cli.mjs';
@@ -41,6 +44,23 @@ story('a task is followed to its end, and the exit code tells which', async () =
   assert.equal(waiting.code, 6);
   assert.match(waiting.err, /has not ended yet/);
   assert.equal((await cli.run('task watch task_ffffffffffffffff')).code, 3);
+});
+
+story('a command for tasks gets tasks alone, and another one whatever else comes', async () => {
+  const [agent_id, can] = [fresh('bee'), fresh('sum')];
+  const folder = mkdtempSync(join(tmpdir(), 'waggle-exec-'));
+  const [worked, heard] = [join(folder, 'worked'), join(folder, 'heard')];
+  const agent = cli.start(['agent', 'run', '--id', agent_id, '--capability', can, '--exec', `tee -a ${worked}`, '--on-event', `echo "$WAGGLE_EVENT" >> ${heard}`]);
+  await until(() => /beating/.test(agent.err), { what: 'the first beat' });
+  const done = await cli.run(['task', 'submit', '{"n":1}', '--capability', can, '--follow', '-o', 'id']);
+  assert.equal(done.code, 0, done.err);
+  await cli.ask(`msg send ${agent_id} {}`);
+  await until(() => existsSync(heard) && readFileSync(heard, 'utf8').includes('message'), { what: 'the message' });
+  assert.match(readFileSync(heard, 'utf8'), /^registered\n(.*\n)*message\n/);
+  assert.doesNotMatch(readFileSync(heard, 'utf8'), /task_offered/);
+  assert.equal(readFileSync(worked, 'utf8'), '{"n":1}\n');
+  await stopAgent(agent);
+  rmSync(folder, { recursive: true });
 });
 
 story('an id with dots is worked by, followed and traced as any', async () => {

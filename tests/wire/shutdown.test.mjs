@@ -1,7 +1,7 @@
 // Starting, stopping, reloading; and a command line that says what is wrong with it.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,6 +117,21 @@ story('SIGHUP reads the config again and keeps every socket', async () => {
   await hub.stop();
 });
 
+story('what a new config changes and a running hub cannot take is named', async () => {
+  const hub = await startHub({ config: { hub: { drain: '1s' } } });
+  hub.writeConfig({ hub: { web: '/elsewhere', drain: '2s' }, store: { keys_max: 5000 } });
+  hub.signal('SIGHUP');
+  await until(() => /event=needs_restart/.test(hub.logs), { what: 'the warning' });
+  assert.match(hub.logs, /event=needs_restart keys=(\S+,)?hub\.web,(\S+,)?store\.keys_max(,\S+)?$/m);
+  assert.doesNotMatch(hub.logs, /needs_restart.*hub\.drain/);
+  // A sentence with quotes in it is still one field of its line.
+  writeFileSync(hub.configFile, '[hub\n');
+  hub.signal('SIGHUP');
+  await until(() => /reload_refused/.test(hub.logs), { what: 'the complaint' });
+  assert.match(hub.logs, /event=reload_refused detail="[^"]*\\"\[hub\\" is no \[section\]"$/m);
+  await hub.stop();
+});
+
 for (const [what, args, says] of [
   ['an unknown flag', ['--no-such-flag'], /no-such-flag/],
   ['a flag without its value', ['--listen'], /listen/],
@@ -150,6 +165,48 @@ for (const [what, text, line] of [
     }
   });
 }
+
+story('a folder is no config', async () => {
+  const { code, stderr } = await runBinary(['--check-config', '--config', scratch]);
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /Is a directory/);
+});
+
+story('a first start that fails has told the admin key that it made', async () => {
+  const taken = createServer();
+  await new Promise((done) => taken.listen(0, '127.0.0.1', done));
+  const data = join(scratch, 'second-try');
+  const { code, stderr } = await runBinary(['--listen', `127.0.0.1:${taken.address().port}`, '--data', data]);
+  taken.close();
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /Address already in use/);
+  const [, key] = /admin API key (wg_main_\w+)/.exec(stderr);
+  assert.equal(readFileSync(join(data, 'admin.key'), 'utf8').trim(), key);
+});
+
+story('a unix address takes the place of a dead socket, not of a file and not of a live program', async () => {
+  const [file, live] = [join(scratch, 'a-file'), join(scratch, 'live.sock')];
+  writeFileSync(file, 'kept');
+  const other = createServer();
+  await new Promise((done) => other.listen(live, done));
+  other.unref();
+  for (const path of [file, live]) {
+    const { code, stderr } = await runBinary(['--listen', `unix:${path}`, '--data', join(scratch, 'u')]);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /Address already in use/);
+    assert.ok(existsSync(path), path);
+  }
+  other.close();
+  assert.equal(readFileSync(file, 'utf8'), 'kept');
+  const dead = join(scratch, 'dead.sock');
+  const killed = await startHub({ args: ['--listen', `unix:${dead}`] });
+  killed.signal('SIGKILL');
+  await killed.exited();
+  assert.ok(existsSync(dead));
+  const next = await startHub({ args: ['--listen', `unix:${dead}`] });
+  await next.stop();
+  await killed.stop();
+});
 
 story('a good config is found good', async () => {
   const file = join(scratch, 'good.conf');
