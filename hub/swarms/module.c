@@ -1,5 +1,4 @@
-#include "hub/swarms/module.h"
-#include "hub/core/why.h"
+#include "hub/swarms/module_parts.h"
 #include "store/hash.h"
 
 #include <stdio.h>
@@ -203,25 +202,6 @@ static enum hub_rc found_swarm(struct apply *a, const struct swarm_join *join, u
     return rc == HUB_OK ? hub_rc_of_store(swarm_put(a->txn, &swarm, true)) : rc;
 }
 
-static enum member_event event_of(enum agent_status status)
-{
-    switch (status) {
-    case AGENT_ACTIVE:
-    case AGENT_BUSY:
-        return MEMBER_AGENT_LIVES;
-    case AGENT_INACTIVE:
-    case AGENT_DEREGISTERED:
-        return MEMBER_AGENT_GONE;
-    case AGENT_STALE:
-    case AGENT_MAINTENANCE:
-    case AGENT_ERROR:
-    case AGENT_DRAINING:
-    case AGENT_STATUSES:
-        break;
-    }
-    return MEMBER_AGENT_STALE;
-}
-
 /* Whether the caller may bring this one along: itself, registered as an agent or not, or an agent
  * that it sees (NULL: there is none of that name). */
 static bool may_bring(const struct swarm_join *join, const struct agent *agent)
@@ -245,7 +225,7 @@ static enum hub_rc begin_state(struct apply *a, struct command *command,
         return apply_refuse(a, command, HUB_NOT_FOUND, "agent_id: Agent ", join->agent,
                             " not found");
     }
-    enum member_event event = there ? event_of(agent.status) : MEMBER_AGENT_GONE;
+    enum member_event event = there ? member_event_of(agent.status) : MEMBER_AGENT_GONE;
     m->agent_number = event != MEMBER_AGENT_GONE ? agent.number : 0;
     m->state = event == MEMBER_AGENT_LIVES   ? MEMBER_ACTIVE
                : event == MEMBER_AGENT_STALE ? MEMBER_SUSPENDED
@@ -280,6 +260,9 @@ static enum hub_rc add_member(struct apply *a, struct command *command,
     }
     if (rc == HUB_OK) {
         rc = put_member(a, &swarm, &m, MEMBER_NONE, "joined", &why_nobody);
+    }
+    if (rc == HUB_OK && m.state == MEMBER_JOINING) {
+        rc = member_awaited(a, m.number, 0);
     }
     buf_done(&bytes);
     return rc == HUB_OK ? reply_joined(a, command, m.number, false) : rc;
@@ -349,9 +332,8 @@ static bool leaves(void *ctx, const struct member *m)
     return true;
 }
 
-static enum hub_rc change_member(struct apply *a, uint32_t number, enum member_event event,
-                                 const struct agent *agent, const struct why *why,
-                                 struct buf *out_id)
+enum hub_rc member_change(struct apply *a, uint32_t number, enum member_event event,
+                          const struct agent *agent, const struct why *why, struct buf *out_id)
 {
     struct buf bytes[2] = {{0}, {0}};
     struct swarm swarm;
@@ -390,7 +372,7 @@ static enum hub_rc leave_all(struct apply *a, struct command *command, struct le
     enum hub_rc rc = HUB_OK;
     for (uint32_t i = 0; rc == HUB_OK && i < l->n; i++) {
         uint32_t number = unpack_u32(&u), agent = unpack_u32(&u);
-        rc = change_member(a, number, MEMBER_LEAVES, NULL, &why, &ids);
+        rc = member_change(a, number, MEMBER_LEAVES, NULL, &why, &ids);
         if (rc == HUB_OK && l->leave->hands_back) {
             rc = works_hand_back(a, l->swarm, agent);
         }
@@ -456,43 +438,6 @@ static enum hub_rc leave_apply(struct apply *a, struct command *command, struct 
 
 const struct command_kind command_swarm_leave = {
     .name = "swarm.leave", .apply = leave_apply, .module = MODULE_SWARMS, .flags = KIND_RELEASES};
-
-/* ---- agents come and go ---- */
-
-static bool take_member(void *ctx, const struct member *m)
-{
-    *(uint32_t *)ctx = m->number;
-    return false;
-}
-
-static const char *gone_reason(const struct agent *agent)
-{
-    return agent->status == AGENT_DEREGISTERED ? "its agent was deregistered"
-                                               : "its agent is inactive";
-}
-
-/* Whoever was drained or said that it goes will be back, as what it was; the work that only it
- * could do does not wait for that. */
-enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,
-                                 enum agent_status before)
-{
-    enum member_event event = agent_is_away(agent) ? MEMBER_AGENT_STALE : event_of(agent->status);
-    const struct why why = {.reason = event == MEMBER_AGENT_GONE ? slice_str(gone_reason(agent))
-                                                                 : slice_of(NULL, 0)};
-    enum hub_rc rc = HUB_OK;
-    (void)before;
-    for (uint32_t from = 1; rc == HUB_OK;) {
-        uint32_t number = 0;
-        rc = hub_rc_of_store(
-            members_of_agent(a->view, agent->app, agent->id, from, take_member, &number));
-        if (rc != HUB_OK || !number) {
-            break;
-        }
-        rc = change_member(a, number, event, agent, &why, NULL);
-        from = number + 1;
-    }
-    return rc == HUB_OK && agent_has_departed(agent->status) ? works_agent_gone(a, agent) : rc;
-}
 
 enum hub_rc swarms_task_changed(struct apply *a, const struct task *task, enum task_state before)
 {
@@ -803,13 +748,15 @@ static const struct command_kind command_swarms_restart = {
 
 static void *swarms_open(const void *options)
 {
-    (void)options;
-    return xcalloc(1, 1);
+    struct swarms_options *kept = xcalloc(1, sizeof *kept);
+    *kept = *(const struct swarms_options *)options;
+    return kept;
 }
 
 static const struct timer_kind timers[] = {
     {TIMER_WORK_DEADLINE, &command_work_deadline},
     {TIMER_WORK_STRAGGLER, &command_work_straggler},
+    {TIMER_MEMBER_AWAITED, &command_member_awaited},
     {0, NULL},
 };
 

@@ -313,6 +313,59 @@ static void who_is_drained_or_stops_is_the_same_member_when_it_is_back(void **st
     assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
 }
 
+static void last_told(const char *swarm, const char *event, const char *reason)
+{
+    ok(call(t.boss, "channels.history", "{\"channel\":\"swarm.%s\",\"reverse\":true,\"limit\":1}",
+            swarm));
+    assert_string_equal(text(t.f, "events/0/event"), event);
+    assert_string_equal(text(t.f, "events/0/data/reason"), reason);
+}
+
+static void away_for(int64_t ms)
+{
+    t.f->now_ms += ms;
+    fixture_turn(t.f);
+    fixture_turn(t.f);
+}
+
+static void a_seat_is_kept_for_a_day_and_no_longer(void **state)
+{
+    enum { DAY_MS = 86400000 };
+    (void)state;
+    agent_comes(t.bee, "b1", 1);
+    ok(call(t.bee, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"b1\"}"));
+    char swarm[64];
+    (void)snprintf(swarm, sizeof swarm, "%s", text(t.f, "swarm_id"));
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"b1\",\"status\":\"inactive\"}"));
+    away_for(DAY_MS / 2);
+    agent_comes(t.bee, "b1", 1); /* back in time: the day that began then ends nothing */
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"b1\",\"status\":\"draining\"}"));
+    fixture_restart(t.f, false, 0);
+    away_for(DAY_MS - 1);
+    expect_member("suspended");
+    away_for(1);
+    last_told(swarm, "evicted", "its agent did not come back");
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+    agent_comes(t.bee, "b1", 1);
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+}
+
+static void who_never_comes_has_no_seat_for_good(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "late", 1);
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"late\",\"status\":\"inactive\"}"));
+    ok(call(t.bee, "swarm.join",
+            "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"late\"}"));
+    assert_string_equal(text(t.f, "status"), "joining");
+    char swarm[64];
+    (void)snprintf(swarm, sizeof swarm, "%s", text(t.f, "swarm_id"));
+    away_for(86400000);
+    last_told(swarm, "evicted", "its agent never came");
+}
+
 static void a_member_follows_its_agent(void **state)
 {
     (void)state;
@@ -1160,6 +1213,8 @@ int main(void)
         with_hub(a_part_that_only_the_leaver_may_do_ends),
         with_hub(a_member_follows_its_agent),
         with_hub(who_is_drained_or_stops_is_the_same_member_when_it_is_back),
+        with_hub(a_seat_is_kept_for_a_day_and_no_longer),
+        with_hub(who_never_comes_has_no_seat_for_good),
         with_hub(pages_of_the_list_meet_each_swarm_once),
         with_hub(nobody_to_coordinate_is_404),
         with_hub(map_reduce_keeps_the_order_of_the_input),
