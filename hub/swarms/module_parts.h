@@ -9,7 +9,9 @@
 #include "hub/core/why.h"
 #include "hub/swarms/module.h"
 
-/* module.c. What the event makes of the member is written and told, and which agent it is bound to
+enum { SWARMS_LOOKED_MAX = 2000 }; /* when one is looked for */
+
+/* members.c. What the event makes of the member is written and told, and which agent it is bound to
  * from now on (NULL: the same). out_id gets the ids of those that changed, packed; may be NULL. */
 enum hub_rc member_change(struct apply *a, uint32_t number, enum member_event event,
                           const struct agent *agent, const struct why *why, struct buf *out_id);
