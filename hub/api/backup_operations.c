@@ -78,20 +78,15 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
     return HUB_OK;
 }
 
-static void put_progress(struct json_out *o, const struct backups *backups)
+static void put_progress(struct json_out *o, const struct backup_progress *p)
 {
-    struct backup_progress p;
     json_key(o, "progress");
-    if (!backups_under_way(backups, &p)) {
-        json_put_null(o);
-        return;
-    }
     json_begin(o, '{');
-    put_str(o, "name", p.name);
-    put_time(o, "created_at", p.begun_ms);
-    put_str(o, "phase", p.phase == BACKUP_COPYING ? "copying" : "checking");
-    put_count(o, "bytes", p.bytes);
-    put_count(o, "bytes_total", p.bytes_total);
+    put_str(o, "name", p->name);
+    put_time(o, "created_at", p->begun_ms);
+    put_str(o, "phase", p->phase == BACKUP_COPYING ? "copying" : "checking");
+    put_count(o, "bytes", p->bytes);
+    put_count(o, "bytes_total", p->bytes_total);
     json_end(o, '}');
 }
 
@@ -99,7 +94,8 @@ static enum hub_rc list_query(struct call *call)
 {
     struct page page;
     const struct backups *backups = call->io->hub->backups;
-    bool running = backups_running(backups); /* before the results: one may have just ended */
+    struct backup_progress progress; /* before the results: one may have just ended */
+    bool running = backups_under_way(backups, &progress);
     const struct backup_result *r = backups_last(backups);
     enum hub_rc rc = call_demand_hub_admin(call);
     if (rc == HUB_OK) {
@@ -112,7 +108,12 @@ static enum hub_rc list_query(struct call *call)
     if (rc == HUB_OK) {
         page.o = answer_begin(call);
         put_bool(&page.o, "running", running);
-        put_progress(&page.o, backups);
+        if (running) {
+            put_progress(&page.o, &progress);
+        } else {
+            json_key(&page.o, "progress");
+            json_put_null(&page.o);
+        }
         page_list(&page, "backups");
         for (; r && (r->number > page.from || page_takes(&page, r->number)); r = r->before) {
             if (r->number <= page.from) {

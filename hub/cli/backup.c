@@ -43,14 +43,20 @@ static void clear_progress(const struct waiting *w)
     }
 }
 
-/* The one of that name; p is NULL: it is not done. */
+static bool is_ours(const struct waiting *w, struct slice one)
+{
+    struct slice name;
+    return json_is_plain(json_at(one, "name"), &name) && slice_is(name, w->name);
+}
+
+/* The newest of that name. While ours is under way there may be one of before; once it is not, it
+ * is in the list. */
 static struct slice find_made(const struct waiting *w, struct slice answer)
 {
     struct slice key, item;
     struct json_walk walk = json_walk_of(json_at(answer, "backups"));
     while (json_walk_next(&walk, &key, &item)) {
-        struct slice name;
-        if (json_is_plain(json_at(item, "name"), &name) && slice_is(name, w->name)) {
+        if (is_ours(w, item)) {
             return item;
         }
     }
@@ -60,6 +66,9 @@ static struct slice find_made(const struct waiting *w, struct slice answer)
 static enum cli_exit show_made(const struct waiting *w, struct slice made)
 {
     struct slice status, error = {0};
+    if (!made.p) {
+        return cli_fail(CLI_FAILED, "%s: the hub was started anew meanwhile", w->name);
+    }
     output_object(&w->cli->out, made, NULL, "name");
     if (json_is_plain(json_at(made, "status"), &status) && slice_is(status, "completed")) {
         return CLI_OK;
@@ -68,36 +77,37 @@ static enum cli_exit show_made(const struct waiting *w, struct slice made)
     return cli_fail(CLI_FAILED, "%s failed: %.*s", w->name, (int)error.n, (const char *)error.p);
 }
 
-/* A hub that ends meanwhile makes no more of it: that is told, and not waited for. */
+/* False: it is over, and *out_rc says how. A hub that ends meanwhile makes no more of it: that is
+ * told, and not waited for. */
+static bool look(struct waiting *w, enum cli_exit *out_rc)
+{
+    struct reply reply;
+    *out_rc = http_ask(w->cli, "GET", "/api/v1/admin/backups", slice_of(NULL, 0), &reply);
+    struct slice answer = buf_slice(&reply.body);
+    struct slice progress = *out_rc == CLI_OK ? json_at(answer, "progress") : slice_of(NULL, 0);
+    bool under_way = is_ours(w, progress);
+    if (under_way) {
+        tell_progress(w, progress);
+    } else {
+        clear_progress(w);
+        *out_rc = *out_rc == CLI_OK ? show_made(w, find_made(w, answer)) : *out_rc;
+    }
+    reply_done(&reply);
+    return under_way;
+}
+
 static enum cli_exit wait_for(struct waiting *w)
 {
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-    for (;;) {
-        struct reply reply;
-        enum cli_exit rc =
-            http_ask(w->cli, "GET", "/api/v1/admin/backups", slice_of(NULL, 0), &reply);
-        struct slice answer = buf_slice(&reply.body);
-        struct slice made = rc == CLI_OK ? find_made(w, answer) : slice_of(NULL, 0);
-        bool running = false;
-        (void)json_to_bool(json_at(answer, "running"), &running);
-        if (rc == CLI_OK && !made.p && running) {
-            tell_progress(w, json_at(answer, "progress"));
-        } else {
-            clear_progress(w);
-            rc = rc != CLI_OK ? rc
-                 : made.p     ? show_made(w, made)
-                          : cli_fail(CLI_FAILED, "%s: the hub was started anew meanwhile", w->name);
-        }
-        reply_done(&reply);
-        if (rc != CLI_OK || made.p) {
-            return rc;
-        }
+    enum cli_exit rc;
+    while (look(w, &rc)) {
         if (clock_steady_ms() >= w->give_up_ms) {
             clear_progress(w);
             return cli_fail(CLI_TIMEOUT, "%s is not done yet", w->name);
         }
         (void)nanosleep(&pause, NULL);
     }
+    return rc;
 }
 
 enum cli_exit backup_create_run(struct cli *cli)

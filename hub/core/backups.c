@@ -271,7 +271,6 @@ static bool make_in(struct backups *b, const char *part, int64_t begun_ms, char 
     struct store_usage usage = {0};
     (void)store_usage(b->store, &usage);
     atomic_store(&b->bytes_total, usage.bytes_used);
-    atomic_store(&b->phase, BACKUP_COPYING);
     if (store_backup(b->store, part, out_text, text_n) != STORE_OK ||
         !copy_keys(b->data_dir, part, out_text, text_n)) {
         return false;
@@ -359,6 +358,8 @@ bool backups_start(struct backups *b, const char *name, int64_t now_ms)
     (void)snprintf(r->name, sizeof r->name, "%s", name);
     r->begun_ms = now_ms;
     r->number = before ? before->number + 1 : 1;
+    atomic_store(&b->bytes_total, 0); /* not counted yet */
+    atomic_store(&b->phase, BACKUP_COPYING);
     atomic_store(&b->next, r);
     int failed = pthread_create(&b->thread, NULL, run, b);
     b->has_thread = !failed;
@@ -380,11 +381,6 @@ bool backups_have(const struct backups *b, const char *name)
     return have;
 }
 
-bool backups_running(const struct backups *b)
-{
-    return atomic_load(&b->running);
-}
-
 const struct backup_result *backups_last(const struct backups *b)
 {
     return atomic_load(&b->last);
@@ -403,7 +399,7 @@ static uint64_t bytes_copied(const struct backups *b)
 
 bool backups_under_way(const struct backups *b, struct backup_progress *out)
 {
-    if (!backups_running(b)) {
+    if (!atomic_load(&b->running)) {
         return false;
     }
     const struct backup_result *r = atomic_load(&b->next);

@@ -32,7 +32,6 @@ struct backups *backups_new(struct store *store, const char *data_dir);
 void backups_free(struct backups *backups); /* NULL is fine; waits for one under way */
 /* False: one is under way. name: letters, digits, - and _. */
 bool backups_start(struct backups *backups, const char *name, int64_t now_ms);
-bool backups_running(const struct backups *backups);
 /* There is a folder of that name, or one is being made. */
 bool backups_have(const struct backups *backups, const char *name);
 const struct backup_result *backups_last(const struct backups *backups); /* NULL: none yet */
