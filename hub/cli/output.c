@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "hub/cli/output.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -14,7 +15,7 @@
 #include "hub/cli/query.h"
 #include "hub/cli/text.h"
 
-enum { COLUMNS_MAX = 16, COLUMN_LEAST = 6, COLUMN_GAP = 2 };
+enum { COLUMNS_MAX = 16, COLUMN_LEAST = 6, COLUMN_GAP = 2, FRACTION_BYTES_MAX = 10 };
 
 const char *const output_format_names[OUT_FORMATS + 1] = {
     [OUT_TABLE] = "table",   [OUT_WIDE] = "wide", [OUT_JSON] = "json",
@@ -109,6 +110,18 @@ void json_add_human(struct buf *b, struct slice value)
     }
 }
 
+/* In a table a fraction such as 0.036666666666666667 is 0.0367: nobody reads the rest. */
+static void add_shown(struct buf *b, struct slice value)
+{
+    double number;
+    if (value.n <= FRACTION_BYTES_MAX || json_kind_of(value) != JSON_KIND_NUMBER ||
+        !memchr(value.p, '.', value.n) || !json_to_double(value, &number)) {
+        json_add_human(b, value);
+    } else {
+        buf_printf(b, fabs(number) < 1 ? "%.3g" : "%.3f", number);
+    }
+}
+
 bool time_read(struct slice text, int64_t *out_ms)
 {
     char copy[40];
@@ -166,7 +179,7 @@ void output_cell(struct buf *b, const struct column *column, struct slice item, 
         buf_add_slice(b, buf_slice(&all));
         buf_done(&all);
     } else {
-        json_add_human(b, json_at(item, column->path));
+        add_shown(b, json_at(item, column->path));
     }
     buf_add_str(b, b->n == start ? "-" : "");
 }
@@ -407,7 +420,7 @@ static void fields_add_row(struct fields *f, struct buf name, struct slice value
     f->values = xrealloc(f->values, (f->n + 1) * sizeof *f->values);
     f->names[f->n] = name;
     f->values[f->n] = (struct buf){0};
-    json_add_human(&f->values[f->n++], value);
+    add_shown(&f->values[f->n++], value);
 }
 
 static bool fields_add_records(struct fields *f, struct buf name, struct slice list)

@@ -314,6 +314,7 @@ static void plan_draw(struct world *w)
         .task_retry_max_ms = 5000,
         .task_attempts_max = 3,
         .task_redeliveries_max = 3,
+        .swarm_absence_ms = 20000,
     };
 }
 

@@ -105,6 +105,7 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .task_retry_max_ms = 300000,
                                         .task_attempts_max = 3,
                                         .task_redeliveries_max = 3,
+                                        .swarm_absence_ms = 86400000,
                                         .token_ttl_max_ms = 86400000,
                                         .key_overlap_ms = 3600000,
                                         .audit_seal_ms = 10000,

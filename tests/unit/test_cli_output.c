@@ -210,6 +210,25 @@ static void what_is_cut_is_never_wider_than_it_may_be(void **state)
     }
 }
 
+static void a_long_fraction_is_shortened_where_people_read(void **state)
+{
+    static const char *const shown_as[][2] = {{"0.036666666666666667", "0.0367"},
+                                              {"12345.678901234", "12345.679"},
+                                              {"0.99991234", "0.99991234"},
+                                              {"12345678901234567890", "12345678901234567890"},
+                                              {"\"0.036666666666666667\"", "0.036666666666666667"}};
+    static const struct column column = {.title = "X", .path = "x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof shown_as / sizeof *shown_as; i++) {
+        struct buf item = {0}, cell = {0};
+        buf_printf(&item, "{\"x\":%s}", shown_as[i][0]);
+        output_cell(&cell, &column, buf_slice(&item), 0);
+        assert_true(slice_is(buf_slice(&cell), shown_as[i][1]));
+        buf_done(&item);
+        buf_done(&cell);
+    }
+}
+
 static void an_id_is_cut_in_the_middle(void **state)
 {
     struct buf b = {0};
@@ -250,6 +269,7 @@ int main(void)
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_has_columns_as_wide_as_their_widest_cell),
+        cmocka_unit_test(a_long_fraction_is_shortened_where_people_read),
         cmocka_unit_test(wide_shows_more_columns),
         cmocka_unit_test(a_narrow_terminal_takes_from_the_widest_column),
         cmocka_unit_test(json_is_what_the_hub_said),

@@ -216,7 +216,6 @@ static void four_a_second_are_stored_at_most_and_the_last(void **state)
 
 int main(void)
 {
-#define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CLAIM(the_last_of_a_burst_is_stored_when_its_quarter_of_a_second_is_over),
         CLAIM(what_is_told_while_another_waits_takes_its_place_with_all_that_it_said),
