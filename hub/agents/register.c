@@ -88,7 +88,8 @@ static enum hub_rc register_apply(struct apply *a, struct command *command, stru
         return rc;
     }
     bool there = known && before.agent.status != AGENT_DEREGISTERED;
-    if (there && (created || !asker_sees(&asker, before.agent.owner))) {
+    /* An id keeps its owner when its agent is gone: what it did and was told is seen by it. */
+    if ((there && created) || (known && !asker_sees(&asker, before.agent.owner))) {
         buf_done(&before.bytes);
         return apply_refuse(a, command, HUB_CONFLICT, "the agent id ", agent.id, " is taken");
     }

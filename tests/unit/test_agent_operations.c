@@ -172,7 +172,7 @@ static void what_a_socket_remembers_is_what_the_store_says(void **state)
     assert_int_equal(beats(t.bee), HUB_OK);
     assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
     assert_int_equal(beats(t.bee), HUB_NOT_FOUND);
-    assert_int_equal(request(t.f, t.other, METHOD_POST, "/agents/register", comes), HUB_OK);
+    assert_int_equal(request(t.f, t.boss, METHOD_POST, "/agents/register", comes), HUB_OK);
     assert_int_equal(t.f->memo.number, 1);
     assert_int_equal(beats(t.bee), HUB_NOT_FOUND); /* it is another's now */
 }

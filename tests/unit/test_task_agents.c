@@ -351,6 +351,24 @@ static void who_has_the_task_of_another_only_reports_of_it(void **state)
     assert_int_equal(post(t.other, "/tasks/%s/replay {}", t.task), HUB_OK);
 }
 
+/* What its agent did, and was told, is not for whoever would take the id after it. */
+static void an_id_stays_with_its_owner_when_its_agent_is_gone(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ",\"result\":\"for the boss\""), HUB_OK);
+    assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+    assert_int_equal(
+        post(t.other, "/agents/register {\"agent_id\":\"b1\",\"agent_type\":\"worker\"}"),
+        HUB_CONFLICT);
+    char path[96];
+    (void)snprintf(path, sizeof path, "/tasks/%s", t.task);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    agent_comes(t.bee, "b1", "");
+}
+
 static void work_whose_lease_only_lapsed_still_counts(void **state)
 {
     (void)state;
@@ -833,6 +851,7 @@ int main(void)
         CLAIM(a_retry_keeps_its_place),
         CLAIM(no_lease_reaches_past_the_time_of_the_attempt),
         CLAIM(who_has_the_task_of_another_only_reports_of_it),
+        CLAIM(an_id_stays_with_its_owner_when_its_agent_is_gone),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
         CLAIM(who_lets_offers_lapse_is_offered_less_and_less),
