@@ -231,9 +231,10 @@ enum store_rc api_keys_each(struct store_view *view, uint32_t app, struct slice 
     uint8_t from[ID_BYTES];
     struct of_app s = {.app = app, .visit = visit, .ctx = ctx};
     if (after.n) {
-        if (!hex_get(after, from, sizeof from)) {
+        if (after.n != sizeof from) {
             return STORE_INVALID;
         }
+        memcpy(from, after.p, sizeof from); /* visit may write where it lay */
         s.after = slice_of(from, sizeof from);
     }
     return each_from(view, s.after, visit_of_app, &s);

@@ -59,8 +59,8 @@ enum store_rc api_key_by_id(struct store_view *view, struct slice id, struct api
 enum store_rc api_key_revoke(struct store_txn *txn, uint32_t app, struct slice id, int64_t now_ms);
 enum store_rc api_key_remove(struct store_txn *txn, const uint8_t hash[API_KEY_HASH_BYTES]);
 
-/* Visits the keys of an app (0: of all) in the order of their ids, beginning after `after` (empty:
- * from the first), until visit returns false. */
+/* Visits the keys of an app (0: of all) in the order of their ids, beginning after `after` (an
+ * id's bytes; empty: from the first), until visit returns false. */
 typedef bool api_key_visit(void *ctx, const struct api_key *key);
 enum store_rc api_keys_each(struct store_view *view, uint32_t app, struct slice after,
                             api_key_visit *visit, void *ctx);

@@ -90,6 +90,7 @@ static const struct key keys[] = {
     { "tasks", "retry_delay_max", TIME, AT(tasks_retry_max_ms), "300s", NULL, 1, ANY, "but never longer" },
     { "tasks", "attempts", COUNT, AT(tasks_attempts), "3", NULL, 1, 1000, "failures after which a task is dead" },
     { "tasks", "redeliveries", COUNT, AT(tasks_redeliveries), "3", NULL, 0, 1000, "agents that may be lost over a task before it is dead" },
+    { "swarms", "absence", TIME, AT(swarms_absence_ms), "1d", NULL, 10, FOREVER, "a member whose agent is away, or never came, keeps its seat so long" },
     { "audit", "seal_interval", TIME, AT(audit_seal_ms), "10s", NULL, 100, 86400000, "what system channels told is hashed and signed so often" },
     { "audit", "keep", TIME, AT(audit_keep_ms), "30d", NULL, 1000, ANY, "how long seals are kept" },
 
@@ -618,6 +619,7 @@ struct hub_settings *config_settings(const struct config *c)
         .task_retry_max_ms = (int64_t)c->tasks_retry_max_ms,
         .task_attempts_max = (uint32_t)c->tasks_attempts,
         .task_redeliveries_max = (uint32_t)c->tasks_redeliveries,
+        .swarm_absence_ms = (int64_t)c->swarms_absence_ms,
         .token_ttl_max_ms = (int64_t)c->token_ttl_max_ms,
         .audit_seal_ms = (int64_t)c->audit_seal_ms,
         .audit_keep_ms = (int64_t)c->audit_keep_ms,

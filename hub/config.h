@@ -33,6 +33,7 @@ struct config {
     uint64_t tasks_retry_ms, tasks_retry_max_ms, tasks_attempts, tasks_redeliveries;
     uint64_t agents_interval_ms, agents_timeout_ms, agents_suspect_intervals, agents_beats_per_s;
     uint64_t agents_restart_grace_ms, agents_reconnect_ms;
+    uint64_t swarms_absence_ms;
     uint64_t token_ttl_max_ms, key_overlap_ms;
     uint64_t audit_seal_ms, audit_keep_ms;
     struct namespaces *namespaces;

@@ -60,24 +60,10 @@ static struct {
     char least; /* 'E', 'W' or 'I' */
 } log_manner = {.json = false, .least = 'I'};
 
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static uint64_t monotonic_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static int64_t hub_ms(void *ctx)
 {
     const struct hub *hub = ctx;
-    return clock_now(&hub->clock, monotonic_us());
+    return clock_now(&hub->clock, clock_mono_us());
 }
 
 static const char *level_name(char level)
@@ -99,7 +85,7 @@ static void log_line(void *ctx, char level, const char *event, const char *field
     }
     struct buf line = {0};
     uint8_t time[JSON_TIME_BYTES];
-    json_time_put(time, wall_ms());
+    json_time_put(time, clock_machine_ms());
     if (log_manner.json) {
         struct json_out o = json_out_to(&line);
         json_begin(&o, '{');
@@ -228,7 +214,7 @@ static enum auth_start_rc open_auth(struct program *p, char *text, size_t text_n
                                          .apps = (const char *const *)c->apps.items,
                                          .apps_n = c->apps.n,
                                          .trust_jwks = *c->trust_jwks ? c->trust_jwks : NULL,
-                                         .now_ms = wall_ms(),
+                                         .now_ms = clock_machine_ms(),
                                          .random = &random};
     enum auth_start_rc rc = auth_start(p->hub.store, &options, &p->auth, text, text_n);
     digest_wipe(&random, sizeof random);
@@ -328,8 +314,8 @@ static void hub_fill(struct program *p)
     uint8_t random[16];
     hub->version = WAGGLE_VERSION;
     hub->data_dir = p->config.data_dir;
-    hub->started_ms = wall_ms();
-    clock_set(&hub->clock, hub->started_ms, monotonic_us());
+    hub->started_ms = clock_machine_ms();
+    clock_set(&hub->clock, hub->started_ms, clock_mono_us());
     auth_random(&hub->hash_seed, sizeof hub->hash_seed);
     auth_random(random, sizeof random);
     uuid_v4(random, hub->id);
@@ -438,7 +424,7 @@ static void forbidden_call(const char *call, int number)
 {
     uint8_t time[JSON_TIME_BYTES];
     char line[256];
-    json_time_put(time, wall_ms());
+    json_time_put(time, clock_machine_ms());
     int n = snprintf(line, sizeof line,
                      log_manner.json
                          ? "{\"time\":\"%.*s\",\"level\":\"error\",\"event\":"
@@ -576,7 +562,8 @@ static int restore(const struct config *c)
         return EXIT_OPEN;
     }
     auth_random(fresh, sizeof fresh);
-    bool good = backups_restore(c->folder, c->data_dir, fresh, wall_ms(), text, sizeof text);
+    bool good =
+        backups_restore(c->folder, c->data_dir, fresh, clock_machine_ms(), text, sizeof text);
     fprintf(stderr, "waggled: %s%s\n", good ? "restored " : "", text);
     return good ? 0 : EXIT_OPEN;
 }

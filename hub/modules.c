@@ -2,7 +2,6 @@
 #include "hub/audit/auditor.h"
 #include "hub/messages/module.h"
 #include "hub/networks/module.h"
-#include "hub/swarms/module.h"
 
 /* clang-format off */
 static const struct module *const modules[] = {
@@ -46,6 +45,7 @@ void modules_put(struct modules *out, struct hub *hub, void (*draw)(void *p, siz
                   .watchers_n = sizeof task_watchers / sizeof *task_watchers,
                   .life = task_life(hub->store)},
         .cursors = {.hash_seed = hub->hash_seed},
+        .swarms = {.settings = &hub->settings},
     };
     /* What is not here keeps nothing in memory. */
     out->options[MODULE_AGENTS] = &out->agents;
@@ -53,6 +53,7 @@ void modules_put(struct modules *out, struct hub *hub, void (*draw)(void *p, siz
     out->options[MODULE_TASKS] = &out->tasks;
     out->options[MODULE_CONSENSUS] = &out->consensus;
     out->options[MODULE_CURSORS] = &out->cursors;
+    out->options[MODULE_SWARMS] = &out->swarms;
     writer->modules = modules;
     writer->module_options = out->options;
     writer->modules_n = sizeof modules / sizeof *modules;

@@ -11,7 +11,7 @@
 #include "hub/consensus/module.h"
 #include "hub/core/auth_commands.h"
 #include "hub/core/cursor_commands.h"
-#include "hub/tasks/module.h"
+#include "hub/swarms/module.h"
 
 struct modules {
     struct agents_options agents;
@@ -19,6 +19,7 @@ struct modules {
     struct tasks_options tasks;
     struct consensus_options consensus;
     struct cursors_options cursors;
+    struct swarms_options swarms;
     const void *options[WRITER_MODULES_MAX];
 };
 

@@ -18,7 +18,7 @@
 
 #include "store/files.h"
 
-enum { STORE_FORMAT = 3, READERS_MAX_DEFAULT = 126 };
+enum { STORE_FORMAT = 4, READERS_MAX_DEFAULT = 126 };
 static const size_t map_bytes_default = (size_t)64 << 30;
 
 /* clang-format off */

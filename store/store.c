@@ -465,7 +465,7 @@ static enum store_rc del_pending(struct store_txn *txn, enum store_table table, 
     enum store_rc rc = STORE_OK;
     if (through)
         rc = store_view_rc(view, mdb_del(view->txn, view->store->tables[table], &k, NULL));
-    if (rc == STORE_OK)
+    if (rc == STORE_OK || rc == STORE_NOT_FOUND)
         pending_gone(txn->pending, table, key, through);
     return rc;
 }
@@ -487,6 +487,16 @@ enum store_rc store_del(struct store_txn *txn, enum store_table table, struct sl
     return rc == STORE_OK
                ? store_view_rc(view, mdb_del(view->txn, view->store->tables[table], &k, NULL))
                : rc;
+}
+
+enum store_rc store_del_blind(struct store_txn *txn, enum store_table table, struct slice key)
+{
+    bool waits = is_pending(table, key) && txn->view.failed == STORE_OK;
+    store_seal_reserved(&txn->view);
+    enum store_rc rc = waits ? check_freeing(&txn->view, table, key) : STORE_OK;
+    if (rc == STORE_OK)
+        rc = waits ? del_pending(txn, table, key) : store_del(txn, table, key);
+    return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
 uint64_t store_count(struct store_view *view, enum store_table table)

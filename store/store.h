@@ -71,7 +71,7 @@ enum store_table {
     TABLE_AUDIT,         /* hub/audit: newest sequence -> seal of the audit trail */
     TABLE_MESSAGE,       /* hub/messages: number -> message */
     TABLE_DELIVERY,      /* hub/messages: number, ordinal -> tally, recipient */
-    TABLE_MAIL_INDEX,    /* hub/messages: by id, owner, sender, recipient; what is open */
+    TABLE_MAIL_INDEX,    /* hub/messages: by id and recipient; lists; what is open */
     TABLE_LINK,          /* hub/messages: peers, masters and subordinates */
     TABLE_CURSOR,        /* hub/core/cursor_commands.c: number -> position, what is in flight */
     TABLE_QUEUE,         /* hub/tasks: app -> priorities that are paused */
@@ -169,6 +169,9 @@ enum store_rc store_insert(struct store_txn *txn, enum store_table table, struct
 enum store_rc store_put_reserve(struct store_txn *txn, enum store_table table, struct slice key,
                                 size_t value_n, bool append, uint8_t **out_value);
 enum store_rc store_del(struct store_txn *txn, enum store_table table, struct slice key);
+/* Without looking whether the row is there, which costs more than the rest: no fault if it is not.
+ */
+enum store_rc store_del_blind(struct store_txn *txn, enum store_table table, struct slice key);
 uint64_t store_count(struct store_view *view, enum store_table table);
 
 /* A cursor lives within its view and is closed before it ends. Seek finds the first key >= key

@@ -94,10 +94,10 @@ struct agent {
     struct slice public_key;          /* 32 bytes, or empty */
     uint32_t slots, interval_ms;
     int64_t registered_ms, first_registered_ms, changed_ms,
-        seen_ms;            /* seen: at the last change of state */
+        seen_ms;            /* seen: at the last change of state, or a clean end of the hub */
     uint64_t connection;    /* that holds its session, or AGENT_STREAM_CLOSED; 0: it came by none */
     double success;         /* moving average of its tasks, 1 without any */
-    struct metrics metrics; /* at the last change of state */
+    struct metrics metrics; /* as seen_ms */
 };
 
 /* It registered over a connection that is closed: until it comes again nobody hears what it is

@@ -25,6 +25,7 @@ _Static_assert(sizeof(struct metric) % 8 == 0, "a metric is whole words");
 struct slot {
     _Atomic uint64_t count; /* odd while it is being changed; 0: no pulse yet */
     _Atomic uint32_t held;
+    _Atomic int64_t paused_ms;
     uint32_t room;            /* for so many metrics */
     struct slot *next;        /* retired before it */
     _Atomic uint64_t words[]; /* of the pulse, up to its last metric */
@@ -145,14 +146,29 @@ static size_t words_of(uint32_t metrics)
 
 /* ---- the writer's ---- */
 
-void pulse_held_put(struct pulses *pulses, uint32_t number, uint32_t held)
+/* make: when there is none. */
+static struct slot *slot_own(struct pulses *pulses, uint32_t number, bool make)
 {
-    _Atomic(struct slot *) *place = held ? place_make(pulses, number) : place_of(pulses, number);
+    _Atomic(struct slot *) *place = make ? place_make(pulses, number) : place_of(pulses, number);
     struct slot *slot = place ? atomic_load_explicit(place, memory_order_relaxed) : NULL;
-    if (place && !slot && held) {
+    if (place && !slot && make) {
         slot = slot_new(0);
         slot_replace(pulses, place, slot);
     }
+    return slot;
+}
+
+void pulse_paused_put(struct pulses *pulses, uint32_t number, int64_t until_ms)
+{
+    struct slot *slot = slot_own(pulses, number, until_ms != 0);
+    if (slot) {
+        atomic_store_explicit(&slot->paused_ms, until_ms, memory_order_relaxed);
+    }
+}
+
+void pulse_held_put(struct pulses *pulses, uint32_t number, uint32_t held)
+{
+    struct slot *slot = slot_own(pulses, number, held != 0);
     if (slot) {
         atomic_store_explicit(&slot->held, held, memory_order_relaxed);
     }
@@ -185,8 +201,10 @@ void pulse_put(struct pulses *pulses, uint32_t number, const struct pulse *pulse
         return;
     }
     struct slot *larger = slot_new(pulse->metrics.n);
-    uint32_t held = slot ? atomic_load_explicit(&slot->held, memory_order_relaxed) : 0;
-    atomic_store_explicit(&larger->held, held, memory_order_relaxed);
+    if (slot) {
+        larger->held = atomic_load_explicit(&slot->held, memory_order_relaxed);
+        larger->paused_ms = atomic_load_explicit(&slot->paused_ms, memory_order_relaxed);
+    }
     slot_put(larger, pulse);
     slot_replace(pulses, place, larger);
 }
@@ -269,4 +287,13 @@ uint32_t pulse_held(const struct pulses *pulses, uint32_t number)
     uint32_t held = slot ? atomic_load_explicit(&slot->held, memory_order_relaxed) : 0;
     atomic_fetch_sub(&pulses->readers->inside, 1);
     return held;
+}
+
+int64_t pulse_paused(const struct pulses *pulses, uint32_t number)
+{
+    atomic_fetch_add(&pulses->readers->inside, 1);
+    const struct slot *slot = slot_of(pulses, number);
+    int64_t until_ms = slot ? atomic_load_explicit(&slot->paused_ms, memory_order_relaxed) : 0;
+    atomic_fetch_sub(&pulses->readers->inside, 1);
+    return until_ms;
 }

@@ -1,10 +1,10 @@
 /* hub/agents/pulses.h: the last beat of every agent, in memory: a heartbeat is not a write
  * (design.md section 3).
  *
- * Beside it how many tasks the agent holds, so that who shows it can say that it is busy, which is
- * written nowhere. One slot an agent number, moved by the writer alone and read by anybody: a count
- * before and after the change tells a reader to look again (a sequence lock), so nobody waits. Who
- * departs leaves no slot behind.
+ * Beside it how many tasks the agent holds, and until when it is offered none as it let offers
+ * lapse, so that who shows it can say so: both are written nowhere. One slot an agent number, moved
+ * by the writer alone and read by anybody: a count before and after the change tells a reader to
+ * look again (a sequence lock), so nobody waits. Who departs leaves no slot behind.
  *
  * Owns     its slots.      Threads  …_put, …_drop, …_own: the writer. Others: any.
  * Units    milliseconds since 1970.
@@ -17,7 +17,8 @@
 struct pulses;
 
 struct pulse {
-    int64_t seen_ms; /* 0: none since the start of the hub */
+    int64_t seen_ms;   /* its last beat; 0: there is no pulse */
+    int64_t silent_ms; /* from when its silence counts: the same, or the start of the hub */
     uint64_t beats;
     double phi_mean_ms, phi_deviation_ms; /* of the gaps between beats */
     uint32_t samples;
@@ -42,5 +43,7 @@ bool pulse_get(const struct pulses *pulses, uint32_t number, struct pulse *out);
 bool pulse_get_own(const struct pulses *pulses, uint32_t number, struct pulse *out);
 void pulse_held_put(struct pulses *pulses, uint32_t number, uint32_t held);
 uint32_t pulse_held(const struct pulses *pulses, uint32_t number);
+void pulse_paused_put(struct pulses *pulses, uint32_t number, int64_t until_ms); /* 0: it is not */
+int64_t pulse_paused(const struct pulses *pulses, uint32_t number);
 
 #endif

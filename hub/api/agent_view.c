@@ -34,8 +34,8 @@ enum hub_rc agent_see(struct call *call, struct store_view *view, struct slice i
 /* ---- what holds now ---- */
 
 struct now {
-    struct pulse pulse; /* metrics are the row's when there was no beat since the start */
-    int64_t seen_ms, silence_ms;
+    struct pulse pulse; /* the row's when there was no beat since the start */
+    int64_t silence_ms;
     struct health health;
 };
 
@@ -44,10 +44,10 @@ static void then_of(const struct call *call, const struct agent *agent, int64_t 
 {
     struct liveness_rules rules = liveness_rules_of(call->io->settings);
     if (!pulse_get(call->io->hub->pulses, agent->number, &out->pulse)) {
-        out->pulse = (struct pulse){.seen_ms = agent->seen_ms, .metrics = agent->metrics};
+        out->pulse = (struct pulse){
+            .seen_ms = agent->seen_ms, .silent_ms = agent->seen_ms, .metrics = agent->metrics};
     }
-    out->seen_ms = out->pulse.seen_ms;
-    out->silence_ms = at_ms > out->seen_ms ? at_ms - out->seen_ms : 0;
+    out->silence_ms = at_ms > out->pulse.silent_ms ? at_ms - out->pulse.silent_ms : 0;
     out->health = liveness_health(&rules, agent, &out->pulse.metrics, out->silence_ms);
 }
 
@@ -60,6 +60,12 @@ enum agent_status agent_status_now(const struct call *call, const struct agent *
 {
     uint32_t held = pulse_held(call->io->hub->pulses, agent->number);
     return agent_status_with(agent->status, held, agent->slots);
+}
+
+int64_t agent_paused_until(const struct call *call, const struct agent *agent)
+{
+    int64_t until_ms = pulse_paused(call->io->hub->pulses, agent->number);
+    return until_ms > call->now_ms ? until_ms : 0;
 }
 
 double agent_health(const struct call *call, const struct agent *agent)
@@ -137,11 +143,15 @@ void agent_json(struct json_out *o, const struct call *call, const struct agent 
     now_of(call, agent, &now);
     json_begin(o, '{');
     put_registered(o, call, agent);
-    put_time(o, "last_heartbeat", now.seen_ms);
+    put_time(o, "last_heartbeat", now.pulse.seen_ms);
     json_key(o, "load_metrics");
     metrics_json(o, &now.pulse.metrics);
     put_health(o, &now);
     put_number(o, "phi", liveness_phi(&now.pulse, agent->interval_ms, now.silence_ms));
+    int64_t paused_ms = agent_paused_until(call, agent);
+    if (paused_ms) {
+        put_time(o, "no_offers_until", paused_ms);
+    }
     json_end(o, '}');
 }
 

@@ -23,6 +23,8 @@ enum hub_rc agent_missing(struct call *call, struct slice id);
 /* Its status as it is shown: busy when all its slots are taken. */
 enum agent_status agent_status_now(const struct call *call, const struct agent *agent);
 double agent_health(const struct call *call, const struct agent *agent); /* of this moment */
+/* Until when it is offered nothing, as it let offers lapse; 0: it is. */
+int64_t agent_paused_until(const struct call *call, const struct agent *agent);
 /* The agent object. */
 void agent_json(struct json_out *o, const struct call *call, const struct agent *agent);
 void metrics_json(struct json_out *o, const struct metrics *metrics);

@@ -499,14 +499,18 @@ static enum hub_rc list_keys(struct call *call)
     if (rc != HUB_OK) {
         return rc;
     }
-    json_begin(&page.o, '{');
-    page_list(&page, "keys");
-    enum store_rc src =
-        api_keys_each(page.view, call->who->app, call_text(call, "cursor"), visit_key, &page);
-    page_list_end(&page);
-    json_end(&page.o, '}');
+    rc = page_after(&page);
+    if (rc == HUB_OK) {
+        json_begin(&page.o, '{');
+        page_list(&page, "keys");
+        enum store_rc src =
+            api_keys_each(page.view, call->who->app, page_last(&page), visit_key, &page);
+        page_list_end(&page);
+        json_end(&page.o, '}');
+        rc = src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
+    }
     page_close(&page);
-    return src == STORE_INVALID ? page_bad_cursor(call) : hub_rc_of_store(src);
+    return rc;
 }
 
 static enum hub_rc key_revoke_prepare(struct call *call, struct buf *body)
@@ -784,7 +788,7 @@ static enum hub_rc get_app(struct call *call)
     "ttl_s":{"type":["integer","null"],"minimum":1,"maximum":3155760000,"default":3600,"description":"Seconds it is valid."}, \
     "cap":CAP, \
     "aud":{"enum":["waggle",null],"description":"Whom it is meant for: this hub."}, \
-    "app":{"type":["string","null"],"description":"The caller's own app."}}})
+    "app":{"type":["string","null"],"minLength":1,"maxLength":64,"description":"The caller's own app."}}})
 #define MINT_ANSWER SCHEMA({"type":"object","required":["token","expires_at","jti","role","sub"],"properties":{ \
     "token":{"type":"string","description":"A JWT, signed with EdDSA."},"expires_at":SHAPE_TIME,"expires_in":SHAPE_COUNT, \
     "jti":{"type":"string"},"sub":{"type":"string"},"role":{"type":"string"},"app":{"type":"string"}, \
@@ -810,8 +814,8 @@ static enum hub_rc get_app(struct call *call)
 #define KEY_CREATE_ANSWER SCHEMA({"allOf":[{"type":"object","required":["key"],"properties":{"key":{"type":"string","description":"Shown this once."}}},REF_API_KEY]})
 #define APP_CREATE_PARAMS SCHEMA({"type":"object","required":["id"],"properties":{ \
     "id":APP_ID,"name":{"type":["string","null"],"maxLength":128}, \
-    "key":{"type":["string","null"],"maxLength":64,"description":"The public key of the Pusher protocol; made when left out."}, \
-    "secret":{"type":["string","null"],"maxLength":128,"description":"The secret of the Pusher protocol; made when left out."}, \
+    "key":{"type":["string","null"],"minLength":1,"maxLength":64,"description":"The public key of the Pusher protocol; made when left out."}, \
+    "secret":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"The secret of the Pusher protocol; made when left out."}, \
     "limits":LIMITS}})
 #define APP_CREATE_ANSWER SCHEMA({"allOf":[{"type":"object","required":["secret","admin_key"],"properties":{ \
     "secret":{"type":"string","description":"Shown this once."}, \

@@ -78,6 +78,23 @@ static enum hub_rc create_answer(struct call *call, const struct command *comman
     return HUB_OK;
 }
 
+static void put_progress(struct json_out *o, const struct backups *backups)
+{
+    struct backup_progress p;
+    json_key(o, "progress");
+    if (!backups_under_way(backups, &p)) {
+        json_put_null(o);
+        return;
+    }
+    json_begin(o, '{');
+    put_str(o, "name", p.name);
+    put_time(o, "created_at", p.begun_ms);
+    put_str(o, "phase", p.phase == BACKUP_COPYING ? "copying" : "checking");
+    put_count(o, "bytes", p.bytes);
+    put_count(o, "bytes_total", p.bytes_total);
+    json_end(o, '}');
+}
+
 static enum hub_rc list_query(struct call *call)
 {
     struct page page;
@@ -95,6 +112,7 @@ static enum hub_rc list_query(struct call *call)
     if (rc == HUB_OK) {
         page.o = answer_begin(call);
         put_bool(&page.o, "running", running);
+        put_progress(&page.o, backups);
         page_list(&page, "backups");
         for (; r && (r->number > page.from || page_takes(&page, r->number)); r = r->before) {
             if (r->number <= page.from) {
@@ -121,7 +139,7 @@ static const struct operation rows[] = {
       .needs = ROLE_ADMIN,
       .routes = { { METHOD_GET, "/api/v1/admin/backups", 200, STYLE_PROBLEM, false } },
       .params = SCHEMA({"type":"object","properties":{"limit":SHAPE_LIMIT,"cursor":SHAPE_CURSOR}}),
-      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
+      .answer_schema = SCHEMA({"type":"object","required":["status","running","backups"],"properties":{"status":SHAPE_SUCCESS,"running":{"type":"boolean"},"progress":{"type":["object","null"],"description":"Of the one under way.","properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"phase":{"enum":["copying","checking"]},"bytes":SHAPE_COUNT,"bytes_total":SHAPE_COUNT}},"backups":{"type":"array","items":{"type":"object","required":["name","created_at","status"],"properties":{"name":{"type":"string"},"created_at":SHAPE_TIME,"status":{"enum":["completed","failed"]},"path":{"type":"string"},"error":{"type":"string"}}}},"count":SHAPE_COUNT,"next_cursor":SHAPE_NEXT_CURSOR}}),
       .query = list_query },
 };
 /* clang-format on */

@@ -258,7 +258,7 @@ static void backward(struct history_page *page, const struct replay_span *span, 
 }
 
 enum hub_rc channel_history(struct io *io, uint32_t app, const struct history_query *q,
-                            struct json_out *o)
+                            struct json_out *o, uint64_t *out_next)
 {
     struct replay_span span;
     const struct namespace_options *options = io_options(io, app, q->channel);
@@ -301,8 +301,19 @@ enum hub_rc channel_history(struct io *io, uint32_t app, const struct history_qu
     } else {
         json_put_null(o);
     }
-    put_next_cursor(o, next);
+    *out_next = next;
     return HUB_OK;
+}
+
+enum hub_rc channel_history_page(struct call *call, const struct history_query *q, uint32_t list)
+{
+    uint64_t next = 0;
+    struct json_out o = json_out_to(call->out);
+    json_begin(&o, '{');
+    enum hub_rc rc = channel_history(call->io, call->who->app, q, &o, &next);
+    put_next_number(&o, list, next);
+    json_end(&o, '}');
+    return rc;
 }
 
 /* ---- members ---- */
@@ -360,7 +371,7 @@ void channel_members_in(struct store_view *view, uint64_t channel, struct slice 
 }
 
 enum hub_rc channel_members(struct io *io, uint32_t app, struct slice channel, struct slice after,
-                            uint32_t limit, struct json_out *o)
+                            uint32_t limit, struct json_out *o, struct buf *next)
 {
     struct store_view *view;
     struct log_channel found = {0};
@@ -374,11 +385,8 @@ enum hub_rc channel_members(struct io *io, uint32_t app, struct slice channel, s
     }
     struct members_page page = {.o = o, .left = limit};
     put_members(view, found.channel, after, &page);
-    json_key(o, "next_cursor");
     if (page.more) {
-        json_escaped(o, buf_slice(&page.last));
-    } else {
-        json_put_null(o);
+        buf_add_slice(next, buf_slice(&page.last));
     }
     buf_done(&page.last);
     store_release(io->reader);

@@ -7,6 +7,7 @@
 #ifndef WAGGLE_HUB_API_CHANNEL_ACCESS_H
 #define WAGGLE_HUB_API_CHANNEL_ACCESS_H
 
+#include "hub/api/operation.h"
 #include "hub/core/io.h"
 
 /* The stricter of what the name's prefix and the namespace ask for. */
@@ -49,14 +50,17 @@ struct history_query {
     uint32_t limit;  /* 1..1000 */
     bool reverse;    /* newest first */
 };
-/* Writes "channel", "epoch", "first", "offset" (the last), "events", "next" and
- * "next_cursor" into the object begun in o. */
+/* Writes "channel", "epoch", "first", "offset" (the last), "events" and "next" into the object
+ * begun in o. *out_next is what that says: where to go on, 0 when there is no more. */
 enum hub_rc channel_history(struct io *io, uint32_t app, const struct history_query *query,
-                            struct json_out *o);
-/* "members", "count", "next" and "next_cursor" into the object begun in o. after: a member's id,
- * empty to begin. */
+                            struct json_out *o, uint64_t *out_next);
+/* The same as the whole answer, with "next_cursor" of that list (hub/api/pages.h). */
+enum hub_rc channel_history_page(struct call *call, const struct history_query *query,
+                                 uint32_t list);
+/* "members", "count" and "next" into the object begun in o. after: a member's id, empty to begin.
+ * next becomes the last one's id when there is more. */
 enum hub_rc channel_members(struct io *io, uint32_t app, struct slice channel, struct slice after,
-                            uint32_t limit, struct json_out *o);
+                            uint32_t limit, struct json_out *o, struct buf *next);
 /* "members" of at most limit, "count", in a view that is already there. */
 void channel_members_in(struct store_view *view, uint64_t channel, struct slice after,
                         uint32_t limit, struct json_out *o);

@@ -413,7 +413,11 @@ static enum hub_rc list_query(struct call *call)
     struct io *io = call->io;
     struct slice prefix = call_text(call, "prefix");
     int64_t limit = call_int(call, "limit", 100);
-    uint64_t at = (uint64_t)call_int(call, "cursor", 0);
+    uint64_t at = 0;
+    enum hub_rc bad = call_place_number(call, &at);
+    if (bad != HUB_OK) {
+        return bad;
+    }
     struct json_out o = json_out_to(call->out);
     struct buf names = {0};
     struct store_view *view;
@@ -449,12 +453,7 @@ static enum hub_rc list_query(struct call *call)
         }
     }
     json_end(&o, ']');
-    json_key(&o, "next_cursor");
-    if (rc == STORE_OK && at > 1) {
-        json_u64(&o, at);
-    } else {
-        json_put_null(&o);
-    }
+    put_next_number(&o, list_of_call(call), rc == STORE_OK && at > 1 ? at : 0);
     json_end(&o, '}');
     store_release(io->reader);
     buf_done(&names);
@@ -464,18 +463,22 @@ static enum hub_rc list_query(struct call *call)
 static enum hub_rc members_query(struct call *call)
 {
     struct slice name = call_text(call, "channel");
+    uint8_t after[PAGE_PLACE_BYTES_MAX];
+    size_t after_n = 0;
     enum hub_rc rc = may(call, RIGHT_SUBSCRIBE, name);
     if (rc == HUB_OK) {
+        rc = call_place(call, after, &after_n);
+    }
+    if (rc == HUB_OK) {
         struct json_out o = json_out_to(call->out);
-        struct buf after = {0};
-        json_escape(&after, call_text(call, "cursor"));
+        struct buf next = {0};
         json_begin(&o, '{');
-        json_key(&o, "channel");
-        json_text(&o, name);
-        rc = channel_members(call->io, call->who->app, name, buf_slice(&after),
-                             (uint32_t)call_int(call, "limit", 100), &o);
+        put_text(&o, "channel", name);
+        rc = channel_members(call->io, call->who->app, name, slice_of(after, after_n),
+                             (uint32_t)call_int(call, "limit", 100), &o, &next);
+        put_next_place(&o, list_of_call(call), buf_slice(&next));
         json_end(&o, '}');
-        buf_done(&after);
+        buf_done(&next);
     }
     return rc;
 }
@@ -483,36 +486,20 @@ static enum hub_rc members_query(struct call *call)
 /* A cursor is the `since` or, going back, the `before` of the next page. */
 static enum hub_rc history_of(struct call *call, struct history_query *out)
 {
-    struct slice cursor = call_text(call, "cursor");
-    uint64_t at;
     *out = (struct history_query){.channel = call_text(call, "channel"),
                                   .since = (uint64_t)call_int(call, "since", 0),
                                   .before = (uint64_t)call_int(call, "before", 0),
                                   .limit = (uint32_t)call_int(call, "limit", 100),
                                   .reverse = call_bool(call, "reverse", false)};
-    if (cursor.n) {
-        if (!page_number(cursor, &at)) {
-            return page_bad_cursor(call);
-        }
-        *(out->reverse ? &out->before : &out->since) = at;
-    }
-    return may(call, RIGHT_HISTORY, out->channel);
-}
-
-static enum hub_rc history_put(struct call *call, const struct history_query *q)
-{
-    struct json_out o = json_out_to(call->out);
-    json_begin(&o, '{');
-    enum hub_rc rc = channel_history(call->io, call->who->app, q, &o);
-    json_end(&o, '}');
-    return rc;
+    enum hub_rc rc = call_place_number(call, out->reverse ? &out->before : &out->since);
+    return rc == HUB_OK ? may(call, RIGHT_HISTORY, out->channel) : rc;
 }
 
 static enum hub_rc history_query(struct call *call)
 {
     struct history_query q;
     enum hub_rc rc = history_of(call, &q);
-    return rc == HUB_OK ? history_put(call, &q) : rc;
+    return rc == HUB_OK ? channel_history_page(call, &q, list_of_call(call)) : rc;
 }
 
 /* Long poll (native-protocol.md section 6): what is there after `since`, or, when that is nothing,
@@ -520,16 +507,20 @@ static enum hub_rc history_query(struct call *call)
 static enum hub_rc poll_query(struct call *call)
 {
     struct history_query q;
+    uint32_t list = 0;
     enum hub_rc rc = history_of(call, &q);
     if (rc == HUB_OK && io_options(call->io, call->who->app, q.channel)->delivery == NS_LIVE) {
         rc = call_fail(call, HUB_INVALID,
                        "a live channel keeps nothing to poll for: subscribe over WebSocket");
     }
     if (rc == HUB_OK) {
-        rc = history_put(call, &q);
+        list = list_of_call(call);
+        rc = channel_history_page(call, &q, list);
     }
     if (rc == HUB_OK && memmem(call->out->p, call->out->n, "\"events\":[]", 11)) {
         call_wait(call, q.channel, q.since, (int64_t)(call_number(call, "wait", 0) * 1000));
+        call->wait.limit = q.limit;
+        call->wait.list = list;
     }
     return rc;
 }
@@ -725,7 +716,7 @@ static enum hub_rc namespace_drop_prepare(struct call *call, struct buf *body)
     "\"conflate\":{\"type\":\"string\",\"maxLength\":200}," \
     "\"echo\":{\"type\":\"boolean\"}," \
     "\"headers\":{\"type\":\"object\"}"
-#define CURSOR "\"cursor\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512,\"description\":\"The next_cursor of the page before.\"}"
+#define CURSOR "\"cursor\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":520,\"description\":\"The next_cursor of the page before.\"}"
 #define NEXT_CURSOR "\"next_cursor\":{\"type\":[\"string\",\"null\"]}"
 #define LIMIT "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}"
 #define NAMESPACE "\"namespace\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}"
@@ -751,8 +742,8 @@ static const struct operation rows[] = {
     { .name = "channels.list", .summary = "Channels of the app, newest first",
       .needs = ROLE_VIEWER,
       .routes = { { METHOD_GET, "/api/v1/channels", 200, STYLE_PROBLEM, false } },
-      .params = "{\"type\":\"object\",\"properties\":{\"prefix\":{\"type\":\"string\",\"maxLength\":164}," LIMIT ",\"cursor\":{\"type\":\"integer\",\"minimum\":1}}}",
-      .answer_schema = "{\"type\":\"object\",\"properties\":{\"channels\":{\"type\":\"array\",\"items\":" CHANNEL_VIEW "},\"next_cursor\":{\"type\":[\"integer\",\"null\"]}}}",
+      .params = "{\"type\":\"object\",\"properties\":{\"prefix\":{\"type\":\"string\",\"maxLength\":164}," LIMIT "," CURSOR "}}",
+      .answer_schema = "{\"type\":\"object\",\"properties\":{\"channels\":{\"type\":\"array\",\"items\":" CHANNEL_VIEW "}," NEXT_CURSOR "}}",
       .query = list_query },
     { .name = "channels.get", .summary = "Where a channel stands",
       .needs = ROLE_GUEST,

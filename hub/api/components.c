@@ -25,7 +25,8 @@ static const struct component components[] = {
             "load_metrics":{"type":"object","additionalProperties":{"type":"number"}},
             "health_score":{"type":"number","minimum":0,"maximum":1,"description":"0.4 freshness, 0.4 success, 0.2 of what is not load."},
             "health":{"type":"object","properties":{"freshness":{"type":"number"},"success":{"type":"number"},"load":{"type":"number"}}},
-            "phi":{"type":"number","minimum":0,"description":"How unusual its silence is; suspect from 8."}}}) },
+            "phi":{"type":"number","minimum":0,"description":"How unusual its silence is; suspect from 8."},
+            "no_offers_until":{"type":"string","format":"date-time","description":"It let offers lapse; absent: it is offered work."}}}) },
     { "Task", SCHEMA({"type":"object",
         "required":["task_id","status","state","priority","owner","agent_id","attempts","max_attempts","redeliveries","submitted_at","updated_at","due_at","started_at","finished_at","stop_reason","dead_letter","error","progress","question"],
         "properties":{

@@ -309,7 +309,7 @@ static enum hub_rc fraction_param(struct call *call, const char *name, struct ta
     if (json_is_number(value)) {
         ok = v >= 0 && v <= 1;
         *out = ok ? tally_fraction_near(v) : *out;
-    } else if (text.n) {
+    } else if (text.p) {
         ok = tally_fraction_of(text, out);
     }
     return ok ? HUB_OK
@@ -745,7 +745,7 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "threshold":FRACTION("supermajority: at least so much; default 2/3."), \
     "quorum":FRACTION("At least so much of the eligible weight votes; default more than 1/2."), \
     "tie":{"type":["string","null"],"default":"runoff","description":"runoff, chair, weight, option_order, seeded_random or none."}, \
-    "chair":{"type":["string","null"],"description":"The member whose ballot breaks a tie."}, \
+    "chair":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"The member whose ballot breaks a tie."}, \
     "revote":{"type":["boolean","null"],"description":"Ballots may be changed while the round is open."}, \
     "early_close":{"type":["boolean","null"],"description":"Close as soon as no ballot can change the outcome."}, \
     "visibility":{"enum":["sealed","open",null],"description":"Whether ballots are seen before the round is closed; default sealed."}, \
@@ -756,7 +756,7 @@ static enum hub_rc cancel_answer(struct call *call, const struct command *comman
     "wait":{"type":["boolean","null"],"description":"Answer when it has closed."}}})
 #define VOTE_PARAMS SCHEMA({"type":"object","required":["round_id"],"properties":{ \
     "round_id":ROUND_ID, \
-    "voter":{"type":["string","null"],"maxLength":128,"description":"Whose ballot; the caller itself when left out."}, \
+    "voter":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"Whose ballot; the caller itself when left out."}, \
     "choice":{"type":["string","null"],"maxLength":256}, \
     "choices":OPTION_TEXTS("approval: all that are approved."), \
     "ranking":OPTION_TEXTS("borda, irv, condorcet: best first."), \

@@ -5,6 +5,7 @@
 #include "hub/api/pages.h"
 #include "hub/api/tables.h"
 #include "hub/api/words.h"
+#include "hub/messages/lists.h"
 #include "hub/messages/module.h"
 
 /* A page of history ends, maybe short, after so many messages that were looked at, and counts the
@@ -239,13 +240,20 @@ static enum hub_rc answered(struct call *call, const struct command *command, st
 
 /* ---- reading ---- */
 
+static bool is_recipient(struct store_view *view, const struct message *m, struct slice name)
+{
+    uint64_t delivery;
+    struct message_delivery d;
+    return delivery_find(view, m->number, name, &delivery, &d) == STORE_OK;
+}
+
 static bool visible(const struct call *call, struct store_view *view, const struct message *m)
 {
     struct asker asker = asker_of(call->who);
     return m->app == call->who->app &&
            (asker.all || slice_equal(m->owner, asker.subject) ||
-            message_index_has(view, MESSAGES_OWNER, m->app, asker.subject, m->number) ||
-            message_index_has(view, MESSAGES_RECIPIENT, m->app, asker.subject, m->number));
+            message_list_has(view, MESSAGES_OWNER, m->app, asker.subject, m->number) ||
+            is_recipient(view, m, asker.subject));
 }
 
 static void put_message_members(struct json_out *o, const struct message *m, struct slice receiver)
@@ -273,12 +281,11 @@ static enum store_rc put_state(struct json_out *o, struct store_view *view, cons
 {
     struct message_delivery d = {.state = MESSAGE_NONE};
     uint64_t delivery = delivery_number(m->number, 1);
-    bool named =
-        receiver.n && delivery_find(view, m->app, m->number, receiver, &delivery) == STORE_OK;
-    bool one = named || t->recipients == 1;
-    enum store_rc rc = one ? delivery_get(view, delivery, &d) : STORE_OK;
+    bool named = receiver.n && delivery_find(view, m->number, receiver, &delivery, &d) == STORE_OK;
+    bool only = !named && t->recipients == 1;
+    enum store_rc rc = only ? delivery_get(view, delivery_number(m->number, 1), &d) : STORE_OK;
     put_str(o, "state",
-            one                           ? message_state_name(d.state)
+            named || only                 ? message_state_name(d.state)
             : message_tally_is_settled(t) ? "settled"
                                           : "open");
     return rc;
@@ -286,7 +293,7 @@ static enum store_rc put_state(struct json_out *o, struct store_view *view, cons
 
 struct history {
     struct page page;
-    enum message_index index;
+    enum message_list list;
     struct slice word;
     struct slice receiver; /* that was asked for */
     struct slice sender;   /* that was asked for beside a correlation id */
@@ -296,14 +303,13 @@ struct history {
     enum store_rc rc;
 };
 
-/* What else was asked for than the index says: it knows a correlation id by its hash alone. */
+/* What else was asked for than the list says: it knows a correlation id by its hash alone. */
 static bool history_fits(const struct history *h, const struct message *m)
 {
-    return h->index != MESSAGES_CORRELATED ||
+    return h->list != MESSAGES_CORRELATED ||
            (slice_equal(m->correlation_id, h->word) &&
             (h->sender.n == 0 || slice_equal(m->sender, h->sender)) &&
-            (h->receiver.n == 0 ||
-             message_index_has(h->page.view, MESSAGES_RECIPIENT, m->app, h->receiver, m->number)));
+            (h->receiver.n == 0 || is_recipient(h->page.view, m, h->receiver)));
 }
 
 /* Whether it is there, asked for, and the caller's to see. */
@@ -350,7 +356,7 @@ static bool history_one(void *ctx, uint64_t number)
     return h->rc == STORE_OK;
 }
 
-/* The narrowest index: those of a correlation id, else of a sender, of a receiver, of the caller,
+/* The narrowest list: those of a correlation id, else of a sender, of a receiver, of the caller,
  * else all. A sender goes before a receiver. */
 static void history_choose(struct history *h, struct call *call)
 {
@@ -362,16 +368,16 @@ static void history_choose(struct history *h, struct call *call)
               : receiver.n  ? receiver
               : asker.all   ? slice_of(NULL, 0)
                             : asker.subject;
-    h->index = correlation.n ? MESSAGES_CORRELATED
-               : sender.n    ? MESSAGES_SENDER
-               : receiver.n  ? MESSAGES_RECIPIENT
-               : asker.all   ? MESSAGES_ALL
-                             : MESSAGES_OWNER;
+    h->list = correlation.n ? MESSAGES_CORRELATED
+              : sender.n    ? MESSAGES_SENDER
+              : receiver.n  ? MESSAGES_RECIPIENT
+              : asker.all   ? MESSAGES_ALL
+                            : MESSAGES_OWNER;
     h->sender = correlation.n ? sender : slice_of(NULL, 0);
     h->receiver = sender.n ? slice_of(NULL, 0) : receiver;
     h->whole = (asker.all && !h->sender.n && !(correlation.n && h->receiver.n)) ||
-               h->index == MESSAGES_OWNER ||
-               (h->index == MESSAGES_RECIPIENT && slice_equal(h->word, asker.subject));
+               h->list == MESSAGES_OWNER ||
+               (h->list == MESSAGES_RECIPIENT && slice_equal(h->word, asker.subject));
 }
 
 struct counting {
@@ -395,11 +401,11 @@ static enum store_rc put_total(struct history *h)
     struct counting c = {.h = h, .n = page->n};
     uint64_t under = 0;
     enum store_rc rc =
-        message_index_count(page->view, h->index, page->call->who->app, h->word, &under);
+        message_list_count(page->view, h->list, page->call->who->app, h->word, &under);
     bool counts = rc == STORE_OK && !h->whole && !h->since;
     if (counts) {
         c.n = 0;
-        rc = messages_each(page->view, h->index, page->call->who->app, h->word, 0, true,
+        rc = messages_each(page->view, h->list, page->call->who->app, h->word, 0, true,
                            count_visible, &c);
     }
     put_count(&page->o, "total", h->whole ? under : c.n);
@@ -419,7 +425,7 @@ static enum hub_rc put_history(struct history *h)
     history_choose(h, call);
     page->o = answer_begin(call);
     page_list(page, "messages");
-    enum store_rc src = messages_each(page->view, h->index, call->who->app, h->word,
+    enum store_rc src = messages_each(page->view, h->list, call->who->app, h->word,
                                       h->since ? h->last : page->from, !h->since, history_one, h);
     json_end(&page->o, ']');
     put_count(&page->o, "count", page->n);

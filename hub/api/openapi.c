@@ -15,6 +15,8 @@ static const char about[] = "A real-time event hub for swarms of agents.\n\n"
                             "Paths without a prefix are served under `/api/v1` too.\n\n"
                             "Lists take `limit` and `cursor`, and say `next_cursor` while there is "
                             "more. Times are UTC, in milliseconds. "
+                            "Every answer says in `RateLimit-Limit`, `-Remaining`, `-Reset` and "
+                            "`-Policy` what may still be asked. "
                             "What belongs to others is not found.";
 
 /* clang-format off */

@@ -48,7 +48,10 @@ struct route {
     bool alias; /* served, but not listed in OpenAPI */
 };
 
-enum { OPERATION_ROUTES_MAX = 8 };
+enum {
+    OPERATION_ROUTES_MAX = 8,
+    CALL_CURSOR_CHARS = 24 /* of a list of numbered rows: hub/api/pages.h */
+};
 
 enum operation_flags {
     OPERATION_CREATES = 1, /* takes an Idempotency-Key */
@@ -98,6 +101,8 @@ struct call_wait {
     int64_t ms; /* 0: no */
     char channel[CHANNEL_NAME_BYTES_MAX + 1];
     uint64_t since;
+    /* Of a page of history: how much of it, and which list its cursor is of. */
+    uint32_t limit, list;
     enum hub_rc (*again)(struct call *call, struct slice about);
     char about[WAIT_ABOUT_BYTES_MAX + 1];
 };
@@ -123,9 +128,9 @@ struct call {
     const char *content_type; /* OPERATION_RAW */
     /* A list that is a bare array has its next_cursor beside it: in a header, or in the frame. */
     bool bare_list;
-    uint64_t next_cursor;      /* 0: that was the last page */
-    const struct route *route; /* over REST, while the request is read */
-    bool has_body;             /* … and it came with one, or should have */
+    char next_cursor[CALL_CURSOR_CHARS + 1]; /* empty: that was the last page */
+    const struct route *route;               /* over REST, while the request is read */
+    bool has_body;                           /* … and it came with one, or should have */
     /* on failure */
     struct buf *message;            /* sentence; empty: the error's title */
     struct buf *detail;             /* raw JSON for `detail` (422: a list); empty: the message */

@@ -1,9 +1,103 @@
 #include "hub/api/pages.h"
 
 #include "auth/digest.h"
-#include "channels/json_scan.h"
+#include "store/hash.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+/* ---- cursors ---- */
+
+/* Parameters that say where a page begins, how long it is and how long to wait for it. */
+static const char *const where[] = {"cursor",    "limit",  "offset", "since",
+                                    "since_seq", "before", "wait"};
+
+uint32_t list_of_call(const struct call *call)
+{
+    json_auto_t *chosen = json_copy(call->params);
+    for (size_t i = 0; i < sizeof where / sizeof *where; i++) {
+        (void)json_object_del(chosen, where[i]);
+    }
+    char *text = chosen ? json_dumps(chosen, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    uint64_t hash =
+        hash64(hash64(0, slice_str(call->operation->name)), slice_str(text ? text : ""));
+    free(text);
+    return (uint32_t)hash;
+}
+
+/* Of list and place together: it tells one that was altered, too. */
+static uint32_t cursor_sum(uint32_t list, struct slice place)
+{
+    return (uint32_t)hash64(list, place);
+}
+
+/* "" when there is no place. */
+static void cursor_text(char *out, uint32_t list, struct slice place)
+{
+    uint8_t bytes[PAGE_LIST_BYTES + PAGE_PLACE_BYTES_MAX];
+    *out = '\0';
+    if (place.n) {
+        assert(place.n <= PAGE_PLACE_BYTES_MAX);
+        be32_put(bytes, cursor_sum(list, place));
+        memcpy(bytes + PAGE_LIST_BYTES, place.p, place.n);
+        hex_put(out, slice_of(bytes, PAGE_LIST_BYTES + place.n));
+    }
+}
+
+void put_next_place(struct json_out *o, uint32_t list, struct slice place)
+{
+    char text[PAGE_CURSOR_CHARS + 1];
+    cursor_text(text, list, place);
+    put_text_or_null(o, "next_cursor", slice_str(text));
+}
+
+void put_next_number(struct json_out *o, uint32_t list, uint64_t next)
+{
+    uint8_t place[8];
+    be64_put(place, next);
+    put_next_place(o, list, slice_of(place, next ? sizeof place : 0));
+}
+
+enum hub_rc page_bad_cursor(struct call *call)
+{
+    return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
+}
+
+enum hub_rc call_place(struct call *call, uint8_t place[PAGE_PLACE_BYTES_MAX], size_t *out_n)
+{
+    uint8_t bytes[PAGE_LIST_BYTES + PAGE_PLACE_BYTES_MAX];
+    struct slice cursor = call_text(call, "cursor");
+    size_t n = cursor.n / 2;
+    struct slice said =
+        slice_of(bytes + PAGE_LIST_BYTES, n > PAGE_LIST_BYTES ? n - PAGE_LIST_BYTES : 0);
+    if (cursor.n == 0) {
+        return HUB_OK;
+    }
+    if (said.n == 0 || n > sizeof bytes || !hex_get(cursor, bytes, n) ||
+        be32_get(bytes) != cursor_sum(list_of_call(call), said)) {
+        return page_bad_cursor(call);
+    }
+    *out_n = said.n;
+    memcpy(place, said.p, said.n);
+    return HUB_OK;
+}
+
+enum hub_rc call_place_number(struct call *call, uint64_t *out)
+{
+    uint8_t place[PAGE_PLACE_BYTES_MAX];
+    size_t n = 0;
+    enum hub_rc rc = call_place(call, place, &n);
+    if (rc != HUB_OK || n == 0) {
+        return rc;
+    }
+    if (n != 8 || be64_get(place) == 0) {
+        return page_bad_cursor(call);
+    }
+    *out = be64_get(place);
+    return HUB_OK;
+}
+
+/* ---- a page ---- */
 
 enum hub_rc page_open(struct page *page, struct call *call, uint64_t limit)
 {
@@ -37,50 +131,34 @@ void page_list_end(struct page *page)
     page_put_next(page);
 }
 
-void put_next_cursor(struct json_out *o, uint64_t next)
-{
-    char text[24];
-    put_text_or_null(o, "next_cursor",
-                     slice_of(text, next ? u64_digits((uint8_t *)text, next) : 0));
-}
-
 void page_put_next(struct page *page)
 {
-    char text[2 * PAGE_KEY_BYTES_MAX + 1];
+    uint32_t list = list_of_call(page->call);
     if (page->more) {
-        hex_put(text, page_last(page));
-        put_str(&page->o, "next_cursor", text);
+        put_next_place(&page->o, list, page_last(page));
     } else {
-        put_next_cursor(&page->o, page->next);
+        put_next_number(&page->o, list, page->next);
     }
 }
 
 void page_tell_next(struct page *page)
 {
-    page->call->bare_list = true;
-    page->call->next_cursor = page->next;
-}
-
-enum hub_rc page_bad_cursor(struct call *call)
-{
-    return call_fail_field(call, "cursor", "value_error", "not a next_cursor of this list");
-}
-
-bool page_number(struct slice cursor, uint64_t *out)
-{
-    size_t at;
-    return json_check(cursor, 1, &at) == JSON_OK && json_to_u64(cursor, out) && *out > 0;
+    struct call *call = page->call;
+    uint8_t place[8];
+    be64_put(place, page->next);
+    _Static_assert(CALL_CURSOR_CHARS == 2 * (PAGE_LIST_BYTES + sizeof place), "a number's");
+    call->bare_list = true;
+    cursor_text(call->next_cursor, list_of_call(call),
+                slice_of(place, page->next ? sizeof place : 0));
 }
 
 /* ---- dense numbers ---- */
 
 enum hub_rc page_from(struct page *page, uint64_t newest)
 {
-    struct slice cursor = call_text(page->call, "cursor");
     page->from = newest;
-    return cursor.n == 0 || (page_number(cursor, &page->from) && page->from <= newest)
-               ? HUB_OK
-               : page_bad_cursor(page->call);
+    enum hub_rc rc = call_place_number(page->call, &page->from);
+    return rc == HUB_OK && page->from > newest ? page_bad_cursor(page->call) : rc;
 }
 
 bool page_takes(struct page *page, uint64_t number)
@@ -108,11 +186,7 @@ enum hub_rc page_walk(struct page *page, uint64_t looked_max, page_visit *visit)
 
 enum hub_rc page_after(struct page *page)
 {
-    struct slice cursor = call_text(page->call, "cursor");
-    page->last_n = cursor.n / 2;
-    return cursor.n <= 2 * sizeof page->last && hex_get(cursor, page->last, page->last_n)
-               ? HUB_OK
-               : page_bad_cursor(page->call);
+    return call_place(page->call, page->last, &page->last_n);
 }
 
 struct slice page_last(const struct page *page)

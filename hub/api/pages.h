@@ -2,10 +2,13 @@
  *
  * A cursor names the place in the list's own order where the next page begins, never how many came
  * before: what is made or goes away between two pages moves nothing that was not shown yet. To
- * callers it is opaque: they send back what they got.
+ * callers it is opaque: they send back what they got, and all else as it was. Before the place
+ * stands a sum of it and of what is listed: the operation, and each parameter that chooses. So a
+ * place in one list is never taken for one in another, nor for one among other filters.
  *
  * Owns     between page_open and page_close the snapshot, so that a page shows one moment.
  * Threads  the caller's I/O thread.
+ * Limits   a place is PAGE_PLACE_BYTES_MAX, so a cursor PAGE_CURSOR_CHARS.
  * Errors   a cursor that this list has not given is 422.
  */
 #ifndef WAGGLE_HUB_API_PAGES_H
@@ -13,7 +16,11 @@
 
 #include "hub/api/answer.h"
 
-enum { PAGE_KEY_BYTES_MAX = 96 };
+enum {
+    PAGE_LIST_BYTES = 4, /* a sum of the list and the place */
+    PAGE_PLACE_BYTES_MAX = 256,
+    PAGE_CURSOR_CHARS = 2 * (PAGE_LIST_BYTES + PAGE_PLACE_BYTES_MAX)
+};
 
 struct page {
     struct call *call;
@@ -25,8 +32,8 @@ struct page {
     uint64_t from; /* begins with this one; 0: there is none */
     uint64_t next; /* the first that had no room; 0: none */
     /* Of rows in the order of a key. */
-    uint8_t last[PAGE_KEY_BYTES_MAX]; /* the last one put, and at the start the cursor's */
-    size_t last_n;                    /* 0: from the beginning */
+    uint8_t last[PAGE_PLACE_BYTES_MAX]; /* the last one put, and at the start the cursor's */
+    size_t last_n;                      /* 0: from the beginning */
     bool more;
 };
 
@@ -39,7 +46,6 @@ void page_list(struct page *page, const char *key);
 void page_list_end(struct page *page);
 /* The cursor alone, for lists of another shape. */
 void page_put_next(struct page *page);
-void put_next_cursor(struct json_out *o, uint64_t next); /* of numbered rows; 0: null */
 /* For numbered rows in a bare array: the cursor goes beside the answer (struct call). */
 void page_tell_next(struct page *page);
 
@@ -62,8 +68,17 @@ struct slice page_last(const struct page *page);
 /* Makes room for one more; false: the page is full, and the next begins behind the last one put. */
 bool page_takes_key(struct page *page, struct slice key);
 
-/* 422 for a cursor; what a cursor of numbers says, for lists that go another way. */
+/* ---- cursors by themselves, for lists that go another way ---- */
+
+/* Which list is asked for. */
+uint32_t list_of_call(const struct call *call);
+/* "next_cursor":… of that list; no place, or number 0: null. */
+void put_next_place(struct json_out *o, uint32_t list, struct slice place);
+void put_next_number(struct json_out *o, uint32_t list, uint64_t next);
+/* What the caller's cursor says; without one they are as they were. */
+enum hub_rc call_place(struct call *call, uint8_t place[PAGE_PLACE_BYTES_MAX], size_t *out_n);
+enum hub_rc call_place_number(struct call *call, uint64_t *out);
+/* 422 for a cursor. */
 enum hub_rc page_bad_cursor(struct call *call);
-bool page_number(struct slice cursor, uint64_t *out);
 
 #endif

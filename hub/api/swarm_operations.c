@@ -766,6 +766,8 @@ static enum hub_rc consensus_answer(struct call *call, const struct command *com
 /* clang-format off */
 #define SWARM_PATH(method, rest, code) {method, "/swarm" rest, code, STYLE_PROBLEM, false}
 #define SWARM_ID {"type":["string","null"],"maxLength":64}
+/* In a body an empty one is a fault: who leaves as nobody would leave as everybody. */
+#define SOME_ID {"type":["string","null"],"minLength":1,"maxLength":64}
 #define WORK_ID {"type":["string","null"],"minLength":1,"maxLength":128}
 #define MEMBER {"type":"object","properties":{"member_id":{"type":"string"},"role":{"type":"string"},"capability":{"type":"string"}, \
     "region":{"type":["string","null"]},"priority":{"type":"string"},"status":{"enum":["joining","active","suspended"]},"joined_at":SHAPE_TIME,"agent_id":{"type":"string"}}}
@@ -796,8 +798,8 @@ static const struct operation rows[] = {
           "capability":{"type":"string","minLength":1,"maxLength":128},
           "region":{"type":["string","null"],"maxLength":128},
           "priority":{"type":["string","null"],"default":"normal"},
-          "swarm_id":SWARM_ID,
-          "agent_id":{"type":["string","null"],"maxLength":128,"description":"Who does the member's work; the caller when absent."}}}),
+          "swarm_id":SOME_ID,
+          "agent_id":{"type":["string","null"],"minLength":1,"maxLength":128,"description":"Who does the member's work; the caller when absent."}}}),
       .answer_schema = SCHEMA({"type":"object","required":["swarm_id","member_id","role","status","joined_at","capability","region","priority"],"properties":{
           "swarm_id":{"type":"string"},"member_id":{"type":"string"},"role":{"type":"string"},"status":{"type":"string"},"joined_at":SHAPE_TIME,
           "capability":{"type":"string"},"region":{"type":["string","null"]},"priority":{"type":"string"},"agent_id":{"type":"string"}}}),
@@ -805,7 +807,7 @@ static const struct operation rows[] = {
     { .name = "swarm.leave", .summary = "Leave a swarm: one member, or all of the caller's",
       .needs = ROLE_AGENT,
       .routes = {SWARM_PATH(METHOD_POST, "/leave", 200), SWARM_PATH(METHOD_POST, "/{swarm_id}/leave", 200)},
-      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SWARM_ID,"reason":SHAPE_REASON,"leases":{"enum":["finish","return",null],"default":"finish","description":"What becomes of the work that its agent holds for the swarm."}}}),
+      .params = SCHEMA({"type":"object","required":["swarm_id"],"properties":{"swarm_id":{"type":"string","minLength":1,"maxLength":64},"member_id":SOME_ID,"reason":SHAPE_REASON,"leases":{"enum":["finish","return",null],"default":"finish","description":"What becomes of the work that its agent holds for the swarm."}}}),
       .answer_schema = LEFT,
       .kind = &command_swarm_leave, .prepare = leave_prepare, .answer = leave_answer },
     { .name = "swarm.list", .summary = "Swarms and their members, newest first",
@@ -838,7 +840,7 @@ static const struct operation rows[] = {
           "collaborators":{"type":["integer","null"],"minimum":1,"maximum":1000,"default":5},
           "timeout_seconds":{"type":["number","null"],"exclusiveMinimum":0,"maximum":604800,"default":3600},
           "priority":{"type":["string","null"],"default":"normal"},
-          "swarm_id":SWARM_ID}}),
+          "swarm_id":SOME_ID}}),
       .answer_schema = WORK,
       .kind = &command_swarm_coordinate, .prepare = coordinate_prepare, .answer = coordinate_answer },
     { .name = "swarm.task", .summary = "Work of a swarm: progress, parts and result",

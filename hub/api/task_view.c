@@ -51,9 +51,10 @@ enum hub_rc task_see_call(struct call *call, struct store_view *view, struct sli
 struct survey {
     const struct call *call;
     const struct task *task;
-    uint32_t fit, reached, with_slots, well;
+    uint32_t fit, reached, with_slots, well, silent;
     uint32_t in_status[AGENT_STATUSES]; /* of those that fit */
     double best;                        /* health of those with slots */
+    int64_t until_ms;                   /* when the first of the silent is offered work again */
     uint32_t *looks;                    /* NULL: no bound */
 };
 
@@ -93,6 +94,10 @@ static bool look(void *ctx, const struct agent *agent)
         s->with_slots++;
         s->well += health >= n->health_least;
         s->best = health > s->best ? health : s->best;
+        int64_t until = agent_paused_until(s->call, agent);
+        if (until && health >= n->health_least) {
+            s->until_ms = s->silent++ == 0 || until < s->until_ms ? until : s->until_ms;
+        }
     }
     return true;
 }
@@ -168,7 +173,17 @@ static const char *say_queued(struct buf *b, const struct survey *s)
             s->with_slots, s->best, s->task->needs.health_least);
         return "agents_unhealthy";
     }
+    if (s->silent == s->well) {
+        buf_printf(b,
+                   "active agents that fit: %u, all of them let offers lapse: they are offered "
+                   "work again after a while",
+                   s->well);
+        return "agents_silent";
+    }
     buf_printf(b, "active agents that fit: %u, all of them busy, or other tasks go first", s->well);
+    if (s->silent) {
+        buf_printf(b, "; %u of them let offers lapse", s->silent);
+    }
     return "agents_busy";
 }
 
@@ -193,15 +208,18 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
     struct buf text = {0};
     const char *reason = NULL;
     uint8_t paused = 0;
+    int64_t until_ms = 0;
     enum store_rc rc = STORE_OK;
     struct survey s = {.call = call, .task = task, .looks = looks};
     switch (task->state) {
     case TASK_SCHEDULED:
         reason = "scheduled";
+        until_ms = task->due_ms;
         buf_add_str(&text, "its time has not come");
         break;
     case TASK_RETRY_WAIT:
         reason = "retry";
+        until_ms = task->due_ms;
         buf_printf(&text, "attempt %u failed, the next one is due later", task->attempts);
         break;
     case TASK_INPUT_REQUIRED:
@@ -221,6 +239,7 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
         }
         rc = rc == STORE_OK ? survey(view, &s) : rc;
         reason = rc == STORE_OK && !(looks && *looks == 0) ? say_queued(&text, &s) : NULL;
+        until_ms = s.well && s.silent == s.well ? s.until_ms : 0;
         break;
     case TASK_NONE:
     case TASK_RUNNING:
@@ -237,8 +256,8 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
         json_begin(o, '{');
         put_str(o, "reason", reason);
         put_text(o, "message", buf_slice(&text));
-        if (task->state == TASK_SCHEDULED || task->state == TASK_RETRY_WAIT) {
-            put_time(o, "until", task->due_ms);
+        if (until_ms) {
+            put_time(o, "until", until_ms);
         }
         json_end(o, '}');
     } else {

@@ -26,13 +26,6 @@ struct audit_thread {
     uint64_t newest; /* of the log, a turn ago */
 };
 
-static uint64_t monotonic_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* What a tray carries is for others: deliveries that its batch has set off, when it was the last.
  */
 static void take_home(struct io *io)
@@ -45,7 +38,7 @@ static void take_home(struct io *io)
 /* Whether another turn is worth it at once. */
 static bool turn(struct audit_thread *t)
 {
-    uint64_t now_us = monotonic_us();
+    uint64_t now_us = clock_mono_us();
     (void)io_turn(&t->io, clock_now(&t->io.hub->clock, now_us), now_us);
     take_home(&t->io);
     bool more = auditor_turn(&t->auditor, &t->io);
@@ -55,12 +48,9 @@ static bool turn(struct audit_thread *t)
 
 static struct timespec in_us(uint64_t us)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    uint64_t ns = (uint64_t)t.tv_nsec + us * 1000;
-    t.tv_sec += (time_t)(ns / 1000000000);
-    t.tv_nsec = (long)(ns % 1000000000);
-    return t;
+    uint64_t at_us = clock_mono_us() + us;
+    return (struct timespec){.tv_sec = (time_t)(at_us / 1000000),
+                             .tv_nsec = (long)(at_us % 1000000) * 1000};
 }
 
 /* Until a tray comes back, or that long. */
@@ -98,11 +88,11 @@ static void *run(void *arg)
     struct audit_thread *t = arg;
     pthread_setname_np(pthread_self(), "waggle-audit");
     while (!atomic_load(&t->stopping)) {
-        uint64_t began_us = monotonic_us();
+        uint64_t began_us = clock_mono_us();
         if (!turn(t)) {
             wait_for_more(t);
         } else if (may_rest(t)) {
-            rest(t, REST * (monotonic_us() - began_us));
+            rest(t, REST * (clock_mono_us() - began_us));
         }
     }
     return NULL;

@@ -204,6 +204,7 @@ static enum store_rc check_row(struct verifying *v, struct slice key, struct sli
         return STORE_OK;
     }
     check_seal(v, seal, first);
+    v->sums->before = first && seal->from ? seal->from - 1 : v->sums->before;
     for (size_t at = 0; rc == STORE_OK && at < seal->entries.n; at += CHAIN_ENTRY_BYTES) {
         rc = check_entry(v, seal->entries.p + at);
     }

@@ -50,6 +50,7 @@ struct chain_audit {
     uint64_t seals, events, faults;
     uint64_t aged;   /* events no longer kept, so not compared */
     uint64_t missed; /* records of the journal that were gone before they could be sealed */
+    uint64_t before; /* records before the first seal that there is */
     uint64_t sealed_to, newest; /* sequences; what is newer than sealed_to has no seal yet */
     uint8_t head[CHAIN_HEAD_BYTES];
     int64_t head_ms;

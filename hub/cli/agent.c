@@ -69,6 +69,7 @@ static void add_query(struct buf *body, const struct args *a)
         json_key(&o, "limit");
         json_u64(&o, args_number(a, "limit", 0));
     }
+    add_text(&o, a, "cursor", "cursor");
     json_end(&o, '}');
 }
 
@@ -81,8 +82,9 @@ static enum cli_exit ask_discover(struct cli *cli, struct reply *reply)
     return rc;
 }
 
-static enum cli_exit discover_run(struct cli *cli)
+static enum cli_exit discover_once(void *ctx)
 {
+    struct cli *cli = ctx;
     struct reply reply;
     enum cli_exit rc = ask_discover(cli, &reply);
     if (rc == CLI_OK) {
@@ -90,6 +92,12 @@ static enum cli_exit discover_run(struct cli *cli)
     }
     reply_done(&reply);
     return rc;
+}
+
+static enum cli_exit discover_run(struct cli *cli)
+{
+    return args_has(&cli->args, "watch") ? watch_run(cli, "agents", discover_once, cli)
+                                         : discover_once(cli);
 }
 
 static enum cli_exit ask_list(struct cli *cli, struct reply *reply)
@@ -111,8 +119,9 @@ static enum cli_exit ask_list(struct cli *cli, struct reply *reply)
     return rc;
 }
 
-static enum cli_exit list_once(struct cli *cli)
+static enum cli_exit list_once(void *ctx)
 {
+    struct cli *cli = ctx;
     struct reply reply;
     enum cli_exit rc = ask_list(cli, &reply);
     if (rc == CLI_OK) {
@@ -122,14 +131,9 @@ static enum cli_exit list_once(struct cli *cli)
     return rc;
 }
 
-static enum cli_exit list_again(void *ctx)
-{
-    return list_once(ctx);
-}
-
 static enum cli_exit ls_run(struct cli *cli)
 {
-    return args_has(&cli->args, "watch") ? watch_run(cli, "agents", list_again, cli)
+    return args_has(&cli->args, "watch") ? watch_run(cli, "agents", list_once, cli)
                                          : list_once(cli);
 }
 
@@ -183,7 +187,8 @@ static const struct option discover_options[] = {
     { 0, "tag", OPTION_TEXT, OPTION_MANY, "T", "with this mark", NULL },
     { 0, "region", OPTION_TEXT, 0, "R", "there", NULL },
     { 0, "min-health", OPTION_FRACTION, 0, "0..1", "at least so well", NULL },
-    { 0, "limit", OPTION_NUMBER, 0, "N", "at most so many", NULL },
+    REQUEST_OPTION_WATCH,
+    PAGE_OPTIONS,
     { 0 },
 };
 
@@ -205,6 +210,7 @@ static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_
 static const struct option status_options[] = {
     { 0, "cpu", OPTION_FRACTION, 0, "0..1", "its load", NULL },
     { 0, "memory", OPTION_FRACTION, 0, "0..1", "its memory", NULL },
+    REQUEST_OPTION_REASON,
     REQUEST_OPTIONS_SEND,
     { 0 },
 };
@@ -226,6 +232,7 @@ static const struct field drain_fields[] = { { "\"draining\"", "status", FIELD_F
 static const struct field resume_fields[] = { { "\"active\"", "status", FIELD_FIXED }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct field status_fields[] = {
     { "STATUS", "status", FIELD_TEXT },
+    { "reason", "reason", FIELD_TEXT },
     { "cpu", "load_metrics.cpu", FIELD_NUMBER },
     { "memory", "load_metrics.memory", FIELD_NUMBER },
     { 0 },

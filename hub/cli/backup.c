@@ -1,10 +1,126 @@
-/* Backups, where they lie: checked and put back with no hub at hand. Making and listing them is the
- * hub's: hub/cli/hub.c. */
+/* Backups: waiting for one that the hub makes (hub/cli/hub.c has the verbs that ask it), and where
+ * they lie: checked and put back with no hub at hand. */
 #include "hub/cli/nouns.h"
 
 #include "auth/digest.h"
 #include "channels/json_out.h"
+#include "channels/json_scan.h"
 #include "hub/core/backups.h"
+
+#include <time.h>
+#include <unistd.h>
+
+/* ---- waiting for one that is being made ---- */
+
+enum { LOOK_MS = 300 };
+
+struct waiting {
+    struct cli *cli;
+    char name[BACKUP_NAME_MAX + 1];
+    int64_t give_up_ms;
+    bool told; /* a line of progress stands on the terminal */
+};
+
+static void tell_progress(struct waiting *w, struct slice progress)
+{
+    double done = 0, total = 0;
+    struct buf phase = {0};
+    json_add_human(&phase, json_at(progress, "phase"));
+    (void)json_to_double(json_at(progress, "bytes"), &done);
+    (void)json_to_double(json_at(progress, "bytes_total"), &total);
+    if (isatty(STDERR_FILENO) && phase.n && total > 0) {
+        fprintf(stderr, "\r%s: %s %.1f of %.1f MiB (%.0f %%)\033[K", w->name, buf_text(&phase),
+                done / (1 << 20), total / (1 << 20), 100 * done / total);
+        w->told = true;
+    }
+    buf_done(&phase);
+}
+
+static void clear_progress(const struct waiting *w)
+{
+    if (w->told) {
+        fprintf(stderr, "\r\033[K");
+    }
+}
+
+/* The one of that name; p is NULL: it is not done. */
+static struct slice find_made(const struct waiting *w, struct slice answer)
+{
+    struct slice key, item;
+    struct json_walk walk = json_walk_of(json_at(answer, "backups"));
+    while (json_walk_next(&walk, &key, &item)) {
+        struct slice name;
+        if (json_is_plain(json_at(item, "name"), &name) && slice_is(name, w->name)) {
+            return item;
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
+static enum cli_exit show_made(const struct waiting *w, struct slice made)
+{
+    struct slice status, error = {0};
+    output_object(&w->cli->out, made, NULL, "name");
+    if (json_is_plain(json_at(made, "status"), &status) && slice_is(status, "completed")) {
+        return CLI_OK;
+    }
+    (void)json_is_plain(json_at(made, "error"), &error);
+    return cli_fail(CLI_FAILED, "%s failed: %.*s", w->name, (int)error.n, (const char *)error.p);
+}
+
+/* A hub that ends meanwhile makes no more of it: that is told, and not waited for. */
+static enum cli_exit wait_for(struct waiting *w)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    for (;;) {
+        struct reply reply;
+        enum cli_exit rc =
+            http_ask(w->cli, "GET", "/api/v1/admin/backups", slice_of(NULL, 0), &reply);
+        struct slice answer = buf_slice(&reply.body);
+        struct slice made = rc == CLI_OK ? find_made(w, answer) : slice_of(NULL, 0);
+        bool running = false;
+        (void)json_to_bool(json_at(answer, "running"), &running);
+        if (rc == CLI_OK && !made.p && running) {
+            tell_progress(w, json_at(answer, "progress"));
+        } else {
+            clear_progress(w);
+            rc = rc != CLI_OK ? rc
+                 : made.p     ? show_made(w, made)
+                          : cli_fail(CLI_FAILED, "%s: the hub was started anew meanwhile", w->name);
+        }
+        reply_done(&reply);
+        if (rc != CLI_OK || made.p) {
+            return rc;
+        }
+        if (clock_steady_ms() >= w->give_up_ms) {
+            clear_progress(w);
+            return cli_fail(CLI_TIMEOUT, "%s is not done yet", w->name);
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+enum cli_exit backup_create_run(struct cli *cli)
+{
+    struct waiting w = {.cli = cli};
+    struct reply reply;
+    int64_t within = args_ms(&cli->args, "within", 0);
+    if (!args_has(&cli->args, "follow") || args_has(&cli->args, "dry-run")) {
+        return request_run(cli);
+    }
+    w.give_up_ms = within ? clock_steady_ms() + within : INT64_MAX;
+    enum cli_exit rc = request_send(cli, &((const struct verb *)cli->command)->request, &reply);
+    if (rc == CLI_OK) {
+        struct slice name = {0};
+        (void)json_is_plain(json_at(buf_slice(&reply.body), "name"), &name);
+        (void)snprintf(w.name, sizeof w.name, "%.*s", (int)name.n, (const char *)name.p);
+        rc = wait_for(&w);
+    }
+    reply_done(&reply);
+    return rc;
+}
+
+/* ---- where they lie ---- */
 
 struct report {
     struct buf lines; /* an array of what was said */

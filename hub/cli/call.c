@@ -65,6 +65,11 @@ static enum cli_exit call_run(struct cli *cli)
         buf_done(&c.frame);
         return cli_usage(cli);
     }
+    if (args_has(&cli->args, "dry-run")) {
+        output_json_line(&cli->out, buf_slice(&c.frame));
+        buf_done(&c.frame);
+        return CLI_OK;
+    }
     c.socket = socket_new(cli, &events, false);
     int64_t until = clock_steady_ms() + cli->timeout_ms;
     enum cli_exit rc = CLI_OK;
@@ -85,6 +90,7 @@ static const struct operand operands[] = {
     { 0 } };
 static const struct option options[] = {
     { 0, "json", OPTION_TEXT, 0, "JSON", "all parameters as one object instead; @FILE, or - for stdin", NULL },
+    { 0, "dry-run", OPTION_FLAG, 0, NULL, "print the frame instead of sending it", NULL },
     { 0 },
 };
 

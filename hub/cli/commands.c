@@ -19,7 +19,7 @@ const struct option global_options[] = {
 };
 
 static const struct command *const tables[] = {
-    publish_commands, tail_commands, channel_commands, agent_commands, token_commands, context_commands,
+    publish_commands, tail_commands, agent_commands, token_commands, context_commands,
     hub_commands, top_commands, trace_commands, bench_commands, doctor_commands, verify_commands, backup_commands,
     call_commands, reference_commands, self_commands,
 };

@@ -106,19 +106,19 @@ static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option watch_options[] = { FOLLOW_OPTION_WITHIN, { 0 } };
 static const struct option cancel_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
-static const struct follow follow_round = {
+const struct follow round_follow = {
     .id = "round_id", .channel = "consensus.", .method = "consensus.get", .param = "round_id", .show_id = "winner" };
 
 const struct verb consensus_verbs[] = {
     { { "consensus open", "open a round of voting", "Prints the round's id. With --follow it stays until the round has closed: 0 when it is decided.",
         question, open_options, request_run, "waggle consensus open 'Ship version 2?' --electorate bee-1,bee-2,bee-3 --for 10m --follow" },
-      { .method = "POST", .path = "/api/v1/consensus", .fields = open_fields, .id = "round_id", .follow = &follow_round } },
+      { .method = "POST", .path = "/api/v1/consensus", .fields = open_fields, .id = "round_id", .follow = &round_follow } },
     { { "consensus ls", "the rounds, newest first", NULL, NULL, list_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/consensus", .fields = list_fields, .member = "rounds", .columns = columns, .how = REQUEST_PAGES, .channels = "consensus.>" } },
     { { "consensus show", "one round", NULL, one_round, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/consensus/{ROUND}", .id = "round_id", .channels = "consensus.>" } },
     { { "consensus watch", "follow a round to its close", NULL, one_round, watch_options, request_run, NULL },
-      { .follow = &follow_round } },
+      { .follow = &round_follow } },
     { { "consensus commit", "commit to a ballot that will be shown later",
         "In a round with --commit-for. With --nonce-file the commitment is made here, of the ballot and of a nonce that the "
         "file keeps; `consensus vote` with the same ballot and file shows it when the round reveals.",

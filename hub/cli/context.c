@@ -8,7 +8,8 @@
 #include "hub/cli/http.h"
 
 /* A change to the file: read, changed by `change`, written when that says CLI_OK. */
-static enum cli_exit edit(struct cli *cli, enum cli_exit (*change)(struct cli *, struct contexts *))
+static enum cli_exit edit(struct cli *cli, enum cli_exit (*change)(struct cli *, struct contexts *),
+                          bool dry)
 {
     struct contexts all;
     struct buf error = {0};
@@ -21,7 +22,7 @@ static enum cli_exit edit(struct cli *cli, enum cli_exit (*change)(struct cli *,
         rc = cli_fail(CLI_FAILED, "%s", buf_text(&error));
     } else {
         rc = change(cli, &all);
-        if (rc == CLI_OK && !contexts_save(&all, path, &error)) {
+        if (rc == CLI_OK && !dry && !contexts_save(&all, path, &error)) {
             rc = cli_fail(CLI_FAILED, "%s", buf_text(&error));
         }
         contexts_done(&all);
@@ -111,28 +112,33 @@ static enum cli_exit change_rm(struct cli *cli, struct contexts *all)
     if (!contexts_find(all, name)) {
         return fail_no_context(all, name);
     }
+    if (args_has(&cli->args, "dry-run")) {
+        fprintf(cli->out.to, "%s\n", name);
+    }
     contexts_remove(all, name);
     return CLI_OK;
 }
 
 static enum cli_exit add_run(struct cli *cli)
 {
-    return edit(cli, change_add);
+    return edit(cli, change_add, false);
 }
 
 static enum cli_exit use_run(struct cli *cli)
 {
-    return edit(cli, change_use);
+    return edit(cli, change_use, false);
 }
 
 static enum cli_exit previous_run(struct cli *cli)
 {
-    return edit(cli, change_previous);
+    return edit(cli, change_previous, false);
 }
 
 static enum cli_exit rm_run(struct cli *cli)
 {
-    return edit(cli, change_rm);
+    bool dry = args_has(&cli->args, "dry-run");
+    return dry || request_confirm(cli) ? edit(cli, change_rm, dry)
+                                       : cli_fail(CLI_FAILED, "not done");
 }
 
 // clang-format off
@@ -208,6 +214,12 @@ static const struct option add_options[] = {
     { 0 },
 };
 
+static const struct option rm_options[] = {
+    { 'y', "yes", OPTION_FLAG, 0, NULL, "do not ask first", NULL },
+    { 0, "dry-run", OPTION_FLAG, 0, NULL, "say which it would be, and forget nothing", NULL },
+    { 0 },
+};
+
 const struct command context_commands[] = {
     { "context add", "name a hub, and the file with its credentials",
       "Writes down what --url, --key-file, --token-file, --ca-file and --app say. Secrets stay in their files. "
@@ -216,7 +228,7 @@ const struct command context_commands[] = {
     { "context ls", "the contexts", NULL, NULL, NULL, ls_run, NULL },
     { "context use", "make a context the current one", NULL, one_name, NULL, use_run, NULL },
     { "context previous", "go back to the context before", NULL, NULL, NULL, previous_run, NULL },
-    { "context rm", "forget a context", NULL, one_name, NULL, rm_run, NULL },
+    { "context rm", "forget a context", "It is yours alone: the hub does not hear of it. The file with the secret stays.", one_name, rm_options, rm_run, NULL },
     { 0 },
 };
 // clang-format on

@@ -125,7 +125,7 @@ static void print_event(const struct following *f, const struct hub_frame *frame
     }
     json_add_human(&time, frame->field[HUB_TIME]);
     struct slice shown = buf_slice(&time);
-    if (out->now_ms && shown.n >= 23) {
+    if (out->terminal && shown.n >= 23) {
         shown = slice_of(shown.p + 11, 12); /* "17:34:21.123" */
     }
     buf_add_slice(&line, shown);

@@ -59,7 +59,8 @@ static const struct operand set_operands[] = {
     { "OPTION=VALUE", OPTION_REQUIRED | OPTION_MANY, "access, delivery, history_events, history_age, history_bytes, latest, conflate, slow, publish, presence_grace_ms, message_bytes, rate, ack_wait, max_in_flight or max_deliver" },
     { 0 } };
 static const struct field set_fields[] = { { "OPTION=VALUE", "*", FIELD_MEMBERS }, { 0 } };
-static const struct option page_options[] = { PAGE_OPTIONS, { 0 } };
+static const struct option page_options[] = { REQUEST_OPTION_WATCH, PAGE_OPTIONS, { 0 } };
+static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct option destroy_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
 
@@ -79,17 +80,19 @@ static const struct column backup_columns[] = {
     { 0 },
 };
 static const struct operand backup_operands[] = { { "NAME", 0, "of its folder, in the hub's data; made from the time when left out" }, { 0 } };
+static const struct option backup_options[] = {
+    { 'f', "follow", OPTION_FLAG, 0, NULL, "say how far it is, and end when it is done", NULL }, FOLLOW_OPTION_WITHIN, REQUEST_OPTIONS_CREATE, { 0 } };
 static const struct field backup_fields[] = { { "NAME", "name", FIELD_TEXT }, { 0 } };
 
 const struct verb hub_verbs[] = {
-    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile; `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
-        backup_operands, send_options, request_run, "waggle backup create before-upgrade" },
+    { { "backup create", "begin a backup of the whole hub", "The hub goes on meanwhile. `--follow` waits for it; without that `waggle backup ls` says when it is done. A backup is checked and put back where it lies: `waggle backup verify`, `waggle backup restore`.",
+        backup_operands, backup_options, backup_create_run, "waggle backup create before-upgrade --follow" },
       { .method = "POST", .path = "/api/v1/admin/backups", .fields = backup_fields, .id = "name" } },
     { { "backup ls", "the backups made since the hub started", NULL, NULL, page_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/admin/backups", .fields = page_fields, .member = "backups", .columns = backup_columns, .how = REQUEST_PAGES } },
+      { .method = "GET", .path = "/api/v1/admin/backups", .fields = page_fields, .member = "backups", .columns = backup_columns, .how = REQUEST_PAGES, .channels = "" } },
     { { "namespace ls", "namespaces with options of their own", NULL, NULL, page_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/namespaces", .fields = page_fields, .member = "namespaces", .columns = namespace_columns, .how = REQUEST_PAGES } },
-    { { "namespace show", "the options in force for a namespace", NULL, one_namespace, NULL, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/namespaces", .fields = page_fields, .member = "namespaces", .columns = namespace_columns, .how = REQUEST_PAGES, .channels = "" } },
+    { { "namespace show", "the options in force for a namespace", NULL, one_namespace, show_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/namespaces/{NAMESPACE}", .id = "namespace" } },
     { { "namespace set", "set options of a namespace while the hub runs", NULL, set_operands, send_options, request_run,
         "waggle namespace set orders delivery=durable history_events=5000" },

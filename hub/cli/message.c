@@ -102,7 +102,8 @@ static const struct field history_fields[] = {
     { "offset", "offset", FIELD_NUMBER }, { "cursor", "cursor", FIELD_TEXT }, { "since-seq", "since_seq", FIELD_NUMBER }, { 0 } };
 static const struct option show_options[] = { REQUEST_OPTION_WATCH, { 0 } };
 static const struct option link_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
-static const struct option unlink_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_SEND, { 0 } };
+static const struct option unlink_options[] = { REQUEST_OPTION_REASON, REQUEST_OPTIONS_DESTROY, { 0 } };
+static const struct option links_options[] = { REQUEST_OPTION_WATCH, PAGE_OPTIONS, { 0 } };
 static const struct field unlink_fields[] = {
     { "AGENT", "agent_id", FIELD_TEXT }, { "PEER", "peer_id", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 static const struct field unsub_fields[] = {
@@ -128,16 +129,16 @@ const struct verb message_verbs[] = {
       { .method = "GET", .path = "/api/v1/messages/{MESSAGE}", .member = "message", .id = "message_id", .channels = "messages" } },
     { { "peer add", "let an agent write to a peer; one direction", NULL, pair, link_options, request_run, "waggle peer add bee-1 bee-2" },
       { .method = "POST", .path = "/api/v1/peers/add", .fields = link_fields, .id = "peer_id", .how = REQUEST_QUERY } },
-    { { "peer rm", "end that", NULL, pair, unlink_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/peers/remove", .fields = unlink_fields, .id = "peer_id", .how = REQUEST_QUERY } },
-    { { "peer ls", "who may write to whom", NULL, some_agent, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/peers/{AGENT?}", .id = "agent_id" } },
+    { { "peer rm", "let it no longer write to that peer", NULL, pair, unlink_options, request_run, NULL },
+      { .method = "POST", .path = "/api/v1/peers/remove", .fields = unlink_fields, .id = "peer_id", .how = REQUEST_QUERY | REQUEST_DESTROYS } },
+    { { "peer ls", "who may write to whom", NULL, some_agent, links_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/peers/{AGENT?}", .fields = page_fields, .id = "agent_id", .channels = "messages" } },
     { { "peer master", "put an agent under a master: either may write to the other", NULL, master_and_sub, link_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/hierarchy/add", .fields = sub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
     { { "peer unmaster", "take it away from that master", NULL, master_and_sub, unlink_options, request_run, NULL },
-      { .method = "POST", .path = "/api/v1/hierarchy/remove", .fields = unsub_fields, .id = "sub_id", .how = REQUEST_QUERY } },
-    { { "peer tree", "masters and subordinates of an agent", NULL, one_agent, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/hierarchy/{AGENT}", .id = "agent_id" } },
+      { .method = "POST", .path = "/api/v1/hierarchy/remove", .fields = unsub_fields, .id = "sub_id", .how = REQUEST_QUERY | REQUEST_DESTROYS } },
+    { { "peer tree", "masters and subordinates of an agent", NULL, one_agent, links_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/hierarchy/{AGENT}", .fields = page_fields, .id = "agent_id", .channels = "messages" } },
     { { 0 }, { 0 } },
 };
 // clang-format on

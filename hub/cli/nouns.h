@@ -6,7 +6,6 @@
 
 extern const struct command publish_commands[];   /* hub/cli/publish.c */
 extern const struct command tail_commands[];      /* hub/cli/tail.c */
-extern const struct command channel_commands[];   /* hub/cli/channel.c */
 extern const struct command agent_commands[];     /* hub/cli/agent.c */
 extern const struct command token_commands[];     /* hub/cli/token.c */
 extern const struct command context_commands[];   /* hub/cli/context.c */
@@ -20,6 +19,11 @@ extern const struct command backup_commands[];    /* hub/cli/backup.c */
 extern const struct command call_commands[];      /* hub/cli/call.c */
 extern const struct command reference_commands[]; /* hub/cli/reference.c */
 extern const struct command self_commands[];      /* hub/cli/self.c */
+
+/* Runs of verbs that do more than their request. */
+enum cli_exit backup_create_run(struct cli *cli); /* hub/cli/backup.c */
+
+extern const struct follow round_follow; /* a round of voting, to its close: hub/cli/consensus.c */
 
 /* Those of which each is one request. */
 extern const struct verb channel_verbs[];   /* hub/cli/channel.c */

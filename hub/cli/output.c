@@ -46,9 +46,10 @@ struct output output_for(FILE *to, enum output_format format, int64_t now_ms)
 {
     return (struct output){.to = to,
                            .format = format,
+                           .terminal = isatty(fileno(to)),
                            .colour = wants_colour(to),
                            .columns_max = format == OUT_WIDE ? 0 : terminal_columns(to),
-                           .now_ms = isatty(fileno(to)) ? now_ms : 0};
+                           .now_ms = now_ms};
 }
 
 /* --- JSON to text ------------------------------------------------------------------------------

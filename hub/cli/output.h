@@ -19,10 +19,11 @@ extern const char *const output_format_names[OUT_FORMATS + 1]; /* NULL-terminate
 struct output {
     FILE *to;
     enum output_format format;
+    bool terminal; /* a person reads along: times without their date */
     bool colour;
     size_t columns_max; /* 0: as wide as it gets */
     const char *query;  /* NULL: all of the answer; see hub/cli/query.h */
-    int64_t now_ms;     /* for ages; 0: times are shown as they are */
+    int64_t now_ms;     /* for ages */
 };
 
 /* For a stream: colour and width only on a terminal, no colour with NO_COLOR or TERM=dumb. */

@@ -8,16 +8,13 @@
 
 #include "hub/cli/cli.h"
 
-/* Rows for the options table of a command that uses pages_show(). */
+/* Rows for the options table of a command that shows pages. */
 #define PAGE_OPTIONS                                                                               \
     {0, "limit", OPTION_NUMBER, 0, "N", "at most so many (1000)", NULL},                           \
     {                                                                                              \
         0, "cursor", OPTION_TEXT, 0, "CURSOR", "go on where the last page ended", NULL             \
     }
 
-/* GETs one page of `path` (which is freed) and shows answer.member. */
-enum cli_exit pages_show(struct cli *cli, struct buf *path, const char *member,
-                         const struct column *columns);
 /* Shows a page that has been fetched, and says on stderr when there is another. */
 void pages_print(const struct cli *cli, struct slice answer, const char *member,
                  const struct column *columns);

@@ -112,9 +112,16 @@ static enum cli_exit publish_one(struct cli *cli, const char *channel, const cha
         buf_add_str(&path, "/api/v1/channels/");
         url_add(&path, channel);
         buf_add_str(&path, "/events");
+    }
+    if (rc == CLI_OK && args_has(&cli->args, "dry-run")) {
+        rc = cli_target(cli) ? CLI_OK : CLI_USAGE;
+        if (rc == CLI_OK) {
+            request_print(cli, "POST", buf_text(&path), buf_slice(&body));
+        }
+    } else if (rc == CLI_OK) {
         rc = http_ask(cli, "POST", buf_text(&path), buf_slice(&body), &reply);
     }
-    if (rc == CLI_OK) {
+    if (rc == CLI_OK && reply.body.n) {
         print_ack(cli, buf_slice(&reply.body));
     }
     reply_done(&reply);
@@ -371,6 +378,10 @@ static enum cli_exit publish_run(struct cli *cli)
         args_refuse(a, "--expect is for one event");
         return cli_usage(cli);
     }
+    if ((lines || count != 1) && args_has(a, "dry-run")) {
+        args_refuse(a, "--dry-run is for one event");
+        return cli_usage(cli);
+    }
     if (lines && args_has(a, "count")) {
         args_refuse(a, "--count repeats DATA, not lines of stdin");
         return cli_usage(cli);
@@ -401,6 +412,7 @@ static const struct option options[] = {
     { 't', "text", OPTION_FLAG, 0, NULL, "DATA is text, not JSON", NULL },
     { 'n', "count", OPTION_NUMBER, 0, "N", "publish DATA so many times", NULL },
     { 0, "ndjson", OPTION_FLAG, 0, NULL, "every line of stdin is the data of an event (the same as DATA -)", NULL },
+    REQUEST_OPTIONS_SEND,
     { 0 },
 };
 

@@ -538,7 +538,9 @@ static enum cli_exit send_and_follow(struct cli *cli, const struct request *requ
 
 enum cli_exit request_watch(struct cli *cli)
 {
-    return watch_run(cli, request_of(cli)->channels, show_once, cli);
+    const char *channels = request_of(cli)->channels;
+    return watch_run(cli, *channels == '{' ? args_operand(&cli->args, 0) : channels, show_once,
+                     cli);
 }
 
 enum cli_exit request_run(struct cli *cli)

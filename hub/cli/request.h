@@ -59,7 +59,8 @@ struct request {
     const struct column *columns; /* NULL: the answer is one object */
     const char *id;               /* of an object, for -o id */
     unsigned how;
-    const char *channels; /* that tell when to look again: "tasks queue.>" */
+    const char *channels; /* that tell when to look again: "tasks queue.>"; "{": the first operand;
+                             "": none does, and so it is looked at now and then */
     const struct follow *follow;
     const struct newest *newest; /* whose id stands in for an operand that was left out */
     /* Makes the list that the columns are of, where the answer has none; NULL: member is it. */

@@ -88,8 +88,8 @@ static const struct follow follow_execution = {
       { .method = "POST", .path = "/api/v1/agents/networks", .fields = create_fields, .id = "id" } }, \
     { { noun " ls", "the networks", NULL, NULL, page_options, request_run, NULL }, \
       { .method = "GET", .path = "/api/v1/agents/networks", .fields = page_fields, .member = "networks", .columns = network_columns, .how = REQUEST_PAGES, .channels = "network.>" } }, \
-    { { noun " show", "one network", NULL, one_network, NULL, request_run, NULL }, \
-      { .method = "GET", .path = NETWORK, .id = "id" } }, \
+    { { noun " show", "one network", NULL, one_network, show_options, request_run, NULL }, \
+      { .method = "GET", .path = NETWORK, .id = "id", .channels = "network.>" } }, \
     { { noun " execute", "have a network do something", NULL, a_network, execute_options, request_run, \
         "waggle " noun " execute --task task.json" }, \
       { .method = "POST", .path = NETWORK "/execute", .fields = execute_fields, .id = "execution_id", .newest = &newest_network, .follow = &follow_execution } }, \
@@ -162,6 +162,7 @@ static const struct option swarm_consensus_options[] = {
     { 0, "options", OPTION_TEXT, OPTION_MANY, "A,B", "what there is to choose from", NULL },
     { 0, "timeout-seconds", OPTION_NUMBER, 0, "N", "how long votes are taken (300)", NULL },
     { 0, "wait", OPTION_FLAG, 0, NULL, "answer when the round has closed", NULL },
+    FOLLOW_OPTIONS,
     REQUEST_OPTIONS_CREATE,
     { 0 },
 };
@@ -184,8 +185,8 @@ const struct verb swarm_verbs[] = {
       { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
     { { "swarm ls", "the same as list", NULL, NULL, swarm_list_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/list", .fields = swarm_list_fields, .member = "swarms", .columns = swarm_columns, .how = REQUEST_PAGES, .channels = "swarm.>" } },
-    { { "swarm show", "one swarm and its members", NULL, one_swarm, NULL, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/swarm/list", .fields = show_fields, .member = "swarms", .id = "swarm_id" } },
+    { { "swarm show", "one swarm and its members", NULL, one_swarm, show_options, request_run, NULL },
+      { .method = "GET", .path = "/api/v1/swarm/list", .fields = show_fields, .member = "swarms", .id = "swarm_id", .channels = "swarm.>" } },
     { { "swarm status", "how the swarms do", NULL, NULL, swarm_status_options, request_run, NULL },
       { .method = "GET", .path = "/api/v1/swarm/status", .fields = swarm_status_fields, .columns = swarm_status_columns, .channels = "swarm.>" } },
     { { "swarm coordinate", "have a swarm do something together", NULL, NULL, coordinate_options, request_run,
@@ -197,7 +198,7 @@ const struct verb swarm_verbs[] = {
       { .method = "POST", .path = "/api/v1/swarm/tasks/{TASK}/cancel", .fields = reason_fields, .id = "task_id", .how = REQUEST_DESTROYS } },
     { { "swarm consensus", "have a swarm agree on the result of its work", NULL, NULL, swarm_consensus_options, request_run,
         "waggle swarm consensus --task-id task123 --wait" },
-      { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id" } },
+      { .method = "POST", .path = "/api/v1/swarm/consensus", .fields = swarm_consensus_fields, .id = "round_id", .follow = &round_follow } },
     { { 0 }, { 0 } },
 };
 // clang-format on

@@ -173,7 +173,7 @@ static void add_time(const struct tail *t, struct buf *line, struct slice time)
     struct buf text = {0};
     json_add_human(&text, time);
     struct slice shown = buf_slice(&text);
-    if (t->cli->out.now_ms && shown.n >= 23) {
+    if (t->cli->out.terminal && shown.n >= 23) {
         shown = slice_of(shown.p + 11, 12);
     }
     buf_add_slice(line, shown);

@@ -94,6 +94,7 @@ static const struct option send_options[] = { REQUEST_OPTIONS_SEND, { 0 } };
 static const struct option dead_options[] = {
     { 'p', "priority", OPTION_CHOICE, 0, "PRIORITY", "only those", priorities },
     { 0, "agent", OPTION_TEXT, 0, "ID", "only those that this agent had last", NULL },
+    REQUEST_OPTION_WATCH,
     PAGE_OPTIONS,
     { 0 },
 };
@@ -145,7 +146,7 @@ const struct verb task_verbs[] = {
     { { "task input", "give a task the input it asked for", NULL, task_and_input, send_options, request_run, NULL },
       { .method = "POST", .path = "/api/v1/tasks/{TASK}/input", .fields = input_fields, .id = "task_id" } },
     { { "task dlq ls", "tasks that failed for good and were not replayed", NULL, NULL, dead_options, request_run, NULL },
-      { .method = "GET", .path = "/api/v1/tasks/dead-letters", .fields = dead_fields, .member = "tasks", .columns = task_columns, .how = REQUEST_PAGES } },
+      { .method = "GET", .path = "/api/v1/tasks/dead-letters", .fields = dead_fields, .member = "tasks", .columns = task_columns, .how = REQUEST_PAGES, .channels = "tasks" } },
     { { "task dlq replay", "submit those again, as new tasks", NULL, NULL, replay_many_options, request_run,
         "waggle task dlq replay --stop-reason start_to_close_timeout --limit 10" },
       { .method = "POST", .path = "/api/v1/tasks/dead-letters/replay", .fields = replay_many_fields, .id = "replayed_count" } },

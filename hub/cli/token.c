@@ -108,12 +108,15 @@ static enum cli_exit mint_run(struct cli *cli)
     struct buf body = {0};
     struct reply reply = {0};
     enum cli_exit rc = CLI_USAGE;
+    bool dry = args_has(&cli->args, "dry-run");
     if (cli_target(cli)) {
-        rc = make_request(cli, &body)
-                 ? http_ask(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body), &reply)
-                 : cli_usage(cli);
+        rc = !make_request(cli, &body) ? cli_usage(cli)
+             : dry                     ? CLI_OK
+                   : http_ask(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body), &reply);
     }
-    if (rc == CLI_OK) {
+    if (rc == CLI_OK && dry) {
+        request_print(cli, "POST", "/api/v1/auth/tokens", buf_slice(&body));
+    } else if (rc == CLI_OK) {
         rc = show_minted(cli, buf_slice(&reply.body));
     }
     reply_done(&reply);
@@ -163,32 +166,53 @@ static bool parse_token(struct slice text, struct parsed *p)
                          sizeof p->signature, &p->signature_n);
 }
 
-static bool read_stdin(struct buf *text)
+static bool read_from(FILE *file, struct buf *text)
 {
-    size_t n = fread(buf_reserve(text, TOKEN_BYTES_MAX + 2), 1, TOKEN_BYTES_MAX + 2, stdin);
+    size_t n = fread(buf_reserve(text, TOKEN_BYTES_MAX + 2), 1, TOKEN_BYTES_MAX + 2, file);
     text->n = n;
     while (text->n && strchr(" \t\r\n", text->p[text->n - 1])) {
         text->n--;
     }
-    return !ferror(stdin);
+    return !ferror(file);
 }
 
-/* The token that the operand names: itself, "-" for stdin, or none for the one we would send. */
+/* What is typed stands in the list of processes and in the shell's history: a token is not taken
+ * from there. */
+static enum cli_exit read_file(const char *path, struct buf *text)
+{
+    struct parsed *typed = xcalloc(1, sizeof *typed);
+    bool is_token = parse_token(slice_str(path), typed);
+    free(typed);
+    if (is_token) {
+        return cli_fail(CLI_USAGE, "others can see what is typed: give a file with the token, or - "
+                                   "for stdin");
+    }
+    FILE *file = fopen(path, "rb");
+    bool read = file && read_from(file, text);
+    enum cli_exit rc =
+        read ? CLI_OK : cli_fail(CLI_USAGE, "cannot read %s: %s", path, strerror(errno));
+    if (file) {
+        (void)fclose(file);
+    }
+    return rc;
+}
+
+/* The token in the file that the operand names, "-" for stdin, or none for the one we would send.
+ */
 static enum cli_exit find_token(struct cli *cli, struct buf *text)
 {
     const char *operand = args_operand(&cli->args, 0);
     if (operand && strcmp(operand, "-") == 0) {
-        return read_stdin(text) ? CLI_OK : cli_fail(CLI_FAILED, "cannot read the input");
+        return read_from(stdin, text) ? CLI_OK : cli_fail(CLI_FAILED, "cannot read the input");
     }
     if (operand) {
-        buf_add_str(text, operand);
-        return CLI_OK;
+        return read_file(operand, text);
     }
     if (!cli_target(cli)) {
         return CLI_USAGE;
     }
     if (cli->target.kind != CREDENTIAL_TOKEN) {
-        return cli_fail(CLI_USAGE, "which token? Give one, - for stdin, or --token-file");
+        return cli_fail(CLI_USAGE, "which token? Give a file, - for stdin, or --token-file");
     }
     buf_add_str(text, cli->target.secret);
     return CLI_OK;
@@ -364,6 +388,7 @@ static const struct option mint_options[] = {
     { 0, "app", OPTION_TEXT, 0, "APP", "the app (else the context's, else the caller's)", NULL },
     { 0, "cap", OPTION_TEXT, OPTION_MANY, "PATTERN=RIGHTS", "what it may: subscribe, publish, presence, history on channels, call on operations", NULL },
     { 0, "out", OPTION_FILE, 0, "FILE", "write it there (mode 0600) instead of printing it", NULL },
+    REQUEST_OPTIONS_SEND,
     { 0 },
 };
 
@@ -379,7 +404,7 @@ static const struct field revoke_fields[] = {
     { "jti", "jti", FIELD_TEXT }, { "sub", "sub", FIELD_TEXT }, { "issued-before", "issued_before", FIELD_TEXT }, { "reason", "reason", FIELD_TEXT }, { 0 } };
 
 static const struct operand one_token[] = {
-    { "TOKEN", 0, "the token; - for stdin; none: the one of --token-file" }, { 0 } };
+    { "FILE", 0, "with the token; - for stdin; none: the one of --token-file" }, { 0 } };
 
 const struct command token_commands[] = {
     { "token mint", "make a token", "Prints the token alone on stdout, and on stderr until when it is valid.",

@@ -191,6 +191,7 @@ static void show_audit(struct cli *cli, const struct log_check *check,
     put_count(&o, "events", audit->events);
     put_count(&o, "events_no_longer_kept", audit->aged);
     put_count(&o, "records_never_sealed", audit->missed);
+    put_count(&o, "records_before_first_seal", audit->before);
     put_count(&o, "records_not_sealed_yet",
               audit->newest > audit->sealed_to ? audit->newest - audit->sealed_to : 0);
     put_count(&o, "faults", audit->faults);

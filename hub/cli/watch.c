@@ -32,8 +32,10 @@ static void on_open(void *ctx)
 {
     struct watch *w = ctx;
     struct buf text = {0};
-    watch_subscribe(&text, w->channels);
-    socket_send(w->socket, buf_slice(&text));
+    if (*w->channels) {
+        watch_subscribe(&text, w->channels);
+        socket_send(w->socket, buf_slice(&text));
+    }
     buf_done(&text);
     w->due_ms = 0;
 }
@@ -55,7 +57,7 @@ static enum cli_exit redraw(struct watch *w)
     if (cli->out.columns_max && cli->out.format <= OUT_WIDE) {
         fputs("\033[H\033[2J", cli->out.to); /* home, and clear what is below */
     }
-    cli->out.now_ms = cli->out.now_ms ? clock_wall_ms() : 0;
+    cli->out.now_ms = clock_wall_ms();
     enum cli_exit rc = w->show(w->ctx);
     cli_flush(cli);
     w->drawn_ms = clock_steady_ms();

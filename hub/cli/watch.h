@@ -9,7 +9,8 @@
 
 #include "hub/cli/cli.h"
 
-/* channels: names or patterns, spaces between. Returns when show fails for good. */
+/* channels: names or patterns, spaces between; "": only now and then. Returns when show fails for
+ * good. */
 enum cli_exit watch_run(struct cli *cli, const char *channels, enum cli_exit (*show)(void *ctx),
                         void *ctx);
 /* The frame that subscribes to such channels. */

@@ -100,10 +100,10 @@ static enum round_status status_of(enum tally_verdict verdict)
     return ROUND_NO_DECISION;
 }
 
-/* Writes the end down and tells of it. result: NULL when the round was cancelled; reason: why, in
- * the words of who cancelled it. */
+/* Writes the end down and tells of it. result: NULL when the round was cancelled; why: by whom, and
+ * in whose words. */
 static enum hub_rc finish(struct apply *a, struct round *r, struct paper *paper,
-                          const struct tally_result *result, struct slice reason)
+                          const struct tally_result *result, const struct why *why)
 {
     struct timer_ref timer = {.due_ms = r->deadline_ms, .id = r->timer_id};
     enum store_rc rc = timer_cancel(a->txn, timer); /* gone already when it is what closes us */
@@ -115,7 +115,7 @@ static enum hub_rc finish(struct apply *a, struct round *r, struct paper *paper,
     }
     paper->status = slice_str(round_status_name(r->status));
     paper->stop = slice_str(round_stop_name(r->stop));
-    enum hub_rc told = round_tell_closed(a, paper, r, result, reason);
+    enum hub_rc told = round_tell_closed(a, paper, r, result, why);
     return told == HUB_OK ? tell_watchers(a, r) : told;
 }
 
@@ -140,7 +140,7 @@ enum hub_rc round_close(struct apply *a, struct round *r, enum round_stop stop)
         out = open_runoff(a, &paper, &result, r, runoff);
     }
     if (out == HUB_OK) {
-        out = finish(a, r, &paper, &result, slice_of(NULL, 0));
+        out = finish(a, r, &paper, &result, &why_nobody);
     }
     r->runoff = slice_of(NULL, 0); /* the id was ours */
     tally_result_done(&result);
@@ -170,14 +170,14 @@ static const struct command_kind command_consensus_deadline = {
 
 /* ---- cancelling ---- */
 
-static enum hub_rc cancel_round(struct apply *a, struct round *r, struct slice reason)
+static enum hub_rc cancel_round(struct apply *a, struct round *r, const struct why *why)
 {
     struct paper paper;
     r->status = ROUND_CANCELLED;
     r->stop = ROUND_STOP_CANCELLED;
     r->closed_ms = a->now_ms;
     round_paper_frozen(r, &paper);
-    enum hub_rc rc = finish(a, r, &paper, NULL, reason);
+    enum hub_rc rc = finish(a, r, &paper, NULL, why);
     paper_done(&paper);
     return rc;
 }
@@ -191,7 +191,7 @@ enum hub_rc consensus_cancel_inside(struct apply *a, uint32_t number)
         return hub_rc_of_store(rc);
     }
     round_copy(&row, &bytes, &round);
-    enum hub_rc out = cancel_round(a, &round, slice_of(NULL, 0));
+    enum hub_rc out = cancel_round(a, &round, &why_nobody);
     buf_done(&bytes);
     return out;
 }
@@ -238,7 +238,7 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
                           "the round is closed: ", slice_str(round_status_name(round.status)), "");
     }
     if (rc == HUB_OK) {
-        rc = cancel_round(a, &round, reason);
+        rc = cancel_round(a, &round, &(struct why){asker.subject, reason});
     }
     if (rc == HUB_OK) {
         be32_put(number, round.number);

@@ -5,11 +5,12 @@
 #define WAGGLE_HUB_CONSENSUS_MODULE_PARTS_H
 
 #include "hub/consensus/module.h"
+#include "hub/core/why.h"
 
 enum hub_rc round_tell_opened(struct apply *a, const struct round *round);
 /* result: NULL when nothing was counted. */
 enum hub_rc round_tell_closed(struct apply *a, const struct paper *paper, const struct round *round,
-                              const struct tally_result *result, struct slice reason);
+                              const struct tally_result *result, const struct why *why);
 /* A sealed ballot tells that somebody voted; what, only when the round is closed. */
 enum hub_rc round_tell_ballot(struct apply *a, const struct round *round, struct slice voter,
                               const struct round_ballot *ballot, const char *event);

@@ -68,7 +68,7 @@ enum hub_rc round_tell_opened(struct apply *a, const struct round *r)
 }
 
 enum hub_rc round_tell_closed(struct apply *a, const struct paper *paper, const struct round *r,
-                              const struct tally_result *result, struct slice reason)
+                              const struct tally_result *result, const struct why *why)
 {
     struct telling t;
     telling_begin(&t, r);
@@ -81,9 +81,7 @@ enum hub_rc round_tell_closed(struct apply *a, const struct paper *paper, const 
     if (r->runoff.n) {
         put_text(&t.o, "runoff", r->runoff);
     }
-    if (reason.n) {
-        put_text(&t.o, "reason", reason);
-    }
+    why_said(&t.o, why);
     return telling_end(a, &t, r, "closed", true);
 }
 

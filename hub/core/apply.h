@@ -68,6 +68,9 @@ struct module {
      * expire fills in kind, app and body, and returns false when nothing is due any more. */
     int64_t (*next_due)(void *state);
     bool (*expire)(void *state, int64_t now_ms, struct tray *tray);
+    /* A clean end: commands, made as those of expire are, for what would be lost with the memory.
+     * When there is no room for it, it is lost. NULL: nothing would be. */
+    void (*part)(void *state, int64_t now_ms, struct tray *tray);
     /* At the end of a batch, in its transaction: what the batch's events set off. a->tray is the
      * last of the trays. What it returns but HUB_OK aborts the batch. */
     enum hub_rc (*finish)(struct apply *a, struct tray *const *trays, unsigned trays_n);

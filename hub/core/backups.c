@@ -4,6 +4,7 @@
 #include "auth/digest.h"
 #include "auth/keyfile.h"
 #include "channels/json_members.h"
+#include "store/files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +24,8 @@ struct backups {
     struct store *store;
     char *data_dir;
     atomic_bool running;
+    _Atomic(enum backup_phase) phase;
+    atomic_uint_fast64_t bytes_total;
     bool has_thread;
     pthread_t thread;
     _Atomic(struct backup_result *) next; /* of the one under way; then the last as well */
@@ -219,17 +222,83 @@ static bool copy_keys(const char *from, const char *to, char *out_text, size_t t
            (*out_text ? false : fail(out_text, text_n, from, "its keys cannot be read"));
 }
 
+/* ---- making one ---- */
+
+/* One at a time, so what is there was left by one that did not come to its end. */
+static const char making[] = "backups/.making";
+
+static void drop(const char *folder, const char *name)
+{
+    char *path = path_of(folder, name);
+    (void)(unlink(path) == 0 || rmdir(path) == 0);
+    free(path);
+}
+
+static bool drop_key(void *ctx, const char *name)
+{
+    drop(ctx, name);
+    return true;
+}
+
+static void clear(const char *folder)
+{
+    char *keys = path_of(folder, "keys");
+    (void)each_key(folder, drop_key, keys);
+    free(keys);
+    const char *const names[] = {"keys", "data.mdb", "lock.mdb", "lock", "manifest.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        drop(folder, names[i]);
+    }
+    (void)rmdir(folder);
+}
+
+static bool is_taken(const char *folder, char *out_text, size_t text_n)
+{
+    struct stat st;
+    return lstat(folder, &st) == 0 && !fail(out_text, text_n, folder, strerror(EEXIST));
+}
+
+static bool give_name(const char *part, const char *all, const char *folder, char *out_text,
+                      size_t text_n)
+{
+    return (folder_sync(part) == 0 && rename(part, folder) == 0 && folder_sync(all) == 0) ||
+           fail(out_text, text_n, folder, strerror(errno));
+}
+
+static bool make_in(struct backups *b, const char *part, int64_t begun_ms, char *out_text,
+                    size_t text_n)
+{
+    struct store_usage usage = {0};
+    (void)store_usage(b->store, &usage);
+    atomic_store(&b->bytes_total, usage.bytes_used);
+    atomic_store(&b->phase, BACKUP_COPYING);
+    if (store_backup(b->store, part, out_text, text_n) != STORE_OK ||
+        !copy_keys(b->data_dir, part, out_text, text_n)) {
+        return false;
+    }
+    atomic_store(&b->phase, BACKUP_CHECKING);
+    return write_manifest(part, begun_ms, out_text, text_n);
+}
+
 static bool make(struct backups *b, const struct backup_result *r, char *out_text, size_t text_n)
 {
     char *all = path_of(b->data_dir, "backups"), *folder = path_of(all, r->name);
+    char *part = path_of(b->data_dir, making);
     bool good =
         mkdir(all, 0700) == 0 || errno == EEXIST || fail(out_text, text_n, all, strerror(errno));
-    good = good && store_backup(b->store, folder, out_text, text_n) == STORE_OK &&
-           copy_keys(b->data_dir, folder, out_text, text_n) &&
-           write_manifest(folder, r->begun_ms, out_text, text_n);
+    good = good && !is_taken(folder, out_text, text_n);
+    if (good) {
+        clear(part);
+        good = make_in(b, part, r->begun_ms, out_text, text_n) &&
+               give_name(part, all, folder, out_text, text_n);
+        if (!good) {
+            clear(part);
+        }
+    }
     if (good) {
         (void)snprintf(out_text, text_n, "%s", folder);
     }
+    free(part);
     free(folder);
     free(all);
     return good;
@@ -319,6 +388,36 @@ bool backups_running(const struct backups *b)
 const struct backup_result *backups_last(const struct backups *b)
 {
     return atomic_load(&b->last);
+}
+
+static uint64_t bytes_copied(const struct backups *b)
+{
+    struct stat st;
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s.part/data.mdb", making); /* store_backup()'s */
+    char *data = path_of(b->data_dir, path);
+    uint64_t bytes = stat(data, &st) == 0 ? (uint64_t)st.st_size : 0;
+    free(data);
+    return bytes;
+}
+
+bool backups_under_way(const struct backups *b, struct backup_progress *out)
+{
+    if (!backups_running(b)) {
+        return false;
+    }
+    const struct backup_result *r = atomic_load(&b->next);
+    if (!r) {
+        return false; /* it is being begun */
+    }
+    uint64_t total = atomic_load(&b->bytes_total);
+    *out = (struct backup_progress){.name = r->name,
+                                    .begun_ms = r->begun_ms,
+                                    .phase = atomic_load(&b->phase),
+                                    .bytes_total = total};
+    uint64_t bytes = out->phase == BACKUP_COPYING ? bytes_copied(b) : total;
+    out->bytes = bytes < total ? bytes : total;
+    return true;
 }
 
 /* ---- verifying ---- */

@@ -2,11 +2,12 @@
  *
  * A backup is a folder <data>/backups/<name> that is a data folder itself: data.mdb as of one
  * moment, the keys that belong to it, and manifest.json, written last, with a digest of each file.
- * A folder without a manifest is no backup.
+ * It is made in backups/.making and has its name once it has been read whole: so whoever verifies
+ * what has a name never meets the one that is being finished.
  *
  * Owns     the thread that makes a backup; one at a time.
- * Threads  backups_start, backups_have, backups_last: any. The rest: one at a time, without a hub
- *          on the folders.
+ * Threads  backups_start, backups_have, backups_last, backups_under_way: any. The rest: one at a
+ *          time, without a hub on the folders.
  * Errors   false, and a sentence that names the path and the cause.
  */
 #ifndef WAGGLE_HUB_CORE_BACKUPS_H
@@ -35,6 +36,16 @@ bool backups_running(const struct backups *backups);
 /* There is a folder of that name, or one is being made. */
 bool backups_have(const struct backups *backups, const char *name);
 const struct backup_result *backups_last(const struct backups *backups); /* NULL: none yet */
+
+enum backup_phase { BACKUP_COPYING, BACKUP_CHECKING };
+struct backup_progress {
+    const char *name; /* lives as long as the backups */
+    int64_t begun_ms;
+    enum backup_phase phase;
+    uint64_t bytes, bytes_total; /* copied, of about so many */
+};
+/* False: none is under way. */
+bool backups_under_way(const struct backups *backups, struct backup_progress *out);
 
 /* Reads everything in a data folder; each fault becomes a line for say(). */
 typedef void backups_say(void *ctx, const char *line);

@@ -1,4 +1,7 @@
+#define _GNU_SOURCE
 #include "hub/core/clock.h"
+
+#include <time.h>
 
 /* Between two looks: a jump counts for tokens that much later, and a step is one millisecond. */
 enum { LOOK_EVERY_MS = 100 };
@@ -31,4 +34,18 @@ void clock_follow(struct clock *clock, int64_t wall_ms, uint64_t mono_us)
 int64_t clock_wall(const struct clock *clock, int64_t now_ms)
 {
     return now_ms + atomic_load_explicit(&clock->lag_ms, memory_order_relaxed);
+}
+
+uint64_t clock_mono_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int64_t clock_machine_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }

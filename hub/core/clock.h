@@ -30,6 +30,10 @@ void clock_set(struct clock *clock, int64_t wall_ms, uint64_t mono_us);
 int64_t clock_now(const struct clock *clock, uint64_t mono_us);
 /* Looks at the wall, now and then: often enough that a jump is seen, and cheap in between. */
 void clock_follow(struct clock *clock, int64_t wall_ms, uint64_t mono_us);
+/* The machine's two clocks. Only whoever drives the others reads them (hub/main, threads' loops).
+ */
+uint64_t clock_mono_us(void);
+int64_t clock_machine_ms(void); /* the wall, as it is set */
 /* The wall's time, as it was last seen, at a time of clock_now(). */
 int64_t clock_wall(const struct clock *clock, int64_t now_ms);
 

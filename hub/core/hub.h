@@ -45,6 +45,7 @@ struct hub_settings {
     int64_t task_retry_ms;         /* tasks: the first retry waits so long at most */
     int64_t task_retry_max_ms;
     uint32_t task_attempts_max, task_redeliveries_max;
+    int64_t swarm_absence_ms; /* swarms: a seat is kept so long for an agent that is away */
     int64_t token_ttl_max_ms;
     int64_t key_overlap_ms; /* a rotated signing key still verifies */
     int64_t audit_seal_ms;  /* events of system channels are sealed so often */

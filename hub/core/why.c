@@ -1,5 +1,7 @@
 #include "hub/core/why.h"
 
+const struct why why_nobody = {.by = {0}};
+
 void why_put(struct buf *b, const struct why *why)
 {
     pack_slice(b, why->by);
@@ -18,6 +20,18 @@ bool why_take(struct slice *body, struct why *out)
     *out = why_get(&u);
     *body = u.bad ? slice_of(NULL, 0) : slice_of(u.p, (size_t)(u.end - u.p));
     return !u.bad;
+}
+
+void why_said(struct json_out *o, const struct why *why)
+{
+    if (why->by.n) {
+        json_key(o, "by");
+        json_text(o, why->by);
+    }
+    if (why->reason.n) {
+        json_key(o, "reason");
+        json_text(o, why->reason);
+    }
 }
 
 void why_json(struct json_out *o, const struct why *why, int64_t at_ms)

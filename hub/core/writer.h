@@ -77,6 +77,9 @@ void writer_flush(
     struct writer *writer); /* the writer: lets out what is still on its way to disk */
 void writer_stop(
     struct writer *writer); /* any thread: finish what waits, then return from writer_run */
+/* The writer, at a clean end, once: the next step stores what the modules would lose with their
+ * memory. */
+void writer_part(struct writer *writer);
 /* Bytes wake the sleeping writer; for those who changed something it looks at. */
 void writer_wake(struct writer *writer);
 

@@ -4,11 +4,11 @@
  * did; so of two that cannot be committed the later is taken back first, and what memory holds is
  * read anew from the store. */
 #define _GNU_SOURCE
+#include "hub/core/clock.h"
 #include "hub/core/writer.h"
 #include "hub/core/writer_parts.h"
 
 #include <assert.h>
-#include <time.h>
 
 static void count(_Atomic uint64_t *counter, uint64_t by)
 {
@@ -293,12 +293,9 @@ static enum hub_rc hand_over(struct writer *w)
 
 static enum hub_rc commit_now(struct writer *w)
 {
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
+    uint64_t began_us = clock_mono_us();
     enum store_rc rc = store_commit(w->txn);
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    note_commit(w, (uint64_t)((after.tv_sec - before.tv_sec) * 1000000 +
-                              (after.tv_nsec - before.tv_nsec) / 1000));
+    note_commit(w, clock_mono_us() - began_us);
     if (rc != STORE_OK) {
         take_back(w);
         memory_reload(w);

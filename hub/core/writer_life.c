@@ -1,5 +1,6 @@
 /* The writer's start, thread and end. */
 #define _GNU_SOURCE
+#include "hub/core/clock.h"
 #include "hub/core/writer_parts.h"
 
 #include <assert.h>
@@ -249,42 +250,56 @@ void writer_sleep(struct writer *w, int64_t ms)
     atomic_store(&w->sleeping, 0);
 }
 
-static int64_t us_since(const struct timespec *then)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000;
-}
-
 /* Most of what a small batch costs is its commit. A tray that came meanwhile is a part of a stream:
  * the writer waits half as long as the whole step took for others to go with it, and so a steady
  * stream needs a third fewer commits. After a client that asks again only when it was answered the
  * inbox is empty, and nobody waits. */
-static void gather(const struct writer *w, const struct timespec *began)
+static void gather(const struct writer *w, uint64_t began_us)
 {
-    int64_t took_us = us_since(began);
+    int64_t took_us = (int64_t)(clock_mono_us() - began_us);
     if (took_us < GATHER_BELOW_US && !ring_empty(w->inbox)) {
         const struct timespec t = {.tv_nsec = took_us * 1000 / 2};
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
     }
 }
 
+void writer_part(struct writer *w)
+{
+    struct tray tray = {0};
+    for (unsigned m = 0; m < w->modules_n; m++) {
+        if (w->modules[m]->part) {
+            w->modules[m]->part(w->state[m], w->now_ms, &tray);
+        }
+    }
+    for (uint32_t i = 0; i < tray.commands_n; i++) {
+        const struct command *c = &tray.commands[i];
+        writer_later(w, c->kind, c->app, slice_of(tray.in.p + c->body_at, c->body_n));
+    }
+    buf_done(&tray.in);
+    free(tray.commands);
+}
+
 void writer_run(struct writer *w, int64_t (*clock_ms)(void *ctx), void *ctx)
 {
+    bool parted = false;
     w->runs = true;
     for (;;) {
         bool stopping = atomic_load(&w->stopping); /* read first: what was pushed before is seen */
         int64_t due, now = clock_ms(ctx);
-        struct timespec began;
-        clock_gettime(CLOCK_MONOTONIC, &began);
+        uint64_t began_us = clock_mono_us();
         if (writer_step(w, now, &due)) {
-            gather(w, &began);
+            gather(w, began_us);
         } else {
-            if (stopping) {
+            if (stopping && parted) {
                 writer_flush(w);
                 return;
             }
-            writer_sleep(w, due - now);
+            if (stopping) {
+                writer_part(w);
+                parted = true;
+            } else {
+                writer_sleep(w, due - now);
+            }
         }
     }
 }

@@ -4,7 +4,15 @@
 
 #include <ctype.h>
 
-enum { ROW_VERSION = 1, INDEX_ID = 'i', INDEX_BYTES_MAX = 1 + 4 + 16 };
+enum {
+    ROW_VERSION = 1,
+    INDEX_ID = 'i',
+    INDEX_NAME = 'n',
+    INDEX_OPEN = 'x',
+    ID_BYTES = 1 + 4 + 16,
+    NAME_BYTES = 1 + 8 + 8,
+    OPEN_BYTES = 1 + 4 + 8
+};
 static const uint64_t INDEX_SEED = UINT64_C(0x6d657373);
 
 /* clang-format off */
@@ -224,7 +232,7 @@ static uint64_t number_in_id(struct slice id)
     return be64_get(digits);
 }
 
-static struct slice id_key(uint8_t key[INDEX_BYTES_MAX], uint32_t app, struct slice id)
+static struct slice id_key(uint8_t key[ID_BYTES], uint32_t app, struct slice id)
 {
     struct hash128 h = hash128_named(INDEX_SEED, app, id);
     key[0] = INDEX_ID;
@@ -234,21 +242,31 @@ static struct slice id_key(uint8_t key[INDEX_BYTES_MAX], uint32_t app, struct sl
     return slice_of(key, 21);
 }
 
-enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
-{
-    uint8_t key[INDEX_BYTES_MAX], value[8];
-    return store_put(txn, TABLE_MAIL_INDEX, id_key(key, app, id), number_key(value, number));
-}
-
 static enum store_rc gone_is_fine(enum store_rc rc)
 {
     return rc == STORE_NOT_FOUND ? STORE_OK : rc;
 }
 
-enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id)
+/* An id that ends in the message's number, as the hub makes them, is found by it. */
+enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
 {
-    uint8_t key[INDEX_BYTES_MAX];
-    return gone_is_fine(store_del(txn, TABLE_MAIL_INDEX, id_key(key, app, id)));
+    uint8_t key[ID_BYTES], value[8];
+    return number_in_id(id) == number
+               ? STORE_OK
+               : store_put(txn, TABLE_MAIL_INDEX, id_key(key, app, id), number_key(value, number));
+}
+
+enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number)
+{
+    uint8_t key[ID_BYTES];
+    struct slice value;
+    if (number_in_id(id) == number) {
+        return STORE_OK;
+    }
+    struct slice row = id_key(key, app, id);
+    enum store_rc rc = store_get(store_txn_view(txn), TABLE_MAIL_INDEX, row, &value);
+    bool own = rc == STORE_OK && value.n == 8 && be64_get(value.p) == number;
+    return own ? store_del_blind(txn, TABLE_MAIL_INDEX, row) : gone_is_fine(rc);
 }
 
 static enum store_rc get_if(struct store_view *view, uint32_t app, struct slice id, uint64_t number,
@@ -261,7 +279,7 @@ static enum store_rc get_if(struct store_view *view, uint32_t app, struct slice 
 enum store_rc message_find(struct store_view *view, uint32_t app, struct slice id,
                            struct message *out)
 {
-    uint8_t key[INDEX_BYTES_MAX];
+    uint8_t key[ID_BYTES];
     struct slice value;
     uint64_t number = number_in_id(id);
     enum store_rc rc = number ? get_if(view, app, id, number, out) : STORE_NOT_FOUND;
@@ -365,164 +383,108 @@ enum store_rc delivery_get(struct store_view *view, uint64_t delivery, struct me
                : STORE_DAMAGED;
 }
 
-/* ---- indexes ---- */
+/* ---- recipients ---- */
 
-static size_t index_key(uint8_t key[INDEX_BYTES_MAX], enum message_index index, uint32_t app,
-                        struct slice word, uint64_t number)
+static struct slice name_key(uint8_t key[NAME_BYTES], uint64_t message, struct slice recipient)
 {
-    size_t n = 5;
-    key[0] = (uint8_t)index;
-    be32_put(key + 1, app);
-    if (word.n) {
-        be64_put(key + n, hash64_named(INDEX_SEED, app, word));
-        n += 8;
+    key[0] = INDEX_NAME;
+    be64_put(key + 1, message);
+    be64_put(key + 9, hash64(INDEX_SEED, recipient));
+    return slice_of(key, NAME_BYTES);
+}
+
+/* The first of a message needs no index. */
+static bool is_first(uint64_t delivery)
+{
+    return delivery == delivery_number(delivery_message(delivery), 1);
+}
+
+enum store_rc delivery_name_put(struct store_txn *txn, uint64_t delivery, struct slice recipient)
+{
+    uint8_t key[NAME_BYTES], value[8];
+    if (is_first(delivery)) {
+        return STORE_OK;
     }
-    be64_put(key + n, number);
-    return n + 8;
+    return store_put_new(txn, TABLE_MAIL_INDEX,
+                         name_key(key, delivery_message(delivery), recipient),
+                         number_key(value, delivery));
 }
 
-bool message_index_has(struct store_view *view, enum message_index index, uint32_t app,
-                       struct slice word, uint64_t number)
+enum store_rc delivery_name_del(struct store_txn *txn, uint64_t delivery, struct slice recipient)
 {
-    uint8_t key[INDEX_BYTES_MAX];
-    struct slice value;
-    return store_get(view, TABLE_MAIL_INDEX,
-                     slice_of(key, index_key(key, index, app, word, number)), &value) == STORE_OK;
+    uint8_t key[NAME_BYTES];
+    return is_first(delivery)
+               ? STORE_OK
+               : store_del_blind(txn, TABLE_MAIL_INDEX,
+                                 name_key(key, delivery_message(delivery), recipient));
 }
 
-enum store_rc delivery_find(struct store_view *view, uint32_t app, uint64_t message,
-                            struct slice recipient, uint64_t *out_delivery)
+static enum store_rc delivery_of(struct store_view *view, uint64_t delivery, struct slice recipient,
+                                 struct message_delivery *out)
 {
-    uint8_t key[INDEX_BYTES_MAX];
+    enum store_rc rc = delivery_get(view, delivery, out);
+    return rc == STORE_OK && !slice_equal(out->recipient, recipient) ? STORE_NOT_FOUND : rc;
+}
+
+enum store_rc delivery_find(struct store_view *view, uint64_t message, struct slice recipient,
+                            uint64_t *out_delivery, struct message_delivery *out)
+{
+    uint8_t key[NAME_BYTES];
     struct slice value;
-    struct message_delivery d;
-    enum store_rc rc = store_get(
-        view, TABLE_MAIL_INDEX,
-        slice_of(key, index_key(key, MESSAGES_RECIPIENT, app, recipient, message)), &value);
+    *out_delivery = delivery_number(message, 1);
+    enum store_rc rc = delivery_of(view, *out_delivery, recipient, out);
+    if (rc != STORE_NOT_FOUND) {
+        return rc;
+    }
+    rc = store_get(view, TABLE_MAIL_INDEX, name_key(key, message, recipient), &value);
     if (rc != STORE_OK) {
         return rc;
     }
-    if (value.n != 4) {
+    if (value.n != 8) {
         return STORE_DAMAGED;
     }
-    *out_delivery = delivery_number(message, be32_get(value.p));
-    rc = delivery_get(view, *out_delivery, &d);
-    return rc == STORE_OK && !slice_equal(d.recipient, recipient) ? STORE_NOT_FOUND : rc;
+    *out_delivery = be64_get(value.p);
+    return delivery_of(view, *out_delivery, recipient, out);
 }
 
-static enum store_rc each_from(struct store_cursor *cursor, struct slice from, size_t prefix,
-                               bool reverse, message_visit *visit, void *ctx)
+/* ---- what is open ---- */
+
+static struct slice open_key(uint8_t key[OPEN_BYTES], uint32_t app, uint64_t delivery)
 {
-    struct slice key;
-    enum store_rc rc = store_cursor_seek(cursor, from, &key, NULL);
-    if (reverse) {
-        rc = rc == STORE_OK          ? store_cursor_prev(cursor, &key, NULL)
-             : rc == STORE_NOT_FOUND ? store_cursor_last(cursor, &key, NULL)
-                                     : rc;
-    }
-    for (; rc == STORE_OK; rc = reverse ? store_cursor_prev(cursor, &key, NULL)
-                                        : store_cursor_next(cursor, &key, NULL)) {
-        if (key.n != prefix + 8 || memcmp(key.p, from.p, prefix) != 0) {
-            break;
-        }
-        uint64_t number = be64_get(key.p + prefix);
-        if (number == 0 || !visit(ctx, number)) { /* 0: how many there are */
-            break;
-        }
-    }
-    return gone_is_fine(rc);
+    key[0] = INDEX_OPEN;
+    be32_put(key + 1, app);
+    be64_put(key + 5, delivery);
+    return slice_of(key, OPEN_BYTES);
 }
 
-enum store_rc messages_each(struct store_view *view, enum message_index index, uint32_t app,
-                            struct slice word, uint64_t from, bool reverse, message_visit *visit,
-                            void *ctx)
+enum store_rc delivery_open_put(struct store_txn *txn, uint32_t app, uint64_t delivery)
 {
-    uint8_t key[INDEX_BYTES_MAX];
+    uint8_t key[OPEN_BYTES];
+    return store_put_new(txn, TABLE_MAIL_INDEX, open_key(key, app, delivery), slice_of(NULL, 0));
+}
+
+enum store_rc delivery_open_del(struct store_txn *txn, uint32_t app, uint64_t delivery)
+{
+    uint8_t key[OPEN_BYTES];
+    return store_del_blind(txn, TABLE_MAIL_INDEX, open_key(key, app, delivery));
+}
+
+enum store_rc deliveries_open_each(struct store_view *view, delivery_visit *visit, void *ctx)
+{
+    static const uint8_t first = INDEX_OPEN;
     struct store_cursor *cursor;
-    bool newest = reverse && (from == 0 || from == UINT64_MAX);
-    size_t n = index_key(key, index, app, word, newest ? UINT64_MAX : from + 1);
+    struct slice key;
     enum store_rc rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
-    if (rc == STORE_OK) {
-        rc = each_from(cursor, slice_of(key, n), n - 8, reverse, visit, ctx);
-        store_cursor_close(cursor);
+    if (rc != STORE_OK) {
+        return rc;
     }
-    return rc;
-}
-
-/* ---- how many stand under a word ---- */
-
-static bool count_one(void *ctx, uint64_t number)
-{
-    (void)number;
-    ++*(uint64_t *)ctx;
-    return true;
-}
-
-/* A word without a count has no numbers, or has them from a time before they were counted. */
-enum store_rc message_index_count(struct store_view *view, enum message_index index, uint32_t app,
-                                  struct slice word, uint64_t *out)
-{
-    uint8_t key[INDEX_BYTES_MAX];
-    struct slice value;
-    enum store_rc rc = store_get(view, TABLE_MAIL_INDEX,
-                                 slice_of(key, index_key(key, index, app, word, 0)), &value);
-    if (rc == STORE_NOT_FOUND) {
-        *out = 0;
-        return messages_each(view, index, app, word, 0, false, count_one, out);
+    rc = store_cursor_seek(cursor, slice_of(&first, 1), &key, NULL);
+    while (rc == STORE_OK && key.n == OPEN_BYTES && key.p[0] == INDEX_OPEN) {
+        rc = visit(ctx, be64_get(key.p + 5));
+        if (rc == STORE_OK) {
+            rc = store_cursor_next(cursor, &key, NULL);
+        }
     }
-    if (rc == STORE_OK && value.n != 8) {
-        return STORE_DAMAGED;
-    }
-    *out = rc == STORE_OK ? be64_get(value.p) : 0;
-    return rc;
-}
-
-static enum store_rc count_put(struct store_txn *txn, enum message_index index, uint32_t app,
-                               struct slice word, uint64_t n)
-{
-    uint8_t key[INDEX_BYTES_MAX], value[8];
-    struct slice place = slice_of(key, index_key(key, index, app, word, 0));
-    return n ? store_put(txn, TABLE_MAIL_INDEX, place, number_key(value, n))
-             : gone_is_fine(store_del(txn, TABLE_MAIL_INDEX, place));
-}
-
-/* ---- putting and taking away ---- */
-
-/* Put again it stays what it was, and counts once. */
-enum store_rc message_index_put(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number, uint32_t ordinal)
-{
-    uint8_t key[INDEX_BYTES_MAX], value[4];
-    uint64_t n = 0;
-    enum store_rc rc = index == MESSAGES_OPEN
-                           ? STORE_OK
-                           : message_index_count(store_txn_view(txn), index, app, word, &n);
-    be32_put(value, ordinal);
-    if (rc == STORE_OK) {
-        rc = store_insert(txn, TABLE_MAIL_INDEX,
-                          slice_of(key, index_key(key, index, app, word, number)),
-                          slice_of(value, 4));
-    }
-    if (rc == STORE_OK && index != MESSAGES_OPEN) {
-        rc = count_put(txn, index, app, word, n + 1);
-    }
-    return rc == STORE_EXISTS ? STORE_OK : rc;
-}
-
-enum store_rc message_index_del(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number)
-{
-    uint8_t key[INDEX_BYTES_MAX];
-    uint64_t n = 0;
-    enum store_rc rc = index == MESSAGES_OPEN
-                           ? STORE_OK
-                           : message_index_count(store_txn_view(txn), index, app, word, &n);
-    if (rc == STORE_OK) {
-        rc = store_del(txn, TABLE_MAIL_INDEX,
-                       slice_of(key, index_key(key, index, app, word, number)));
-    }
-    if (rc == STORE_OK && index != MESSAGES_OPEN) {
-        rc = count_put(txn, index, app, word, n - 1);
-    }
+    store_cursor_close(cursor);
     return gone_is_fine(rc);
 }

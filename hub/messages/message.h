@@ -7,8 +7,9 @@
  * Rows     TABLE_MESSAGE: number (8) -> message.
  *          TABLE_DELIVERY: number and ordinal (8, delivery_key) -> ordinal 0: the tally; from 1: a
  *          recipient.
- *          TABLE_MAIL_INDEX: kind (1), app (4), hash (8, 16 or none), number (8, not for the id)
- *          -> number, ordinal or nothing. Number 0, before the first of a word: how many there are.
+ *          TABLE_MAIL_INDEX: kind (1), then by an id: app (4), hash (16) -> number; by a
+ *          recipient: number (8), hash (8) -> ordinal, from the second on; what is open: app (4),
+ *          number and ordinal (8) -> nothing. Lists are lists.h's.
  * Owns     nothing: what is read borrows from its row.
  * Threads  writes: the writer. Reads: any view.     Units  milliseconds since 1970.
  */
@@ -171,37 +172,24 @@ enum store_rc delivery_put(struct store_txn *txn, uint64_t delivery,
 enum store_rc delivery_get(struct store_view *view, uint64_t delivery,
                            struct message_delivery *out);
 /* Which of a message's deliveries is that recipient's. */
-enum store_rc delivery_find(struct store_view *view, uint32_t app, uint64_t message,
-                            struct slice recipient, uint64_t *out_delivery);
+enum store_rc delivery_find(struct store_view *view, uint64_t message, struct slice recipient,
+                            uint64_t *out_delivery, struct message_delivery *out);
 
 /* ---- indexes ---- */
 
-enum message_index {
-    MESSAGES_ALL = 'a',
-    MESSAGES_OWNER = 'o', /* who may see it besides those who see all */
-    MESSAGES_SENDER = 's',
-    MESSAGES_RECIPIENT = 'r',
-    MESSAGES_CORRELATED = 'c', /* of those that have a correlation id */
-    MESSAGES_OPEN = 'x',       /* by delivery: not settled */
-};
-enum store_rc message_index_put(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number, uint32_t ordinal);
-enum store_rc message_index_del(struct store_txn *txn, enum message_index index, uint32_t app,
-                                struct slice word, uint64_t number);
-bool message_index_has(struct store_view *view, enum message_index index, uint32_t app,
-                       struct slice word, uint64_t number);
 enum store_rc message_id_put(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number);
-enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id);
+/* Unless another message has it by now. */
+enum store_rc message_id_del(struct store_txn *txn, uint32_t app, struct slice id, uint64_t number);
 
-/* How many numbers there are under one word, without looking at them; not of MESSAGES_OPEN. */
-enum store_rc message_index_count(struct store_view *view, enum message_index index, uint32_t app,
-                                  struct slice word, uint64_t *out);
+/* So that delivery_find() finds one of many. */
+enum store_rc delivery_name_put(struct store_txn *txn, uint64_t delivery, struct slice recipient);
+enum store_rc delivery_name_del(struct store_txn *txn, uint64_t delivery, struct slice recipient);
 
-/* Numbers under one word, until visit returns false: the oldest after `from` first or, in reverse,
- * `from` and what is older (0: from the newest on). */
-typedef bool message_visit(void *ctx, uint64_t number);
-enum store_rc messages_each(struct store_view *view, enum message_index index, uint32_t app,
-                            struct slice word, uint64_t from, bool reverse, message_visit *visit,
-                            void *ctx);
+/* Deliveries that are not settled, of all apps. */
+enum store_rc delivery_open_put(struct store_txn *txn, uint32_t app, uint64_t delivery);
+enum store_rc delivery_open_del(struct store_txn *txn, uint32_t app, uint64_t delivery);
+typedef enum store_rc delivery_visit(void *ctx, uint64_t delivery);
+/* Until visit returns something else than STORE_OK, which is then the answer. */
+enum store_rc deliveries_open_each(struct store_view *view, delivery_visit *visit, void *ctx);
 
 #endif

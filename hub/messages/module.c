@@ -6,6 +6,7 @@
 #include "hub/messages/module_parts.h"
 
 #include "channels/json_members.h"
+#include "hub/messages/lists.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -29,29 +30,38 @@ static bool is_online(enum agent_status status)
     return status != AGENT_STALE && status != AGENT_INACTIVE && status != AGENT_DEREGISTERED;
 }
 
-static void look_up(struct store_view *view, struct mailbox *box)
+bool agent_known(struct store_view *view, uint32_t app, struct slice name, struct agent *out)
 {
-    struct agent agent;
-    bool known = agent_find(view, box->app, mailbox_name(box), &agent) == STORE_OK &&
-                 agent.status != AGENT_DEREGISTERED;
-    box->session = known ? agent.epoch : 0;
-    box->online = known && is_online(agent.status);
+    return agent_find(view, app, name, out) == STORE_OK && out->status != AGENT_DEREGISTERED;
+}
+
+static void meet(struct mailbox *box, const struct agent *agent)
+{
+    box->session = agent ? agent->epoch : 0;
+    box->online = agent && is_online(agent->status);
 }
 
 static struct mailbox *box_of(struct messages *m, struct store_view *view, uint32_t app,
                               struct slice name)
 {
     struct mailbox *box = mailbox_find(&m->boxes, app, name);
+    struct agent agent;
     if (!box) {
         box = mailbox_add(&m->boxes, app, name);
-        look_up(view, box);
+        meet(box, agent_known(view, app, name, &agent) ? &agent : NULL);
     }
     return box;
 }
 
-struct mailbox *mailbox_for(struct apply *a, struct slice name)
+struct mailbox *mailbox_for(struct apply *a, struct slice name, const struct agent *agent)
 {
-    return box_of(a->state, a->view, a->app, name);
+    struct messages *m = a->state;
+    struct mailbox *box = mailbox_find(&m->boxes, a->app, name);
+    if (!box) {
+        box = mailbox_add(&m->boxes, a->app, name);
+        meet(box, agent);
+    }
+    return box;
 }
 
 static void *messages_open(const void *options)
@@ -69,21 +79,27 @@ static void messages_close(void *state)
     free(m);
 }
 
-static enum store_rc load_one(struct messages *m, struct store_view *view, uint64_t number)
+struct loading {
+    struct messages *m;
+    struct store_view *view;
+};
+
+static enum store_rc load_one(void *ctx, uint64_t number)
 {
+    const struct loading *l = ctx;
     struct message_delivery d;
-    enum store_rc rc = delivery_get(view, number, &d);
+    enum store_rc rc = delivery_get(l->view, number, &d);
     if (rc != STORE_OK) {
         return rc == STORE_NOT_FOUND ? STORE_DAMAGED : rc;
     }
-    struct mailbox *box = box_of(m, view, d.app, d.recipient);
+    struct mailbox *box = box_of(l->m, l->view, d.app, d.recipient);
     struct cursor_item item = {.number = number,
                                .due_ms = d.due_ms,
                                .since_ms = d.accepted_ms,
                                .holder = d.state == MESSAGE_DELIVERED ? HOLDER : 0,
                                .deliveries = d.deliveries};
     (void)cursor_add(&box->cursor, d.priority, &item);
-    mailbox_changed(&m->boxes, box);
+    mailbox_changed(&l->m->boxes, box);
     return STORE_OK;
 }
 
@@ -107,8 +123,7 @@ static enum store_rc load_oldest(struct messages *m, struct store_view *view)
 static enum hub_rc messages_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct messages *m = state;
-    struct store_cursor *cursor;
-    struct slice key;
+    struct loading loading = {m, view};
     (void)now_ms;
     mailboxes_init(&m->boxes);
     enum store_rc rc = store_last_number(view, TABLE_MESSAGE, &m->newest);
@@ -116,21 +131,9 @@ static enum hub_rc messages_load(void *state, struct store_view *view, int64_t n
         rc = load_oldest(m, view);
     }
     if (rc == STORE_OK) {
-        rc = store_cursor_open(view, TABLE_MAIL_INDEX, &cursor);
+        rc = deliveries_open_each(view, load_one, &loading);
     }
-    if (rc != STORE_OK) {
-        return hub_rc_of_store(rc);
-    }
-    static const char open = MESSAGES_OPEN;
-    rc = store_cursor_seek(cursor, slice_of(&open, 1), &key, NULL);
-    while (rc == STORE_OK && key.n == 13 && key.p[0] == MESSAGES_OPEN) {
-        rc = load_one(m, view, be64_get(key.p + 5));
-        if (rc == STORE_OK) {
-            rc = store_cursor_next(cursor, &key, NULL);
-        }
-    }
-    store_cursor_close(cursor);
-    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+    return hub_rc_of_store(rc);
 }
 
 static uint64_t box_hash(const struct mailbox *box)
@@ -217,7 +220,7 @@ static void put_tally(struct json_out *o, const struct message_tally *t)
 
 enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
                          const struct mailbox *box, const struct message_delivery *d,
-                         struct slice reason)
+                         const struct why *why)
 {
     struct message m;
     struct message_tally t;
@@ -239,10 +242,7 @@ enum hub_rc message_tell(struct apply *a, const char *event, uint64_t number,
         json_u64(&o, d->deliveries);
     }
     put_tally(&o, &t);
-    if (reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -331,35 +331,42 @@ static enum hub_rc count_settled(struct apply *a, uint64_t message, enum message
     return hub_rc_of_store(rc == STORE_OK ? message_tally_put(a->txn, message, &t) : rc);
 }
 
-/* Row, mailbox, tally and channels follow one event. A row that is as it was stays so. */
-static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
-                        enum message_event event, struct slice reason)
+/* Row, mailbox, tally and channels follow one event. A row that is as it was stays so. What d
+ * borrows is gone afterwards. */
+static enum hub_rc move_read(struct apply *a, struct mailbox *box, uint64_t number,
+                             struct message_delivery *d, enum message_event event,
+                             const struct why *why)
 {
-    struct message_delivery d;
     enum message_state next = MESSAGE_NONE;
-    enum store_rc src = delivery_get(a->view, number, &d);
-    enum hub_rc rc = src == STORE_OK ? message_step(d.state, event, &next) : hub_rc_of_store(src);
+    enum hub_rc rc = message_step(d->state, event, &next);
     if (rc != HUB_OK) {
         return rc;
     }
     const struct cursor_item *item = cursor_find(&box->cursor, number);
-    d.state = next;
-    d.changed_ms = a->now_ms;
-    d.deliveries = item->deliveries;
-    d.due_ms = item->due_ms;
-    rc = hub_rc_of_store(delivery_put(a->txn, number, &d));
+    d->state = next;
+    d->changed_ms = a->now_ms;
+    d->deliveries = item->deliveries;
+    d->due_ms = item->due_ms;
+    rc = hub_rc_of_store(delivery_put(a->txn, number, d));
     if (rc == HUB_OK && message_is_settled(next)) {
         cursor_remove(&box->cursor, number);
-        rc = hub_rc_of_store(
-            message_index_del(a->txn, MESSAGES_OPEN, box->app, slice_of(NULL, 0), number));
+        rc = hub_rc_of_store(delivery_open_del(a->txn, box->app, number));
         if (rc == HUB_OK) {
             rc = count_settled(a, delivery_message(number), next);
         }
     }
     if (rc == HUB_OK && event_names[event]) {
-        rc = message_tell(a, event_names[event], delivery_message(number), box, &d, reason);
+        rc = message_tell(a, event_names[event], delivery_message(number), box, d, why);
     }
     return rc;
+}
+
+static enum hub_rc move(struct apply *a, struct mailbox *box, uint64_t number,
+                        enum message_event event, const struct why *why)
+{
+    struct message_delivery d;
+    enum store_rc src = delivery_get(a->view, number, &d);
+    return src == STORE_OK ? move_read(a, box, number, &d, event, why) : hub_rc_of_store(src);
 }
 
 static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_item *item,
@@ -373,15 +380,15 @@ static enum hub_rc deliver(struct apply *a, struct mailbox *box, struct cursor_i
         return hub_rc_of_store(src);
     }
     if (d.expires_ms <= a->now_ms) {
-        return move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl"));
+        return move(a, box, number, MESSAGE_EXPIRE, &(struct why){.reason = slice_str("ttl")});
     }
     cursor_hand(&box->cursor, item, HOLDER, rules, a->now_ms);
-    enum hub_rc rc = move(a, box, number, MESSAGE_DELIVER, slice_of(NULL, 0));
+    enum hub_rc rc = move_read(a, box, number, &d, MESSAGE_DELIVER, &why_nobody);
     if (rc == HUB_OK) {
         rc = tell_recipient(a, box, delivery_message(number), item, &ack_none);
     }
     if (rc == HUB_OK && ack_none) {
-        rc = move(a, box, number, MESSAGE_LET_GO, slice_of(NULL, 0));
+        rc = move(a, box, number, MESSAGE_LET_GO, &why_nobody);
     }
     return rc;
 }
@@ -401,12 +408,12 @@ enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box)
 
 /* A delivery comes back: by a nack, its deadline, or because the recipient went. */
 static enum hub_rc come_back(struct apply *a, struct mailbox *box, struct cursor_item *item,
-                             enum message_event event, int64_t delay_ms, const char *reason)
+                             enum message_event event, int64_t delay_ms, const struct why *why)
 {
     struct cursor_rules rules = rules_of(a, box->app);
     bool again = cursor_return(&box->cursor, item, &rules, a->now_ms, delay_ms);
     return move(a, box, item->number, again ? event : MESSAGE_EXHAUST,
-                slice_str(again ? reason : "max_deliver"));
+                again ? why : &(struct why){why->by, slice_str("max_deliver")});
 }
 
 /* ---- time ---- */
@@ -423,7 +430,8 @@ static enum hub_rc due_apply(struct apply *a, struct command *command, struct sl
     }
     for (struct cursor_item *item;
          rc == HUB_OK && (item = cursor_overdue(&box->cursor, a->now_ms));) {
-        rc = come_back(a, box, item, MESSAGE_RETURN, -1, "ack_wait");
+        rc = come_back(a, box, item, MESSAGE_RETURN, -1,
+                       &(struct why){.reason = slice_str("ack_wait")});
     }
     return rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
@@ -465,7 +473,9 @@ static enum hub_rc expire_one(struct apply *a, uint64_t number)
     }
     struct mailbox *box =
         message_is_settled(d.state) ? NULL : mailbox_find(&m->boxes, d.app, d.recipient);
-    enum hub_rc rc = box ? move(a, box, number, MESSAGE_EXPIRE, slice_str("ttl")) : HUB_OK;
+    enum hub_rc rc =
+        box ? move(a, box, number, MESSAGE_EXPIRE, &(struct why){.reason = slice_str("ttl")})
+            : HUB_OK;
     return box && rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
 
@@ -500,11 +510,10 @@ static enum hub_rc become_known(struct apply *a, struct mailbox *box, const stru
             d.owner = agent->owner;
             src = delivery_put(a->txn, it->number, &d);
             if (src == STORE_OK) {
-                src = message_index_put(a->txn, MESSAGES_OWNER, box->app, agent->owner,
-                                        delivery_message(it->number), 0);
+                src = message_list_add(a->txn, MESSAGES_OWNER, box->app, agent->owner,
+                                       delivery_message(it->number));
             }
-            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, slice_of(NULL, 0))
-                                 : HUB_OK;
+            rc = src == STORE_OK ? move(a, box, it->number, MESSAGE_KNOWN, &why_nobody) : HUB_OK;
         }
         rc = src == STORE_OK ? rc : hub_rc_of_store(src);
     }
@@ -516,7 +525,8 @@ static enum hub_rc give_back(struct apply *a, struct mailbox *box, int64_t delay
 {
     enum hub_rc rc = HUB_OK;
     for (struct cursor_item *it; rc == HUB_OK && (it = cursor_held(&box->cursor, HOLDER));) {
-        rc = come_back(a, box, it, MESSAGE_RETURN, delay_ms, "recipient_gone");
+        rc = come_back(a, box, it, MESSAGE_RETURN, delay_ms,
+                       &(struct why){.reason = slice_str("recipient_gone")});
     }
     return rc;
 }
@@ -539,8 +549,7 @@ enum hub_rc messages_agent_changed(struct apply *a, const struct agent *agent,
     if (rc == HUB_OK && (fresh || (box->online && !online))) {
         rc = give_back(a, box, online ? 0 : -1);
     }
-    box->session = known ? agent->epoch : 0;
-    box->online = online;
+    meet(box, known ? agent : NULL);
     return rc == HUB_OK ? mailbox_pump(a, box) : rc;
 }
 
@@ -590,20 +599,21 @@ static bool speaks_for(const struct apply *a, const struct message_answer *answe
 }
 
 static enum hub_rc answer_open(struct apply *a, struct mailbox *box, struct cursor_item *item,
-                               const struct message_answer *answer)
+                               struct message_delivery *d, const struct message_answer *answer)
 {
     struct cursor_rules rules = rules_of(a, box->app);
+    struct why why = {.by = answer->asker.subject, .reason = slice_str("nack")};
     switch ((int)answer->verdict) {
     case MESSAGE_NACK:
-        return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, "nack");
+        return come_back(a, box, item, MESSAGE_NACK, answer->delay_ms, &why);
     case MESSAGE_PROGRESS:
         cursor_touch(&box->cursor, item, &rules, a->now_ms);
-        return move(a, box, item->number, MESSAGE_PROGRESS, slice_of(NULL, 0));
+        return move_read(a, box, item->number, d, MESSAGE_PROGRESS, &why_nobody);
     case MESSAGE_TERM:
-        return move(a, box, item->number, MESSAGE_TERM,
-                    answer->reason.n ? answer->reason : slice_str("term"));
+        why.reason = answer->reason.n ? answer->reason : slice_str("term");
+        return move_read(a, box, item->number, d, MESSAGE_TERM, &why);
     default:
-        return move(a, box, item->number, answer->verdict, slice_of(NULL, 0));
+        return move_read(a, box, item->number, d, answer->verdict, &why_nobody);
     }
 }
 
@@ -640,8 +650,8 @@ static void answer_for(const struct apply *a, struct message_answer *answer,
     if (answer->agent.n) {
         return;
     }
-    bool own =
-        delivery_find(a->view, a->app, m->number, answer->asker.subject, &number) == STORE_OK;
+    struct message_delivery d;
+    bool own = delivery_find(a->view, m->number, answer->asker.subject, &number, &d) == STORE_OK;
     bool one = m->receiver.n && message_tally_get(a->view, m->number, &tally) == STORE_OK &&
                tally.recipients == 1;
     buf_add_slice(name, own || !one ? answer->asker.subject : m->receiver); /* writes follow */
@@ -659,29 +669,26 @@ static enum hub_rc refuse_stranger(struct apply *a, struct command *command,
 }
 
 static enum hub_rc answer_delivery(struct apply *a, struct command *command,
-                                   const struct message_answer *answer, uint64_t number)
+                                   const struct message_answer *answer, uint64_t number,
+                                   struct message_delivery *d)
 {
     struct messages *m = a->state;
-    struct message_delivery d;
     enum message_state next;
-    enum store_rc src = delivery_get(a->view, number, &d);
-    if (src != STORE_OK) {
-        return hub_rc_of_store(src);
-    }
-    enum hub_rc rc = message_step(d.state, answer->verdict, &next);
+    enum store_rc src = STORE_OK;
+    enum hub_rc rc = message_step(d->state, answer->verdict, &next);
     if (rc != HUB_OK) {
-        return refuse_answer(a, command, rc, answer->id, d.state);
+        return refuse_answer(a, command, rc, answer->id, d->state);
     }
-    if (!message_is_settled(d.state)) { /* else: said again */
+    if (!message_is_settled(d->state)) { /* else: said again */
         struct mailbox *box = mailbox_find(&m->boxes, a->app, answer->agent);
-        rc = answer_open(a, box, cursor_find(&box->cursor, number), answer);
+        rc = answer_open(a, box, cursor_find(&box->cursor, number), d, answer);
         if (rc == HUB_OK) {
             rc = mailbox_pump(a, box);
         }
-        src = delivery_get(a->view, number, &d);
+        src = delivery_get(a->view, number, d);
     }
     if (rc == HUB_OK && src == STORE_OK) {
-        reply_answered(a, command, answer, d.state);
+        reply_answered(a, command, answer, d->state);
     }
     return rc == HUB_OK ? hub_rc_of_store(src) : rc;
 }
@@ -690,6 +697,7 @@ static enum hub_rc answer_apply(struct apply *a, struct command *command, struct
 {
     struct message_answer answer;
     struct message found;
+    struct message_delivery d;
     struct buf name = {0};
     uint64_t number;
     if (!answer_get(body, &answer)) {
@@ -699,13 +707,14 @@ static enum hub_rc answer_apply(struct apply *a, struct command *command, struct
     bool there = src == STORE_OK;
     if (there) {
         answer_for(a, &answer, &found, &name);
-        src = delivery_find(a->view, a->app, found.number, answer.agent, &number);
+        src = delivery_find(a->view, found.number, answer.agent, &number, &d);
     }
     enum hub_rc rc = HUB_OK;
     if (src == STORE_NOT_FOUND || (src == STORE_OK && !speaks_for(a, &answer))) {
         rc = refuse_stranger(a, command, &answer, there && src == STORE_NOT_FOUND ? &found : NULL);
     } else {
-        rc = src == STORE_OK ? answer_delivery(a, command, &answer, number) : hub_rc_of_store(src);
+        rc = src == STORE_OK ? answer_delivery(a, command, &answer, number, &d)
+                             : hub_rc_of_store(src);
     }
     buf_done(&name);
     return rc;

@@ -12,13 +12,15 @@ struct messages {
     uint64_t oldest, newest; /* numbers of messages; those between are there */
 };
 
-/* The mailbox of that name, made when there is none; whether its agent is there is looked up. */
-struct mailbox *mailbox_for(struct apply *a, struct slice name);
+/* An agent of that name is registered. */
+bool agent_known(struct store_view *view, uint32_t app, struct slice name, struct agent *out);
+/* The mailbox of that name, made when there is none; agent: who is registered under it, or NULL. */
+struct mailbox *mailbox_for(struct apply *a, struct slice name, const struct agent *agent);
 /* Delivers what may go now; box may be gone afterwards. */
 enum hub_rc mailbox_pump(struct apply *a, struct mailbox *box);
 /* What `messages` is told of a delivery, or of a message as a whole (box NULL). */
 enum hub_rc message_tell(struct apply *a, const char *event, uint64_t message,
                          const struct mailbox *box, const struct message_delivery *d,
-                         struct slice reason);
+                         const struct why *why);
 
 #endif

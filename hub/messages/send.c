@@ -1,5 +1,6 @@
 /* Accepting: who may send what to whom, one row a recipient, and at last the first deliveries. What
  * is to be refused is refused before anything is written. */
+#include "hub/messages/lists.h"
 #include "hub/messages/module_parts.h"
 
 enum { CASCADE_RECIPIENTS_MAX = 1000, TRIM_A_SEND = 2 };
@@ -229,11 +230,12 @@ static void reply_sent(struct sending *s, const struct message *m, enum message_
 {
     struct buf b = {0};
     struct agent agent;
-    bool known = m->receiver.n &&
-                 agent_find(s->a->view, s->a->app, m->receiver, &agent) == STORE_OK &&
-                 agent.status != AGENT_DEREGISTERED;
+    bool known = m->receiver.n && agent_known(s->a->view, s->a->app, m->receiver, &agent);
     /* Somebody else's agent is known to those alone who are linked to it. */
     known = known && (asker_sees(&s->send->asker, agent.owner) || any_link(s, m->receiver));
+    if (m->receiver.n && !known) { /* as of a name that nobody has */
+        state = s->a->now_ms < message_expires_ms(m) ? MESSAGE_ACCEPTED : MESSAGE_EXPIRED;
+    }
     pack_i64(&b, m->accepted_ms);
     pack_u32(&b, s->count);
     pack_u8(&b, duplicate);
@@ -303,12 +305,13 @@ static enum hub_rc check_id(struct sending *s)
 /* ---- writing ---- */
 
 static enum store_rc put_recipient(struct sending *s, const struct message *m, uint32_t ordinal,
-                                   struct slice name, struct mailbox *box)
+                                   struct slice name)
 {
     struct apply *a = s->a;
     uint64_t number = delivery_number(m->number, ordinal);
     struct agent agent;
-    bool known = box->session != 0 && agent_find(a->view, a->app, name, &agent) == STORE_OK;
+    bool known = agent_known(a->view, a->app, name, &agent);
+    struct mailbox *box = mailbox_for(a, name, known ? &agent : NULL);
     struct message_delivery d = {.app = a->app,
                                  .recipient = name,
                                  .owner = known ? agent.owner : slice_of(NULL, 0),
@@ -323,13 +326,16 @@ static enum store_rc put_recipient(struct sending *s, const struct message *m, u
     d.owner = buf_slice(&owner);
     enum store_rc rc = delivery_put(a->txn, number, &d);
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_OPEN, a->app, slice_of(NULL, 0), number, 0);
+        rc = delivery_open_put(a->txn, a->app, number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_RECIPIENT, a->app, name, m->number, ordinal);
+        rc = delivery_name_put(a->txn, number, name);
+    }
+    if (rc == STORE_OK) {
+        rc = message_list_add(a->txn, MESSAGES_RECIPIENT, a->app, name, m->number);
     }
     if (rc == STORE_OK && d.owner.n && !slice_equal(d.owner, m->owner)) {
-        rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, d.owner, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_OWNER, a->app, d.owner, m->number);
     }
     (void)cursor_add(&box->cursor, m->priority, &item);
     buf_done(&owner);
@@ -346,17 +352,16 @@ static enum store_rc put_message(struct sending *s, const struct message *m)
         rc = message_id_put(a->txn, a->app, m->id, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_ALL, a->app, slice_of(NULL, 0), m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_ALL, a->app, slice_of(NULL, 0), m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_SENDER, a->app, m->sender, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_SENDER, a->app, m->sender, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_put(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_OWNER, a->app, m->owner, m->number);
     }
     if (rc == STORE_OK && m->correlation_id.n) {
-        rc =
-            message_index_put(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number, 0);
+        rc = message_list_add(a->txn, MESSAGES_CORRELATED, a->app, m->correlation_id, m->number);
     }
     if (rc == STORE_OK && s->count) {
         be64_put(body, m->number);
@@ -394,11 +399,11 @@ static enum hub_rc accept(struct sending *s)
     enum store_rc src = put_message(s, &m);
     struct slice rest = recipients_of(s), name;
     for (uint32_t i = 1; src == STORE_OK && words_next(&rest, &name); i++) {
-        src = put_recipient(s, &m, i, name, mailbox_for(a, name));
+        src = put_recipient(s, &m, i, name);
     }
     enum hub_rc rc = hub_rc_of_store(src);
     if (rc == HUB_OK) {
-        rc = message_tell(a, "accepted", m.number, NULL, NULL, slice_of(NULL, 0));
+        rc = message_tell(a, "accepted", m.number, NULL, NULL, &why_nobody);
     }
     if (rc == HUB_OK) {
         rc = deliver_all(s);
@@ -415,55 +420,63 @@ static enum hub_rc accept(struct sending *s)
 
 /* ---- history ends ---- */
 
+static enum store_rc drop_recipient(struct apply *a, const struct message *m, uint64_t delivery)
+{
+    uint8_t key[8];
+    struct message_delivery d;
+    struct buf names = {0}; /* a write moves what the view lent */
+    enum store_rc rc = delivery_get(a->view, delivery, &d);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    pack_slice(&names, d.recipient);
+    pack_slice(&names, d.owner);
+    struct unpack u = unpack_of(buf_slice(&names));
+    struct slice recipient = unpack_slice(&u), owner = unpack_slice(&u);
+    rc = delivery_name_del(a->txn, delivery, recipient);
+    if (rc == STORE_OK) {
+        rc = message_list_drop(a->txn, MESSAGES_RECIPIENT, m->app, recipient, m->number);
+    }
+    if (rc == STORE_OK && owner.n) {
+        rc = message_list_drop(a->txn, MESSAGES_OWNER, m->app, owner, m->number);
+    }
+    if (rc == STORE_OK) {
+        be64_put(key, delivery);
+        rc = store_del_blind(a->txn, TABLE_DELIVERY, slice_of(key, 8));
+    }
+    buf_done(&names);
+    return rc;
+}
+
 static enum store_rc drop_recipients(struct apply *a, const struct message *m, uint32_t n)
 {
     uint8_t key[8];
     enum store_rc rc = STORE_OK;
     for (uint32_t i = 1; rc == STORE_OK && i <= n; i++) {
-        struct message_delivery d;
-        rc = delivery_get(a->view, delivery_number(m->number, i), &d);
-        struct buf bytes = {0};
-        if (rc == STORE_OK) {
-            pack_slice(&bytes, d.recipient);
-            pack_slice(&bytes, d.owner);
-            struct unpack u = unpack_of(buf_slice(&bytes));
-            struct slice recipient = unpack_slice(&u), owner = unpack_slice(&u);
-            rc = message_index_del(a->txn, MESSAGES_RECIPIENT, m->app, recipient, m->number);
-            if (rc == STORE_OK && owner.n) {
-                rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, owner, m->number);
-            }
-        }
-        buf_done(&bytes);
-        if (rc == STORE_OK) {
-            be64_put(key, delivery_number(m->number, i));
-            rc = store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8));
-        }
+        rc = drop_recipient(a, m, delivery_number(m->number, i));
     }
     be64_put(key, delivery_number(m->number, 0));
-    return rc == STORE_OK ? store_del(a->txn, TABLE_DELIVERY, slice_of(key, 8)) : rc;
+    return rc == STORE_OK ? store_del_blind(a->txn, TABLE_DELIVERY, slice_of(key, 8)) : rc;
 }
 
 static enum store_rc drop_message(struct apply *a, const struct message *m)
 {
     uint8_t key[8];
-    struct message by_id;
-    bool own_id =
-        message_find(a->view, m->app, m->id, &by_id) == STORE_OK && by_id.number == m->number;
-    enum store_rc rc = own_id ? message_id_del(a->txn, m->app, m->id) : STORE_OK;
+    enum store_rc rc = message_id_del(a->txn, m->app, m->id, m->number);
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_ALL, m->app, slice_of(NULL, 0), m->number);
+        rc = message_list_drop(a->txn, MESSAGES_ALL, m->app, slice_of(NULL, 0), m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_SENDER, m->app, m->sender, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_SENDER, m->app, m->sender, m->number);
     }
     if (rc == STORE_OK) {
-        rc = message_index_del(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_OWNER, m->app, m->owner, m->number);
     }
     if (rc == STORE_OK && m->correlation_id.n) {
-        rc = message_index_del(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
+        rc = message_list_drop(a->txn, MESSAGES_CORRELATED, m->app, m->correlation_id, m->number);
     }
     be64_put(key, m->number);
-    return rc == STORE_OK ? store_del(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
+    return rc == STORE_OK ? store_del_blind(a->txn, TABLE_MESSAGE, slice_of(key, 8)) : rc;
 }
 
 static bool is_kept(const struct apply *a, const struct message *m, const struct message_tally *t)

@@ -4,7 +4,6 @@
 #include "auth/digest.h"
 #include "hub/net/http1_text.h"
 #include "hub/net/native.h"
-#include "hub/net/native_parts.h"
 #include "hub/net/ws_handshake.h"
 
 #include <stdlib.h>
@@ -72,27 +71,21 @@ static void add_allow(struct buf *b, const char *name, unsigned allow)
     buf_done(&text);
 }
 
+/* ---- the head of an answer ---- */
+
 static void add_cors(struct conn *c, struct buf *b, const struct http_exchange *x)
 {
     if (x->origin.n && origin_allowed(c->thread->io.settings, buf_slice(&x->origin))) {
         (void)http1_answer_add(b, "Access-Control-Allow-Origin", buf_slice(&x->origin));
-        http1_answer_add_str(b, "Access-Control-Expose-Headers",
-                             "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
-                             "Retry-After, Idempotency-Replayed, Next-Cursor, ETag");
+        http1_answer_add_str(
+            b, "Access-Control-Expose-Headers",
+            "Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, "
+            "RateLimit-Policy, Retry-After, Idempotency-Replayed, Next-Cursor, ETag");
         http1_answer_add_str(b, "Vary", "Origin");
     }
 }
 
-static void add_rate(struct buf *b, const struct http_exchange *x)
-{
-    if (x->limited) {
-        http1_answer_add_u64(b, "RateLimit-Limit", x->rate.limit);
-        http1_answer_add_u64(b, "RateLimit-Remaining", x->rate.remaining);
-        http1_answer_add_u64(b, "RateLimit-Reset", x->rate.reset_s);
-    }
-}
-
-static void add_fields(struct conn *c, struct buf *b, const struct http_exchange *x,
+static void add_fields(struct conn *c, struct buf *b, struct http_exchange *x,
                        const struct reply *r)
 {
     uint8_t date[HTTP1_DATE_BYTES];
@@ -107,7 +100,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
     http1_answer_add_str(b, "Cache-Control", r->cache ? r->cache : "no-store");
     http1_answer_add_str(b, "X-Content-Type-Options", "nosniff");
     (void)http1_answer_add(b, "Request-Id", buf_slice(&x->request_id));
-    add_rate(b, x);
+    http_add_rate(c, b, x);
     add_cors(c, b, x);
     if (r->allow) {
         add_allow(b, "Allow", r->allow);
@@ -119,7 +112,7 @@ static void add_fields(struct conn *c, struct buf *b, const struct http_exchange
         http1_answer_add_str(b, "WWW-Authenticate", "Bearer");
     }
     if (r->next_cursor) {
-        http1_answer_add_u64(b, "Next-Cursor", r->next_cursor);
+        http1_answer_add_str(b, "Next-Cursor", r->next_cursor);
     }
     if (r->replayed) {
         http1_answer_add_str(b, "Idempotency-Replayed", "true");
@@ -237,105 +230,9 @@ void http_reply_call(struct conn *c, const struct call *call, enum hub_rc rc, un
                                              : 200,
                       .type = call->content_type ? call->content_type : "application/json",
                       .body = buf_slice(call->out),
-                      .next_cursor = call->next_cursor,
+                      .next_cursor = *call->next_cursor ? call->next_cursor : NULL,
                       .replayed = replayed};
     http_reply(c, &r);
-}
-
-/* ---- who asks ---- */
-
-static struct slice bearer(const struct http1_request *req)
-{
-    const struct http1_header *h = http1_header(req, "x-api-key");
-    if (h && h->value.n) {
-        return h->value;
-    }
-    h = http1_header(req, "authorization");
-    static const char scheme[] = "bearer ";
-    if (!h || h->value.n < sizeof scheme ||
-        !http1_same(slice_of(h->value.p, sizeof scheme - 1), scheme)) {
-        return slice_of(h ? h->value.p : NULL, 0); /* another scheme: present, and nobody's */
-    }
-    return slice_of(h->value.p + sizeof scheme - 1, h->value.n - (sizeof scheme - 1));
-}
-
-/* One for all who do not say who they are. */
-static struct principal *anonymous(struct net_thread *t)
-{
-    struct principal_spec spec = {.app = 1,
-                                  .role = t->io.settings->anonymous_role,
-                                  .kind = PRINCIPAL_ANONYMOUS,
-                                  .app_id = slice_str("main"),
-                                  .subject = slice_str("anonymous")};
-    if (!t->anonymous || t->anonymous->role != spec.role) {
-        principal_unref(t->anonymous);
-        t->anonymous = principal_new(&spec);
-    }
-    return principal_ref(t->anonymous);
-}
-
-struct principal *http_who(struct conn *c, const struct http1_request *req, bool token_in_query,
-                           bool *out_bad, bool *out_in_query)
-{
-    struct net_thread *t = c->thread;
-    struct slice credential = bearer(req);
-    struct store_view *view;
-    struct principal *who = NULL;
-    enum token_rc why;
-    *out_bad = *out_in_query = false;
-    if (!credential.p && token_in_query) {
-        buf_clear(&t->scratch);
-        *out_in_query =
-            http1_query_get(req->query, "token", &t->scratch, &credential) == HTTP1_QUERY_PAIR;
-        credential = *out_in_query ? credential : slice_of(NULL, 0);
-    }
-    if (!credential.p) {
-        return anonymous(t);
-    }
-    enum admit_rc rc = ADMIT_STORE;
-    if (store_snapshot(t->io.reader, &view) == STORE_OK) {
-        rc = admission_admit(t->io.admission, view, credential, io_wall_ms(&t->io), &who, &why);
-        store_release(t->io.reader);
-    }
-    if (rc != ADMIT_OK) {
-        io_count(&t->io.counters.auth_failures[rc], 1);
-        *out_bad = true;
-    }
-    return who;
-}
-
-static bool take_one(struct conn *c, const struct rate_rule *rule, uint64_t key,
-                     struct rate_verdict *out)
-{
-    struct net_thread *t = c->thread;
-    *out = rate_take(t->hub->rate, key, rule, 1, t->io.now_us);
-    if (!out->ok) {
-        io_count(&t->io.counters.rate_limited, 1);
-    }
-    return out->ok;
-}
-
-bool http_stranger_may(struct conn *c, struct rate_verdict *out)
-{
-    const struct rate_rule *rule = &c->thread->io.settings->rate_address;
-    *out = (struct rate_verdict){.ok = true};
-    return !rule->count || take_one(c, rule,
-                                    rate_key_address(c->thread->hub->rate, RATE_CLASS_ADDRESS,
-                                                     slice_of(c->address, c->address_n)),
-                                    out);
-}
-
-/* Guessing costs: wrong credentials and anonymous requests are counted against the address, the
- * others against the principal. */
-static bool within_rate(struct conn *c, struct http_exchange *x, bool known)
-{
-    const struct hub_settings *s = c->thread->io.settings;
-    x->limited = (known ? &s->rate_requests : &s->rate_address)->count > 0;
-    if (!known || !x->limited) {
-        return known || http_stranger_may(c, &x->rate);
-    }
-    uint64_t key = rate_key(c->thread->hub->rate, RATE_CLASS_REQUEST, x->who->app, x->who->subject);
-    return take_one(c, &s->rate_requests, key, &x->rate);
 }
 
 /* ---- upgrade ---- */
@@ -375,7 +272,7 @@ static void upgrade(struct conn *c, const struct http1_request *req)
     }
     bool bad, in_query;
     struct principal *who = http_who(c, req, true, &bad, &in_query);
-    if (bad && !within_rate(c, exchange(c), false)) {
+    if (bad && !http_within_rate(c, exchange(c), false, 1)) {
         http_refuse(c, HUB_RATE_LIMITED, "too many requests",
                     (struct reply){.retry_after_s = exchange(c)->rate.retry_after_s});
         return;
@@ -560,7 +457,7 @@ static void serve_operation(struct conn *c, const struct http1_request *req, str
     bool unlimited = match.operation && (match.operation->flags & OPERATION_UNLIMITED);
     /* A hub that lets strangers in as somebody counts them as that. */
     bool known = !bad && (x->who->kind != PRINCIPAL_ANONYMOUS || x->who->role != ROLE_NONE);
-    if (!unlimited && !within_rate(c, x, known)) {
+    if (!http_within_rate(c, x, known, unlimited ? 0 : 1)) {
         http_refuse(c, HUB_RATE_LIMITED, "too many requests",
                     (struct reply){.retry_after_s = x->rate.retry_after_s});
         return;

@@ -1,6 +1,6 @@
 /* hub/net/native_parts.h: what the files of the native protocol share: native.c (frames, answers,
- * catching up), native_subscribe.c (attaching) and native_cursor.c (named cursors). Included by
- * these only. */
+ * catching up), native_call.c (operations), native_subscribe.c (attaching) and native_cursor.c
+ * (named cursors). Included by these only. */
 #ifndef WAGGLE_HUB_NET_NATIVE_PARTS_H
 #define WAGGLE_HUB_NET_NATIVE_PARTS_H
 
@@ -31,6 +31,11 @@ void native_refuse(struct conn *c, struct slice id, enum hub_rc rc, const char *
 
 struct call native_call_begin(struct conn *c);
 void native_call_end(struct conn *c, const struct call *call, struct slice id, enum hub_rc rc);
+void native_do_call(struct conn *c, const struct client_frame *f);
+void native_call_answer(struct conn *c, const struct tray *tray, const struct command *command);
+/* Any frame counts as a beat (semantics.md section 1), but no more than a few of them in an
+ * interval. */
+void native_say_alive(struct conn *c);
 
 void native_do_subscribe(struct conn *c, const struct client_frame *f);
 void native_do_unsubscribe(struct conn *c, const struct client_frame *f);

@@ -25,17 +25,10 @@ enum {
 
 /* ---- time ---- */
 
-uint64_t net_now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 enum io_work net_work(struct net_thread *t, enum io_work work)
 {
     enum io_work before = t->work;
-    uint64_t now_us = net_now_us();
+    uint64_t now_us = clock_mono_us();
     io_count(&t->io.counters.work_us[before], now_us - t->work_since_us);
     t->work = work;
     t->work_since_us = now_us;
@@ -45,7 +38,7 @@ enum io_work net_work(struct net_thread *t, enum io_work work)
 /* Whoever came in a crowd waits for one another, not the others for all of them. */
 bool net_is_spent(uint64_t began_us)
 {
-    return net_now_us() - began_us > CROWD_US_MAX;
+    return clock_mono_us() - began_us > CROWD_US_MAX;
 }
 
 /* ---- those in conversation ---- */
@@ -66,14 +59,14 @@ static void read_talker(struct net_thread *t, struct conn *c)
 static void read_talkers(struct net_thread *t, uint64_t us_max)
 {
     struct conn *found[TALKERS_A_LOOK];
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     unsigned n;
     do {
         n = io_starved(&t->io) ? 0 : talkers_look(t->talkers, found);
         for (unsigned i = 0; i < n; i++) {
             read_talker(t, found[i]);
         }
-    } while (n == TALKERS_A_LOOK && net_now_us() - began_us < us_max);
+    } while (n == TALKERS_A_LOOK && clock_mono_us() - began_us < us_max);
     t->talkers_left = n == TALKERS_A_LOOK || io_starved(&t->io);
 }
 
@@ -102,8 +95,8 @@ static void let_go(void *ctx, struct tray *tray)
 
 static void take_inbox(struct net_thread *t)
 {
-    uint64_t began_us = net_now_us();
-    while (rounds_has_room(&t->rounds) && net_now_us() - began_us < TICK_US_MAX) {
+    uint64_t began_us = clock_mono_us();
+    while (rounds_has_room(&t->rounds) && clock_mono_us() - began_us < TICK_US_MAX) {
         struct tray *tray = io_arrived(&t->io);
         if (!tray) {
             return;
@@ -126,7 +119,7 @@ static void flush_lane(struct net_thread *t)
 
 void net_serve(struct net_thread *t)
 {
-    uint64_t now_us = net_now_us();
+    uint64_t now_us = clock_mono_us();
     if (now_us - t->served_us < SERVE_EVERY_US || t->finished) {
         return;
     }
@@ -136,10 +129,10 @@ void net_serve(struct net_thread *t)
     read_talkers(t, SERVE_US_MAX);
     hand_over(t);
     take_inbox(t);
-    while (t->lane.first && net_now_us() - now_us < FLUSH_US_MAX) {
+    while (t->lane.first && clock_mono_us() - now_us < FLUSH_US_MAX) {
         flush_lane(t);
     }
-    t->served_us = net_now_us();
+    t->served_us = clock_mono_us();
     (void)net_work(t, before);
 }
 
@@ -147,13 +140,13 @@ void net_serve(struct net_thread *t)
 
 static void deliver_some(struct net_thread *t)
 {
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     enum io_work before = net_work(t, WORK_DELIVER);
     const struct tray *tray;
     while ((tray = rounds_next(&t->rounds))) {
         arrivals_deliver(t, tray);
         net_serve(t);
-        if (net_now_us() - began_us > TICK_US_MAX) {
+        if (clock_mono_us() - began_us > TICK_US_MAX) {
             io_count(&t->io.counters.ticks_long, 1);
             break;
         }
@@ -196,10 +189,11 @@ static void settle(struct net_thread *t)
  * leaves in the next turns, and the trays with its bytes stay for so long, unless too many do. */
 static void flush_some(struct net_thread *t)
 {
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     bool gathering = rounds_is_gathering(&t->rounds);
     enum io_work before = net_work(t, WORK_SEND);
-    while ((gathering ? has_answers(t) : is_dirty(t)) && net_now_us() - began_us < FLUSH_US_MAX) {
+    while ((gathering ? has_answers(t) : is_dirty(t)) &&
+           clock_mono_us() - began_us < FLUSH_US_MAX) {
         flush_one(t);
     }
     if (!gathering && !is_dirty(t)) {
@@ -263,7 +257,7 @@ void net_behind(struct conn *c)
 /* A page each: who is not through goes to the end of the list, and all are read on in turn. */
 void net_catch_up(struct net_thread *t)
 {
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     enum io_work before = net_work(t, WORK_CATCH_UP);
     while (t->behind && !net_is_spent(began_us)) {
         struct conn *c = t->behind;
@@ -308,14 +302,14 @@ void net_wait_for_tray(struct net_thread *t)
 void net_breathe(struct net_thread *t)
 {
     net_serve(t);
-    uint64_t now_us = net_now_us();
+    uint64_t now_us = clock_mono_us();
     if (now_us - t->breath_us < BREATH_US || t->finished) {
         return;
     }
     t->io.now_us = now_us;
     tray_pool_collect(&t->io.pool);
     net_send_off(t);
-    t->breath_us = net_now_us();
+    t->breath_us = clock_mono_us();
 }
 
 bool net_has_more(const struct net_thread *t)

@@ -13,7 +13,6 @@
 
 #include "hub/net/thread.h"
 
-uint64_t net_now_us(void);
 /* Whether a crowd has had its time, from when it began on. */
 bool net_is_spent(uint64_t began_us);
 /* What was done until now is counted; gives it back for whoever did something in between. */

@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -66,13 +65,6 @@ struct loop {
 };
 
 /* ---- time ---- */
-
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A turn is all that was done since the one before, but for what the loop waited. */
 static void turn_over(struct loop *loop)
@@ -279,7 +271,7 @@ static void on_listener(uv_poll_t *poll, int status, int events)
 {
     struct loop *loop = poll->data;
     uint32_t most = loop->t->io.settings->handshakes_per_tick;
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     enum io_work before = net_work(loop->t, WORK_ACCEPT);
     (void)status;
     (void)events;
@@ -442,7 +434,7 @@ static void bury(struct net_thread *t)
  * for the next turn. */
 static bool turn_wheel(struct net_thread *t)
 {
-    uint64_t began_us = net_now_us();
+    uint64_t began_us = clock_mono_us();
     while (t->wheel_ms + WHEEL_MS <= t->io.now_ms) {
         struct conn **slot = &t->wheel[(t->wheel_ms / WHEEL_MS + 1) % WHEEL_SLOTS];
         while (*slot) {
@@ -571,10 +563,10 @@ static void on_turn(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
     struct net_thread *t = loop->t;
-    uint64_t now_us = net_now_us();
+    uint64_t now_us = clock_mono_us();
     (void)net_work(loop->t, WORK_TIMERS);
     if (t->index == 0) {
-        clock_follow(&t->hub->clock, wall_ms(), now_us);
+        clock_follow(&t->hub->clock, clock_machine_ms(), now_us);
     }
     bool auth_changed = io_turn(&t->io, clock_now(&t->hub->clock, now_us), now_us);
     if (atomic_load(&loop->drain) && !t->draining) {
@@ -721,14 +713,14 @@ bool net_thread_new(const struct server_options *options, const struct files *fi
     uv_loop_init(&loop->uv);
     (void)uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
     loop->turn_ns = uv_hrtime();
-    t->work_since_us = net_now_us();
+    t->work_since_us = clock_mono_us();
     enum hub_rc rc =
         io_init(&t->io, t->hub, index, auth_random, arrivals_on_deliver, arrivals_on_behind, t);
     if (rc != HUB_OK) {
         snprintf(out_text, text_n, "I/O thread %u: %s", index, hub_error(rc)->title);
         return false;
     }
-    t->io.now_us = net_now_us();
+    t->io.now_us = clock_mono_us();
     t->io.now_ms = t->wheel_ms = t->looked_ms = clock_now(&t->hub->clock, t->io.now_us);
     atomic_store(&t->io.heard_ms, t->io.now_ms);
     t->http_limits = (struct http1_limits){.head_bytes_max = t->io.settings->head_bytes_max,

@@ -38,15 +38,9 @@ bool wait_listen(struct net_thread *t, struct subscriber *who, uint32_t app, uin
 static enum hub_rc look_at_history(const struct call_wait *wait, struct call *call)
 {
     struct history_query q = {
-        .channel = slice_str(wait->channel), .since = wait->since, .limit = 100};
+        .channel = slice_str(wait->channel), .since = wait->since, .limit = wait->limit};
     enum hub_rc rc = channel_may(call->io, call->who, RIGHT_HISTORY, q.channel);
-    if (rc == HUB_OK) {
-        struct json_out o = json_out_to(call->out);
-        json_begin(&o, '{');
-        rc = channel_history(call->io, call->who->app, &q, &o);
-        json_end(&o, '}');
-    }
-    return rc;
+    return rc == HUB_OK ? channel_history_page(call, &q, wait->list) : rc;
 }
 
 enum hub_rc wait_look(const struct call_wait *wait, struct call *call)

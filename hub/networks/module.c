@@ -1,6 +1,6 @@
 #include "hub/networks/module.h"
 #include "auth/digest.h"
-#include "channels/json_out.h"
+#include "hub/core/why.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 static const uint64_t ID_SEED = UINT64_C(0x6e6574776f726b);
 
 static enum hub_rc tell(struct apply *a, const struct network *n, const char *event,
-                        struct slice reason)
+                        const struct why *why)
 {
     struct buf data = {0}, channel = {0};
     struct json_out o = json_out_to(&data);
@@ -21,10 +21,7 @@ static enum hub_rc tell(struct apply *a, const struct network *n, const char *ev
     json_text(&o, n->strategy);
     json_key(&o, "agent_count");
     json_u64(&o, n->agents.n);
-    if (reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, reason);
-    }
+    why_said(&o, why);
     json_key(&o, "at");
     json_time(&o, a->now_ms);
     json_end(&o, '}');
@@ -135,7 +132,7 @@ static enum hub_rc create_apply(struct apply *a, struct command *command, struct
                               .changed_ms = a->now_ms};
     rc = hub_rc_of_store(network_put(a->txn, &network, true));
     if (rc == HUB_OK) {
-        rc = tell(a, &network, "created", slice_of(NULL, 0));
+        rc = tell(a, &network, "created", &why_nobody);
     }
     return rc == HUB_OK ? reply_done(a, command, number) : rc;
 }
@@ -186,7 +183,7 @@ static enum hub_rc delete_apply(struct apply *a, struct command *command, struct
         rc = works_cancel_team(a, TEAM_NETWORK, network.number);
     }
     if (rc == HUB_OK) {
-        rc = tell(a, &network, "deleted", reason);
+        rc = tell(a, &network, "deleted", &(struct why){asker.subject, reason});
     }
     if (rc == HUB_OK) {
         rc = reply_done(a, command, network.number);

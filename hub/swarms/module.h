@@ -3,7 +3,7 @@
  *
  * Bodies are packed where a command enters (…_put) and read by its apply function; replies
  * likewise. Every change is an event on `swarm.<id>` in the same transaction. The module keeps
- * nothing in memory.
+ * nothing of the store in memory.
  * Rules    semantics.md section 6, rest-contract.md section 2.
  */
 #ifndef WAGGLE_HUB_SWARMS_MODULE_H
@@ -15,6 +15,10 @@
 enum { MODULE_SWARMS = 4 };
 
 extern const struct module swarms_module;
+
+struct swarms_options {
+    _Atomic(const struct hub_settings *) *settings;
+};
 
 /* For the options of the agents' and of the tasks' module. */
 enum hub_rc swarms_agent_changed(struct apply *a, const struct agent *agent,

@@ -71,10 +71,7 @@ static enum hub_rc tell(struct run *r, const char *event, uint32_t part, const c
         json_key(&o, "stop_reason");
         json_str(&o, work_stop_name(w->stop));
     }
-    if (r->reason.n) {
-        json_key(&o, "reason");
-        json_text(&o, r->reason);
-    }
+    why_said(&o, &r->why);
     json_key(&o, "parts");
     json_u64(&o, w->division.parts_n);
     json_key(&o, "done");
@@ -247,9 +244,10 @@ enum hub_rc works_agent_gone(struct apply *a, const struct agent *agent)
 
 /* ---- ends from outside ---- */
 
-enum hub_rc work_cancel(struct apply *a, uint64_t number, enum work_stop stop, struct slice reason)
+enum hub_rc work_cancel(struct apply *a, uint64_t number, enum work_stop stop,
+                        const struct why *why)
 {
-    struct run r = {.a = a, .reason = reason};
+    struct run r = {.a = a, .why = *why};
     enum hub_rc rc = run_hold(&r, number);
     if (rc == HUB_OK && !work_is_over(r.work.state)) {
         rc = run_finish(&r, WORK_CANCELLED, stop, "");
@@ -273,7 +271,7 @@ enum hub_rc works_cancel_team(struct apply *a, enum team_kind kind, uint32_t tea
         rc =
             hub_rc_of_store(works_each(a->view, a->app, kind, team, true, 0, take_number, &number));
         if (rc == HUB_OK && number) {
-            rc = work_cancel(a, number, WORK_STOP_TEAM, slice_of(NULL, 0));
+            rc = work_cancel(a, number, WORK_STOP_TEAM, &why_nobody);
         }
     } while (rc == HUB_OK && number);
     return rc;

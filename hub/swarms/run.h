@@ -10,6 +10,7 @@
 #ifndef WAGGLE_HUB_SWARMS_RUN_H
 #define WAGGLE_HUB_SWARMS_RUN_H
 
+#include "hub/core/why.h"
 #include "hub/swarms/work.h"
 #include "hub/tasks/module.h"
 
@@ -47,8 +48,8 @@ json_t *work_items(const json_t *input, const char **out_name);
 enum hub_rc work_begin(struct apply *a, const struct work_spec *spec, struct buf *row,
                        struct work *out);
 /* What is over stays as it is. */
-/* reason: what its event says of why; empty: nothing. */
-enum hub_rc work_cancel(struct apply *a, uint64_t number, enum work_stop stop, struct slice reason);
+enum hub_rc work_cancel(struct apply *a, uint64_t number, enum work_stop stop,
+                        const struct why *why);
 /* All that runs of a team. */
 enum hub_rc works_cancel_team(struct apply *a, enum team_kind kind, uint32_t team);
 

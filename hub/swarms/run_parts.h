@@ -17,8 +17,8 @@ struct run {
     struct apply *a;
     struct buf bytes;
     struct work work;
-    struct slice reason; /* of a cancel, for its event */
-    bool begun;          /* earlier than by this command: members may have left since */
+    struct why why; /* of a cancel, for its event */
+    bool begun;     /* earlier than by this command: members may have left since */
 };
 
 /* run.c */

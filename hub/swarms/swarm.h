@@ -27,7 +27,7 @@ enum member_state {
     MEMBER_ACTIVE,
     MEMBER_SUSPENDED, /* its agent is stale, away or takes no work */
     MEMBER_LEFT,
-    MEMBER_EVICTED, /* its agent is gone */
+    MEMBER_EVICTED, /* its agent is gone, or was away for too long */
     MEMBER_STATES
 };
 enum member_event {
@@ -35,6 +35,7 @@ enum member_event {
     MEMBER_AGENT_STALE,
     MEMBER_AGENT_GONE,
     MEMBER_LEAVES,
+    MEMBER_STAYS_AWAY,
     MEMBER_EVENTS
 };
 /* MEMBER_NONE: nothing changes. */

@@ -103,7 +103,7 @@ void balance_assigned(struct balance *balance, uint32_t app, uint32_t number);
 void balance_finished(struct balance *balance, uint32_t app, uint32_t number, bool ok,
                       int64_t took_ms);
 
-/* Since the start. */
+/* Since the start; what was held then was assigned at it. */
 struct balance_totals {
     uint64_t assigned, succeeded, failed;
 };

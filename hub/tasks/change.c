@@ -256,6 +256,9 @@ enum hub_rc task_change_told(struct apply *a, const struct task *before, struct 
     enum task_state was = before ? before->state : TASK_NONE;
     uint32_t holder = before ? before->agent : 0;
     after->changed_ms = a->now_ms;
+    if (after->state == TASK_QUEUED && was != TASK_QUEUED && was != TASK_LEASED) {
+        after->due_ms = a->now_ms; /* an offer that nobody took does not end its waiting */
+    }
     if (task_is_over(after->state)) {
         after->finished_ms = a->now_ms;
     }

@@ -10,9 +10,11 @@ enum { PICKS_A_COMMAND = 256, COMMANDS_A_TRAY = 8 };
 
 /* ---- deadlines ---- */
 
+/* The attempt that failed is over: its lease does not count as one that merely lapsed. */
 static enum hub_rc queue_again(struct apply *a, const struct task *task)
 {
     struct task after = *task;
+    after.started_ms = 0;
     return task_move(&after, TASK_DUE) ? task_change(a, task, &after, "queued", slice_of(NULL, 0))
                                        : HUB_CONFLICT;
 }
@@ -52,6 +54,16 @@ static enum hub_rc due_running(struct apply *a, const struct task *k, bool total
     return a->now_ms >= lease_due ? task_lost(a, k, "lease_lost") : task_progress_due(a, k);
 }
 
+static enum hub_rc unanswered(struct apply *a, const struct task *k)
+{
+    uint32_t agent = k->agent;
+    enum hub_rc rc = task_rejected(a, k, "unanswered");
+    if (rc == HUB_OK) {
+        worker_silent(tasks_of(a), agent, a->now_ms);
+    }
+    return rc;
+}
+
 static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
 {
     const struct hub_settings *s = task_settings(tasks_of(a));
@@ -65,11 +77,10 @@ static enum hub_rc due(struct apply *a, const struct task *k, int64_t lease_due)
         if (total) {
             return lapse(a, k, STOP_TOTAL_TIMEOUT);
         }
-        return past(k->changed_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
-                                                                  : HUB_OK;
+        return past(k->due_ms, k->start_within_ms, a->now_ms) ? lapse(a, k, STOP_START_TIMEOUT)
+                                                              : HUB_OK;
     case TASK_LEASED:
-        return a->now_ms >= k->leased_ms + s->task_accept_ms ? task_rejected(a, k, "unanswered")
-                                                             : HUB_OK;
+        return a->now_ms >= k->leased_ms + s->task_accept_ms ? unanswered(a, k) : HUB_OK;
     case TASK_RUNNING:
         return due_running(a, k, total, lease_due);
     case TASK_RETRY_WAIT:
@@ -276,7 +287,7 @@ int64_t tasks_next_due(void *state)
         }
         due = app && app->recheck_ms < due ? app->recheck_ms : due;
     }
-    return due;
+    return t->unpause_ms < due ? t->unpause_ms : due;
 }
 
 static void recheck(struct tasks *t, int64_t now_ms)
@@ -300,6 +311,7 @@ bool tasks_expire(void *state, int64_t now_ms, struct tray *tray)
 {
     struct tasks *t = state;
     recheck(t, now_ms);
+    workers_unpause(t, now_ms);
     return expire_deadline(t, now_ms, tray) || dispatch(t, now_ms, tray);
 }
 
@@ -329,6 +341,7 @@ static enum hub_rc offer(struct apply *a, struct tasks *t, struct worker *w,
     after.agent_epoch = place_of(t, w->number)->epoch;
     after.lease++;
     after.leased_ms = a->now_ms;
+    after.started_ms = 0;
     waited(t, task, a->now_ms);
     balance_assigned(t->balance, a->app, w->number);
     enum hub_rc rc = task_change(a, task, &after, "leased", slice_of(NULL, 0));
@@ -349,7 +362,7 @@ static enum hub_rc offer_one(struct apply *a, uint64_t number, uint32_t agent)
     if (!live || !live->picked) {
         return HUB_OK;
     }
-    if (!w || w->ready_at == NOT_READY) {
+    if (!worker_is_reached(w) || w->held_n + w->picked_n >= w->slots) {
         live_wait(t, live, a->now_ms);
         return HUB_OK;
     }

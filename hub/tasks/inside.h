@@ -77,6 +77,7 @@ struct worker {
     uint32_t ready_at; /* place among its app's ready ones of its class; NOT_READY */
     enum agent_status status;
     bool busy;                     /* counted as such */
+    bool paused;                   /* let offers lapse: silence.c */
     uint8_t ready_class;           /* of its app's ready ones */
     uint64_t connection;           /* as in its row */
     struct live *held;             /* the newest of them */
@@ -101,6 +102,8 @@ struct place {
     struct worker *worker;          /* NULL: departed */
     double success, success_stored; /* moving average */
     uint32_t epoch;                 /* of its newest registration; 0: no such agent */
+    uint32_t lapses;                /* of offers in a row that it let lapse, */
+    int64_t paused_ms;              /* and until when it is offered nothing; 0: it is */
 };
 
 struct figures {
@@ -158,6 +161,7 @@ struct tasks {
     size_t table_cap, table_n;
     struct deadlines *deadlines; /* of numbers; one counts that is the task's due_ms */
     uint64_t agents_changed;     /* counts when one came, left or changed */
+    int64_t unpause_ms;          /* the first of paused workers; INT64_MAX: there is none */
     struct place *places;        /* by number */
     uint32_t places_n, places_cap;
     struct kind **kinds; /* by id; NULL: free */
@@ -228,8 +232,9 @@ struct worker *worker_of(const struct tasks *tasks, uint32_t number); /* NULL: d
 void worker_set(struct tasks *tasks, const struct agent *agent);
 /* Lets go of one who has departed, once nothing is in its hands. */
 void worker_leave(struct tasks *tasks, uint32_t number);
-bool worker_is_there(
-    const struct worker *worker); /* able to get work, but for its slots; NULL: no */
+/* Able to get work, but for its slots; NULL: no. */
+bool worker_is_reached(const struct worker *worker);
+bool worker_is_there(const struct worker *worker); /* and it is not offered nothing for a while */
 /* Also of one who has departed; empty: no such agent. Borrowed until the next write. */
 struct slice agent_id_of(struct apply *a, uint32_t number);
 struct slice agent_owner_of(struct apply *a, uint32_t number);
@@ -345,8 +350,19 @@ void candidates_free(struct candidates *candidates);
 bool candidates_find(struct tasks *tasks, struct tasks_app *app, const struct live *live,
                      const struct balance_ask *ask);
 
+/* silence.c: an offer lapsed; it said yes or no to one; it came, and anew if it registered since.
+ */
+void worker_silent(struct tasks *tasks, uint32_t number, int64_t now_ms);
+void worker_answered(struct tasks *tasks, uint32_t number);
+void worker_paused(struct tasks *tasks, struct place *place, bool anew);
+void workers_unpause(struct tasks *tasks, int64_t now_ms); /* those whose pause is over */
+
 /* dispatch.c */
 int64_t tasks_next_due(void *state);
 bool tasks_expire(void *state, int64_t now_ms, struct tray *tray);
+/* lease.c */
+/* Its lease lapsed while it ran, and it waits for another agent still: its work would count. */
+bool task_has_lapsed(const struct task *task);
+void tasks_part(void *state, int64_t now_ms, struct tray *tray);
 
 #endif

@@ -158,21 +158,56 @@ bool task_same_lease(const struct tasks *t, const struct task_lease *lease, cons
            lease->lease == task->lease;
 }
 
-/* Its lease lapsed while it ran, and it waits for another agent still. */
-static bool lapsed_only(const struct task *task)
+/* Its lease lapsed while it ran, and it waits for another agent still: whatever else leads back to
+ * the queue, and the next offer, ends the attempt that had begun. */
+bool task_has_lapsed(const struct task *task)
 {
-    return task->state == TASK_QUEUED && task->started_ms && task->redeliveries;
+    return task->state == TASK_QUEUED && task->started_ms;
 }
 
 /* A command of the agent that holds the task. Saying again what was done already (the answer was
- * lost) is answered as the first time. */
+ * lost) is answered as the first time; what is over does not change, so saying something else then
+ * is refused. */
 struct report {
-    enum task_state done, or ; /* this is what it looks like when it was done */
-    bool late;                 /* also when the lease lapsed only */
+    enum task_state done, instead; /* this is what it looks like when it was done */
+    bool late;                     /* also when the lease lapsed only */
+    /* Whether that was done with the same words; NULL: it has none. */
+    enum hub_rc (*same)(struct apply *a, const struct task_act *act, const struct task *task,
+                        bool *out_same);
+    const char *otherwise; /* what it is told whose words are others */
     /* task: what it is then, if it is over: such a one does not change any more. */
     enum hub_rc (*change)(struct apply *a, struct command *command, const struct task_act *act,
                           struct task *task);
 };
+
+static bool was_done(const struct report *r, const struct task *task)
+{
+    return task->state == r->done || task->state == r->instead;
+}
+
+static bool may_change(const struct report *r, const struct task *task)
+{
+    return !was_done(r, task) && (task_is_held(task->state) || (r->late && task_has_lapsed(task)));
+}
+
+/* The lease's own end is told apart from its loss: who lost it stops, who ended it has done so. */
+static enum hub_rc said_already(struct apply *a, struct command *command,
+                                const struct task_act *act, const struct report *r,
+                                const struct task *task)
+{
+    bool same = !r->same;
+    enum hub_rc rc = was_done(r, task) && r->same ? r->same(a, act, task, &same) : HUB_OK;
+    if (rc != HUB_OK || (was_done(r, task) && same)) {
+        return rc;
+    }
+    const char *told = task->state == TASK_CANCELLED   ? NULL
+                       : was_done(r, task)             ? r->otherwise
+                       : task->state == TASK_COMPLETED ? " is completed already"
+                       : task->state == TASK_DEAD      ? " has failed already"
+                                                       : NULL;
+    return told ? apply_refuse(a, command, HUB_CONFLICT, "task ", act->id, told)
+                : lease_lost(a, command, act);
+}
 
 static enum hub_rc report(struct apply *a, struct command *command, struct slice body,
                           const struct report *r)
@@ -186,10 +221,11 @@ static enum hub_rc report(struct apply *a, struct command *command, struct slice
     if (rc == HUB_OK && !task_same_lease(tasks_of(a), &act.lease, &k)) {
         rc = lease_lost(a, command, &act);
     }
-    if (rc == HUB_OK && k.state != r->done && k.state != r->or) {
-        bool may = task_is_held(k.state) || (r->late && lapsed_only(&k));
-        rc = may ? r->change(a, command, &act, &k) : lease_lost(a, command, &act);
+    if (rc == HUB_OK && may_change(r, &k)) {
+        rc = r->change(a, command, &act, &k);
         rc = rc == HUB_OK && !task_is_over(k.state) ? task_take(a, k.number, &k) : rc;
+    } else if (rc == HUB_OK) {
+        rc = said_already(a, command, &act, r, &k);
     }
     if (rc == HUB_OK && r->done == TASK_RUNNING) {
         rc = reply_with_data(a, command, &k);
@@ -219,6 +255,7 @@ static enum hub_rc accept(struct apply *a, struct command *command, const struct
     after.percent = TASK_PERCENT_NONE;
     after.progress_seq = 0;
     after.note = slice_of(NULL, 0);
+    worker_answered(tasks_of(a), task->agent);
     return task_change(a, task, &after, "running", slice_of(NULL, 0));
 }
 
@@ -238,7 +275,6 @@ enum hub_rc task_rejected(struct apply *a, const struct task *task, const char *
     if (!task_move(&after, TASK_REJECT)) {
         return HUB_CONFLICT;
     }
-    after.started_ms = 0;
     enum hub_rc rc = task_change(a, task, &after, event, slice_of(NULL, 0));
     struct live *live = live_find(t, task->number);
     if (rc == HUB_OK && live && live->state == TASK_QUEUED) {
@@ -252,8 +288,11 @@ static enum hub_rc reject(struct apply *a, struct command *command, const struct
                           struct task *task)
 {
     (void)act;
-    return task->state == TASK_LEASED ? task_rejected(a, task, "rejected")
-                                      : not_now(a, command, task);
+    if (task->state != TASK_LEASED) {
+        return not_now(a, command, task);
+    }
+    worker_answered(tasks_of(a), task->agent);
+    return task_rejected(a, task, "rejected");
 }
 
 static enum hub_rc reject_apply(struct apply *a, struct command *command, struct slice body)
@@ -291,9 +330,47 @@ static enum hub_rc complete(struct apply *a, struct command *command, const stru
     return rc;
 }
 
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* But for the whitespace between its parts: REST writes a document anew, a WebSocket does not. */
+static bool same_document(struct slice a, struct slice b)
+{
+    size_t i = 0, j = 0;
+    bool text = false, escaped = false; /* within a string; behind a backslash there */
+    for (;; i++, j++) {
+        for (; !text && i < a.n && is_space(a.p[i]); i++) {
+        }
+        for (; !text && j < b.n && is_space(b.p[j]); j++) {
+        }
+        if (i == a.n || j == b.n || a.p[i] != b.p[j]) {
+            return i == a.n && j == b.n;
+        }
+        text = a.p[i] == '"' && !escaped ? !text : text;
+        escaped = text && a.p[i] == '\\' && !escaped;
+    }
+}
+
+/* Cancelled with a result: it came after the cancelling. */
+static enum hub_rc same_result(struct apply *a, const struct task_act *act, const struct task *task,
+                               bool *out_same)
+{
+    struct slice result = slice_of(NULL, 0);
+    enum store_rc rc = task_document(a->view, task->number, TASK_RESULT, &result);
+    *out_same = rc == STORE_OK && same_document(result, act->document);
+    return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
+}
+
 static enum hub_rc complete_apply(struct apply *a, struct command *command, struct slice body)
 {
-    static const struct report r = {.done = TASK_COMPLETED, .late = true, .change = complete};
+    static const struct report r = {.done = TASK_COMPLETED,
+                                    .instead = TASK_CANCELLED,
+                                    .late = true,
+                                    .same = same_result,
+                                    .otherwise = " is completed already, with another result",
+                                    .change = complete};
     return report(a, command, body, &r);
 }
 
@@ -316,10 +393,24 @@ static enum hub_rc fail(struct apply *a, struct command *command, const struct t
                        act->after_ms, "failed");
 }
 
+/* One that waits for its next attempt was not said to be beyond help. */
+static enum hub_rc same_failure(struct apply *a, const struct task_act *act,
+                                const struct task *task, bool *out_same)
+{
+    (void)a;
+    *out_same =
+        slice_equal(task->error, act->text) && !(act->final && task->state == TASK_RETRY_WAIT);
+    return HUB_OK;
+}
+
 static enum hub_rc fail_apply(struct apply *a, struct command *command, struct slice body)
 {
-    static const struct report r = {
-        .done = TASK_RETRY_WAIT, .or = TASK_DEAD, .late = true, .change = fail};
+    static const struct report r = {.done = TASK_RETRY_WAIT,
+                                    .instead = TASK_DEAD,
+                                    .late = true,
+                                    .same = same_failure,
+                                    .otherwise = " has failed already, in another way",
+                                    .change = fail};
     return report(a, command, body, &r);
 }
 
@@ -337,9 +428,20 @@ static enum hub_rc ask(struct apply *a, struct command *command, const struct ta
     return task_change(a, task, &after, "input_required", slice_of(NULL, 0));
 }
 
+static enum hub_rc same_question(struct apply *a, const struct task_act *act,
+                                 const struct task *task, bool *out_same)
+{
+    (void)a;
+    *out_same = slice_equal(task->note, act->text);
+    return HUB_OK;
+}
+
 static enum hub_rc ask_apply(struct apply *a, struct command *command, struct slice body)
 {
-    static const struct report r = {.done = TASK_INPUT_REQUIRED, .change = ask};
+    static const struct report r = {.done = TASK_INPUT_REQUIRED,
+                                    .same = same_question,
+                                    .otherwise = " asks already, another question",
+                                    .change = ask};
     return report(a, command, body, &r);
 }
 
@@ -399,6 +501,48 @@ enum hub_rc task_progress_due(struct apply *a, const struct task *task)
     return live->ahead_due_ms <= a->now_ms ? store_progress(a, live, task, ahead_task(live))
                                            : HUB_OK;
 }
+
+/* ---- progress, at a clean end ---- */
+
+static enum hub_rc parting_apply(struct apply *a, struct command *command, struct slice body)
+{
+    struct unpack u = unpack_of(body);
+    enum hub_rc rc = HUB_OK;
+    (void)command;
+    while (rc == HUB_OK && u.p < u.end) {
+        struct task task;
+        struct live *live = live_find(tasks_of(a), unpack_u64(&u));
+        if (live && ahead_task(live)) {
+            rc = task_take(a, live->item.number, &task);
+            rc = rc == HUB_OK ? store_progress(a, live, &task, ahead_task(live)) : rc;
+        }
+    }
+    return rc;
+}
+
+static const struct command_kind command_tasks_parting = {
+    .name = "tasks.parting", .apply = parting_apply, .module = MODULE_TASKS};
+
+void tasks_part(void *state, int64_t now_ms, struct tray *tray)
+{
+    const struct tasks *t = state;
+    struct command *command = NULL;
+    (void)now_ms;
+    for (size_t i = 0; i < t->table_cap; i++) {
+        if (!t->table[i] || !ahead_task(t->table[i])) {
+            continue;
+        }
+        if (!command) {
+            command = tray_command(tray);
+            command->kind = &command_tasks_parting;
+            command->body_at = (uint32_t)tray->in.n;
+        }
+        pack_u64(&tray->in, t->table[i]->item.number);
+        command->body_n = (uint32_t)(tray->in.n - command->body_at);
+    }
+}
+
+/* ---- progress, as it comes ---- */
 
 static enum hub_rc progress_apply(struct apply *a, struct command *command, struct slice body)
 {

@@ -220,7 +220,7 @@ static int64_t fixed_deadline(const struct tasks *t, const struct task *k)
     case TASK_RETRY_WAIT:
         return least(k->due_ms, total);
     case TASK_QUEUED:
-        return k->start_within_ms ? least(k->changed_ms + k->start_within_ms, total) : total;
+        return k->start_within_ms ? least(k->due_ms + k->start_within_ms, total) : total;
     case TASK_LEASED:
         return k->leased_ms + s->task_accept_ms;
     case TASK_RUNNING:
@@ -380,6 +380,7 @@ void *tasks_open(const void *options)
     t->candidates = candidates_new();
     t->deadlines = deadlines_new();
     t->now_ms = INT64_MIN;
+    t->unpause_ms = INT64_MAX;
     return t;
 }
 
@@ -446,6 +447,7 @@ struct task_clock {
 
 struct loading {
     struct tasks *tasks;
+    bool start;
     int64_t now_ms;
     int64_t renewed_ms;        /* leases of before are void: the store was restored from a backup */
     struct task_clock *clocks; /* by number */
@@ -472,9 +474,22 @@ static void clocks_keep(struct loading *l)
     qsort(l->clocks, l->clocks_n, sizeof *l->clocks, by_number);
 }
 
+/* The balancer counts from the start: what may end in this life was assigned in it, or more would
+ * end well than were assigned. */
+static void load_assigned(struct tasks *t, const struct task *task)
+{
+    uint32_t agent = task->agent ? task->agent : task->last_agent;
+    if (task_is_held(task->state) || task_has_lapsed(task)) {
+        balance_assigned(t->balance, task->app, agent);
+    }
+}
+
 static bool load_task(void *ctx, const struct task *task)
 {
     struct loading *l = ctx;
+    if (l->start) {
+        load_assigned(l->tasks, task);
+    }
     struct live *live = live_set(l->tasks, task, 0, l->now_ms);
     struct task_clock key = {.number = task->number};
     const struct task_clock *clock =
@@ -500,8 +515,8 @@ static void load_totals(void *ctx, uint32_t app, const struct task_totals *total
 enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
 {
     struct tasks *t = state;
-    struct loading l = {.tasks = t, .now_ms = now_ms, .renewed_ms = store_renewed_ms(view)};
-    bool start = !t->started;
+    struct loading l = {
+        .tasks = t, .start = !t->started, .now_ms = now_ms, .renewed_ms = store_renewed_ms(view)};
     t->started = true;
     clocks_keep(&l);
     forget(t);
@@ -512,14 +527,14 @@ enum hub_rc tasks_load(void *state, struct store_view *view, int64_t now_ms)
     if (rc == HUB_OK) {
         rc = balance_load(t->balance, view);
     }
-    if (rc == HUB_OK && start) {
+    if (rc == HUB_OK && l.start) {
         rc = balance_recall(t->balance, view);
     }
     if (rc == HUB_OK) {
         rc = pauses_load(t, view);
     }
     if (rc == HUB_OK) {
-        rc = workers_load(t, view, start);
+        rc = workers_load(t, view, l.start);
     }
     if (rc == HUB_OK) {
         rc = hub_rc_of_store(tasks_each_open(view, load_task, &l));

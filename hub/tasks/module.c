@@ -58,5 +58,6 @@ const struct module tasks_module = {
     .recall = tasks_recall,
     .next_due = tasks_next_due,
     .expire = tasks_expire,
+    .part = tasks_part,
     .finish = finish,
 };

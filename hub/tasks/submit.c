@@ -210,6 +210,17 @@ static enum hub_rc replay(struct apply *a, const struct task *old, struct slice 
     return rc;
 }
 
+/* Whoever owns the agent that has a task, or had it, sees it and reports of it; what becomes of it
+ * besides is for its owner to say. */
+static enum hub_rc task_own(struct apply *a, struct command *command, const struct task_act *act,
+                            struct task *out)
+{
+    enum hub_rc rc = task_see(a, command, act, out);
+    return rc == HUB_OK && !asker_sees(&act->asker, out->owner)
+               ? apply_refuse(a, command, HUB_FORBIDDEN, "Task ", act->id, " is somebody else's")
+               : rc;
+}
+
 static enum hub_rc replay_apply(struct apply *a, struct command *command, struct slice body)
 {
     struct task_act act;
@@ -217,7 +228,7 @@ static enum hub_rc replay_apply(struct apply *a, struct command *command, struct
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &old);
+    enum hub_rc rc = task_own(a, command, &act, &old);
     if (rc == HUB_OK && !may_replay(&old)) {
         rc = apply_refuse(a, command, HUB_CONFLICT, "Task ", act.id, why_no_replay(&old));
     }
@@ -404,9 +415,6 @@ static enum hub_rc stopped(struct apply *a, struct command *command, const struc
 static enum hub_rc cancel_one(struct apply *a, struct command *command, const struct task_act *act,
                               const struct task *task)
 {
-    if (act->lease.number) {
-        return stopped(a, command, act, task);
-    }
     if (task->state == TASK_CANCELLED || task->state == TASK_CANCELLING) {
         return HUB_OK;
     }
@@ -423,9 +431,11 @@ static enum hub_rc cancel_apply(struct apply *a, struct command *command, struct
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &task);
+    bool by_agent = act.lease.number != 0;
+    enum hub_rc rc =
+        by_agent ? task_see(a, command, &act, &task) : task_own(a, command, &act, &task);
     if (rc == HUB_OK) {
-        rc = cancel_one(a, command, &act, &task);
+        rc = by_agent ? stopped(a, command, &act, &task) : cancel_one(a, command, &act, &task);
     }
     return rc == HUB_OK ? task_reply(a, command, task.number) : rc;
 }
@@ -440,7 +450,7 @@ static enum hub_rc input_apply(struct apply *a, struct command *command, struct 
     if (!task_act_get(body, &act)) {
         return HUB_BAD_REQUEST;
     }
-    enum hub_rc rc = task_see(a, command, &act, &task);
+    enum hub_rc rc = task_own(a, command, &act, &task);
     if (rc != HUB_OK) {
         return rc;
     }
@@ -450,7 +460,8 @@ static enum hub_rc input_apply(struct apply *a, struct command *command, struct 
     }
     rc = hub_rc_of_store(task_document_put(a->txn, after.number, TASK_GIVEN, act.document));
     if (rc == HUB_OK) {
-        after.last_agent = 0; /* who asked may well go on */
+        after.last_agent = 0; /* who asked may well go on, */
+        after.started_ms = 0; /* as a new attempt, under a new lease */
         struct task_told told = {.why = {.by = act.asker.subject}};
         rc = task_change_told(a, &task, &after, "input", &told);
     }

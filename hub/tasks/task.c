@@ -533,7 +533,7 @@ static enum store_rc index_set(struct store_txn *txn, const struct task *t, enum
     case INDEX_ADD:
         return store_put(txn, TABLE_TASK_INDEX, row, slice_str("1"));
     case INDEX_REMOVE:
-        return store_del(txn, TABLE_TASK_INDEX, row);
+        return store_del_blind(txn, TABLE_TASK_INDEX, row);
     case INDEX_ADD_NEW:
         break;
     }

@@ -139,7 +139,7 @@ struct task {
     uint32_t agent, agent_epoch;     /* that holds it; 0: none */
     uint32_t last_agent;             /* that held it before: another is preferred */
     int64_t submitted_ms, queued_ms, changed_ms;
-    int64_t due_ms;      /* scheduled, retry_wait: when it is queued */
+    int64_t due_ms;      /* scheduled, retry_wait: when it is queued; later: since when it waits */
     int64_t leased_ms;   /* this offer */
     int64_t started_ms;  /* this attempt was accepted; 0: not */
     int64_t finished_ms; /* 0: not over */

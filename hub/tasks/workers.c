@@ -245,9 +245,14 @@ static void ready_drop(struct tasks *t, struct worker *w)
 
 /* semantics.md section 1: active, and its stream open if it came by one. Health is looked at when
  * it is chosen, as it changes by itself. */
-bool worker_is_there(const struct worker *w)
+bool worker_is_reached(const struct worker *w)
 {
     return w && w->status == AGENT_ACTIVE && w->connection != AGENT_STREAM_CLOSED;
+}
+
+bool worker_is_there(const struct worker *w)
+{
+    return worker_is_reached(w) && !w->paused;
 }
 
 static bool is_ready(const struct worker *w)
@@ -373,6 +378,7 @@ static void worker_come(struct tasks *t, struct worker *w, const struct agent *a
 void worker_set(struct tasks *t, const struct agent *agent)
 {
     struct place *place = place_reach(t, agent->number);
+    bool anew = place->epoch != agent->epoch;
     place->success = place->epoch ? place->success : agent->success;
     place->success_stored = agent->success;
     place->epoch = agent->epoch;
@@ -383,6 +389,7 @@ void worker_set(struct tasks *t, const struct agent *agent)
             place->worker->ready_at = NOT_READY;
         }
         worker_come(t, place->worker, agent);
+        worker_paused(t, place, anew);
     } else if (place->worker) {
         place->worker->status = agent->status;
         worker_judge(t, place->worker);
@@ -452,9 +459,9 @@ void worker_look(struct tasks *t, struct worker *w, int64_t now_ms)
         return;
     }
     struct liveness_rules rules = liveness_rules_of(task_settings(t));
-    struct pulse pulse = {.seen_ms = 0};
+    struct pulse pulse = {.silent_ms = 0};
     (void)pulse_get_own(t->options.pulses, w->number, &pulse);
-    int64_t seen = pulse.seen_ms ? pulse.seen_ms : w->seen_ms;
+    int64_t seen = pulse.silent_ms ? pulse.silent_ms : w->seen_ms;
     const struct metrics *metrics = &pulse.metrics;
     const struct agent agent = {.status = w->status,
                                 .interval_ms = w->interval_ms,

@@ -289,6 +289,13 @@ tasks() {
         stop "$pid"
     done
 }
+# What one of them costs the writer, by the simulation: writer_alone WHAT OPTIONS…
+writer_alone() {
+    what=$1
+    shift
+    note "sim $*"
+    $bin/sim "$@" | sed -n "s,^[0-9]* $what .*: \([0-9]*\) a second.*CPU\, \([0-9.]*\) micro.*,writer target=hub of=$what per_s=\1 cpu_us=\2,p" >>$results
+}
 if wanted tasks && [ -x "$hub" ]; then
     pin=
     tasks --agents 128 --slots 64 --outstanding 8000
@@ -296,8 +303,7 @@ if wanted tasks && [ -x "$hub" ]; then
     tasks --outstanding 1 --stepwise 1
     tasks --agents $agents --slots 4 --rate 5000
     if [ -x $bin/sim ]; then # the writer alone, on a disk of memory
-        note "sim --throughput"
-        $bin/sim --throughput | sed -n 's,^\([0-9]*\) tasks submitted.*: \([0-9]*\) a second.*CPU\, \([0-9.]*\) micro.*,writer target=hub tasks=\1 per_s=\2 cpu_us=\3,p' >>$results
+        writer_alone tasks --tasks-throughput
     fi
 fi
 if wanted messages && [ -x "$hub" ]; then
@@ -307,6 +313,7 @@ if wanted messages && [ -x "$hub" ]; then
         client bench_messages --target hub="$address/$pid" --kind $kind --seconds $seconds --rounds $few --outstanding 1
         stop "$pid"
     done
+    [ ! -x $bin/sim ] || writer_alone messages --messages-throughput --agents 500
 fi
 if wanted coordination && [ -x "$hub" ]; then
     pin=

@@ -325,6 +325,9 @@ void agents_check(struct world *w)
     for (unsigned i = 0; i < AGENTS; i++) {
         struct model_agent *a = &w->model.agents[i];
         SIM_CHECK(w, a->told == 0, "agent-%u told on one channel only", i);
+        if (a->epoch && agent_has_departed(a->status)) {
+            a->pulse.beats = a->pulse.samples = 0; /* who comes back is known anew */
+        }
         if (a->epoch) {
             by_status[a->status]++;
         }

@@ -6,6 +6,7 @@
  * one holder at a time. After each start memory says what the store says. */
 #include "tests/sim/sim.h"
 #include "channels/json_scan.h"
+#include "hub/messages/lists.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,35 +369,55 @@ static void heard(void *ctx, const struct tray *tray)
     handouts_heard(ctx, tray);
 }
 
-static bool count_open(void *ctx, uint64_t number)
+static enum store_rc count_delivery(void *ctx, uint64_t delivery)
 {
-    (void)number;
+    (void)delivery;
     ++*(uint64_t *)ctx;
+    return STORE_OK;
+}
+
+struct listing {
+    struct deliveries *d;
+    struct store_view *view;
+    uint64_t n, last;
+};
+
+static bool see_listed(void *ctx, uint64_t number)
+{
+    struct listing *l = ctx;
+    struct message m;
+    SIM_CHECK(l->d->w, number > l->last && message_get(l->view, number, &m) == STORE_OK,
+              "message %llu is listed behind %llu", (unsigned long long)number,
+              (unsigned long long)l->last);
+    l->last = number;
+    l->n++;
     return true;
 }
 
-static void check_count(struct deliveries *d, struct store_view *view, enum message_index index,
-                        struct slice word)
+/* A list has messages that are there, in order, and as many as it says. */
+static void check_list(struct deliveries *d, struct store_view *view, enum message_list list,
+                       struct slice word)
 {
-    uint64_t listed = 0, counted = 0;
+    struct listing listed = {.d = d, .view = view};
+    uint64_t counted = 0;
     SIM_CHECK(d->w,
-              messages_each(view, index, APP, word, 0, false, count_open, &listed) == STORE_OK &&
-                  message_index_count(view, index, APP, word, &counted) == STORE_OK,
-              "an index cannot be read");
-    SIM_CHECK(d->w, counted == listed, "%c %.*s lists %llu messages and counts %llu", index,
-              (int)word.n, (const char *)word.p, (unsigned long long)listed,
+              messages_each(view, list, APP, word, 0, false, see_listed, &listed) == STORE_OK &&
+                  message_list_count(view, list, APP, word, &counted) == STORE_OK,
+              "a list cannot be read");
+    SIM_CHECK(d->w, counted == listed.n, "%c %.*s lists %llu messages and counts %llu", list,
+              (int)word.n, (const char *)word.p, (unsigned long long)listed.n,
               (unsigned long long)counted);
 }
 
-static void check_counts(struct deliveries *d, struct store_view *view)
+static void check_lists(struct deliveries *d, struct store_view *view)
 {
-    check_count(d, view, MESSAGES_ALL, slice_of(NULL, 0));
-    check_count(d, view, MESSAGES_OWNER, slice_str("boss"));
-    check_count(d, view, MESSAGES_SENDER, slice_str("boss"));
-    check_count(d, view, MESSAGES_CORRELATED, slice_str("calm"));
+    check_list(d, view, MESSAGES_ALL, slice_of(NULL, 0));
+    check_list(d, view, MESSAGES_OWNER, slice_str("boss"));
+    check_list(d, view, MESSAGES_SENDER, slice_str("boss"));
+    check_list(d, view, MESSAGES_CORRELATED, slice_str("calm"));
     for (unsigned bee = 0; bee < BEES; bee++) {
         char name[16];
-        check_count(d, view, MESSAGES_RECIPIENT, bee_name(bee, name));
+        check_list(d, view, MESSAGES_RECIPIENT, bee_name(bee, name));
     }
 }
 
@@ -411,11 +432,9 @@ static void check_open(void *ctx)
         return; /* after each start and in the end is enough */
     }
     SIM_CHECK(d->w, store_snapshot(d->w->reader, &view) == STORE_OK, "no snapshot");
-    SIM_CHECK(d->w,
-              messages_each(view, MESSAGES_OPEN, APP, slice_of(NULL, 0), 0, false, count_open,
-                            &open) == STORE_OK,
+    SIM_CHECK(d->w, deliveries_open_each(view, count_delivery, &open) == STORE_OK,
               "the index cannot be read");
-    check_counts(d, view);
+    check_lists(d, view);
     store_release(d->w->reader);
     messages_counts(writer_module(d->w->hub.writer, MODULE_MESSAGES), &counts);
     SIM_CHECK(d->w, counts.waiting + counts.in_flight == open,

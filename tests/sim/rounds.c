@@ -257,7 +257,10 @@ static void voted(struct rounds *s, const struct command *command, struct slice 
     }
     SIM_CHECK(s->w, consensus_voted_get(reply, &v), "no answer to a vote");
     SIM_CHECK(s->w, v.answer != VOTE_TAKEN || !seat->sure, "a seat's first ballot was taken twice");
-    SIM_CHECK(s->w, v.answer != VOTE_SAME || !seat->sure || seat->choice == asked.choice,
+    /* … or as one whose answer was lost with the power. */
+    SIM_CHECK(s->w,
+              v.answer != VOTE_SAME || !seat->sure || seat->choice == asked.choice ||
+                  v.version > seat->version,
               "another ballot is said to be the same");
     SIM_CHECK(s->w, v.answer != VOTE_REPLACED || round->revote, "a ballot was replaced");
     if (round->commits) {

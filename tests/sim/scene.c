@@ -129,8 +129,21 @@ static bool all_landed(struct scene *s)
     return true;
 }
 
+/* Every third life ends as a hub does that is told to. */
+static void end_cleanly(struct scene *s)
+{
+    int64_t next;
+    if (s->w->lives % 3 == 0 && !disk_failing() && !s->w->panicked) {
+        writer_part(s->w->hub.writer);
+        (void)writer_step(s->w->hub.writer, s->w->now_ms, &next);
+        writer_flush(s->w->hub.writer);
+        hear(s);
+    }
+}
+
 void scene_cut(struct scene *s)
 {
+    end_cleanly(s);
     if (all_landed(s) && !disk_failing() && !s->w->panicked) {
         memory_check(s->w);
         memory_note(s->w);

@@ -14,7 +14,7 @@ enum { STARVING_EVERY = 10 };
 struct options {
     uint64_t from, seeds;
     const char *list; /* a file of seeds, replayed first */
-    bool twice, verbose, digests, throughput, tasks_only;
+    bool twice, verbose, digests, throughput, tasks_only, messages_only;
     unsigned agents;
     const char *strategy;
 };
@@ -161,6 +161,7 @@ static void usage(void)
     puts("sim [--seeds N] [--from S] [--seed S] [--long] [--twice] [--list FILE] [--digests] "
          "[--verbose]\n"
          "    [--throughput] [--tasks-throughput [--agents N] [--strategy NAME]]\n"
+         "    [--messages-throughput [--agents N]]\n"
          "Runs the hub without sockets, clocks or threads, by seeds. Exit 1 when a seed failed.");
     exit(2);
 }
@@ -199,6 +200,8 @@ static struct options options_read(int argc, char **argv)
             o.throughput = true;
         } else if (strcmp(a, "--tasks-throughput") == 0) {
             o.throughput = o.tasks_only = true;
+        } else if (strcmp(a, "--messages-throughput") == 0) {
+            o.messages_only = true;
         } else if (strcmp(a, "--agents") == 0) {
             o.agents = (unsigned)strtoul(value_of(argc, argv, &i), NULL, 10);
         } else if (strcmp(a, "--strategy") == 0) {
@@ -223,6 +226,9 @@ int main(int argc, char **argv)
     struct options o = options_read(argc, argv);
     if (!auth_init()) {
         return 2;
+    }
+    if (o.messages_only) {
+        return messages_throughput(folder, o.agents);
     }
     if (o.throughput) {
         return (!o.tasks_only && throughput(folder)) ||

@@ -356,8 +356,9 @@ void swarms_run(struct world *w);
 /* trail.c: a run of its own, of links, cursors, keys and apps */
 void trail_run(struct world *w);
 
-/* throughput.c, tasks_throughput.c: an exit code */
+/* throughput.c, tasks_throughput.c, messages_throughput.c: an exit code */
 int throughput(const char *dir);
+int messages_throughput(const char *dir, unsigned agents);
 int tasks_throughput(const char *dir, unsigned agents, const char *strategy);
 
 /* check.c */

@@ -615,6 +615,7 @@ void swarms_run(struct world *w)
         }
     }
     scene_calm(&r->scene);
+    w->now_ms += r->scene.behind_ms; /* for this long deadlines seem further away than they were */
     for (unsigned n = 0; n < CALM_STEPS; n++) {
         w->now_ms += 250;
         for (unsigned i = 0; n % 20 == 0 && i < WORKERS; i++) {

@@ -314,6 +314,7 @@ static void plan_draw(struct world *w)
         .task_retry_max_ms = 5000,
         .task_attempts_max = 3,
         .task_redeliveries_max = 3,
+        .swarm_absence_ms = 20000,
     };
 }
 
@@ -464,6 +465,18 @@ static void long_wait(struct world *w)
     }
 }
 
+/* Every third life ends as a hub does that is told to. */
+static void end_cleanly(struct world *w)
+{
+    bool quiet = w->quiet;
+    if (w->lives % 3 == 0 && !disk_failing()) {
+        writer_part(w->hub.writer);
+        w->quiet = true; /* its step is like any other, but for the faults */
+        world_step(w);
+        w->quiet = quiet;
+    }
+}
+
 void world_run(struct world *w)
 {
     struct rng *r = &w->rng;
@@ -485,6 +498,7 @@ void world_run(struct world *w)
         } else if (what < 97) {
             time_passes(w);
         } else if (rng_percent(r, w->plan.crash_percent * 5)) {
+            end_cleanly(w);
             memory_check(w);
             memory_note(w);
             world_crash(w);

@@ -105,6 +105,7 @@ static inline struct fixture *fixture_open(const char *dir)
                                         .task_retry_max_ms = 300000,
                                         .task_attempts_max = 3,
                                         .task_redeliveries_max = 3,
+                                        .swarm_absence_ms = 86400000,
                                         .token_ttl_max_ms = 86400000,
                                         .key_overlap_ms = 3600000,
                                         .audit_seal_ms = 10000,
@@ -133,6 +134,21 @@ static inline struct fixture *fixture_open(const char *dir)
     struct writer_port port = {.inbox = f->io.inbox, .home = f->io.pool.home, .wake = fixture_wake};
     writer_port_set(f->hub.writer, 0, &port);
     return f;
+}
+
+/* Another start on the same store, so long after a clean end or a sudden one. */
+static inline void fixture_restart(struct fixture *f, bool clean, int64_t away_ms)
+{
+    struct writer_port port = {.inbox = f->io.inbox, .home = f->io.pool.home, .wake = fixture_wake};
+    int64_t next;
+    if (clean) {
+        writer_part(f->hub.writer);
+        (void)writer_step(f->hub.writer, f->now_ms, &next);
+    }
+    writer_free(f->hub.writer);
+    f->now_ms += away_ms;
+    fixture_writer(f);
+    writer_port_set(f->hub.writer, 0, &port);
 }
 
 static inline void fixture_close(struct fixture *f)

@@ -72,7 +72,7 @@ static void random_write(struct store_txn *txn, struct model *model, size_t t, u
     bool is_new = !model->had[t][k];
     enum store_rc rc;
     cell_fill(bytes, next);
-    switch (scratch_random(seed) % 5) {
+    switch (scratch_random(seed) % 6) {
     case 0:
         rc = (is_new ? store_put_new : store_put)(txn, model_tables[t], key,
                                                   slice_of(bytes, next.n));
@@ -93,6 +93,10 @@ static void random_write(struct store_txn *txn, struct model *model, size_t t, u
         cell_fill(room, next);
         *cell = next;
         model->had[t][k] = true;
+        break;
+    case 3:
+        assert_int_equal(store_del_blind(txn, model_tables[t], key), STORE_OK);
+        cell->there = false;
         break;
     default:
         rc = store_del(txn, model_tables[t], key);

@@ -3,37 +3,7 @@
 #ifndef WAGGLE_TESTS_TASK_FIXTURE_H
 #define WAGGLE_TESTS_TASK_FIXTURE_H
 
-#include "tests/unit/api_fixture.h"
-
-struct test {
-    struct fixture *f;
-    struct principal *boss, *bee, *other, *viewer;
-    char task[64], lease[64];
-};
-static struct test t;
-
-static inline int setup(void **state)
-{
-    if (scratch_make(state) != 0) {
-        return -1;
-    }
-    t.f = fixture_open(*state);
-    t.boss = person(ROLE_ADMIN, "boss");
-    t.bee = person(ROLE_AGENT, "bee");
-    t.other = person(ROLE_AGENT, "other");
-    t.viewer = person(ROLE_VIEWER, "viewer");
-    return 0;
-}
-
-static inline int teardown(void **state)
-{
-    fixture_close(t.f);
-    principal_unref(t.boss);
-    principal_unref(t.bee);
-    principal_unref(t.other);
-    principal_unref(t.viewer);
-    return scratch_remove(state);
-}
+#include "tests/unit/people_fixture.h"
 
 static inline void settle(void)
 {
@@ -111,7 +81,5 @@ static inline void departs(const char *id)
     assert_int_equal(request(t.f, t.bee, METHOD_PUT, path, "{\"status\":\"inactive\"}"), HUB_OK);
     settle();
 }
-
-#define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

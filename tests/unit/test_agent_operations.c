@@ -1,37 +1,6 @@
 /* Agents, from the request to the answer: what callers of the coordinator rely on. */
 #include "channels/name.h"
-#include "tests/unit/api_fixture.h"
-
-struct test {
-    struct fixture *f;
-    struct principal *boss, *bee, *other, *viewer;
-    void *dir;
-};
-static struct test t;
-
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0) {
-        return -1;
-    }
-    t.dir = *state;
-    t.f = fixture_open(*state);
-    t.boss = person(ROLE_ADMIN, "boss");
-    t.bee = person(ROLE_AGENT, "bee");
-    t.other = person(ROLE_AGENT, "other");
-    t.viewer = person(ROLE_VIEWER, "viewer");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(t.f);
-    principal_unref(t.boss);
-    principal_unref(t.bee);
-    principal_unref(t.other);
-    principal_unref(t.viewer);
-    return scratch_remove(state);
-}
+#include "tests/unit/people_fixture.h"
 
 static void bee_registers(const char *id, const char *rest)
 {
@@ -286,6 +255,37 @@ static void expect_status(const char *id, const char *status)
     assert_string_equal(text(t.f, "agent/status"), status);
 }
 
+/* semantics.md section 1: nobody is silent because the hub was away. */
+static void a_start_gives_everybody_the_whole_grace(void **state)
+{
+    bee_registers("b1", "");
+    fixture_close(t.f);
+    t.f = fixture_open(*state);
+    for (int i = 0; i < 59; i++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "active");
+    t.f->now_ms += 1000;
+    expect_status("b1", "stale");
+}
+
+/* … nor because it ran late: its patience grows with its own lag. */
+static void a_hub_that_runs_late_does_not_blame_its_agents(void **state)
+{
+    (void)state;
+    bee_registers("b1", "");
+    bee_registers("b2", "");
+    for (int i = 0; i < 60; i++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "stale");
+    bee_registers("b1", "");
+    t.f->now_ms += 60000;
+    expect_status("b1", "active");
+}
+
 static void says(const char *status)
 {
     char body[64];
@@ -297,6 +297,50 @@ static void beats_after(int64_t ms)
 {
     t.f->now_ms += ms;
     assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+}
+
+static void last_beat_is(const char *clock)
+{
+    char want[32];
+    (void)snprintf(want, sizeof want, "2026-11-20T%s.000Z", clock);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/last_heartbeat"), want);
+}
+
+/* A start is no beat: the newest that is known stays the last, and nobody is blamed for it. */
+static void the_last_heartbeat_outlives_the_hub(void **state)
+{
+    (void)state;
+    bee_registers("b1", ",\"load_metrics\":{\"cpu\":0.5}");
+    beats_after(3000); /* no change of state, so no row */
+    fixture_restart(t.f, false, 2000);
+    last_beat_is("17:34:21");
+    beats_after(1000);
+    says("busy"); /* writes the row, and is a beat itself */
+    last_beat_is("17:34:27");
+    fixture_restart(t.f, false, 2000);
+    last_beat_is("17:34:27");
+    t.f->now_ms += 1000;
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat",
+                             "{\"load_metrics\":{\"cpu\":0.25}}"),
+                     HUB_OK);
+    fixture_restart(t.f, true, 0);
+    t.f->now_ms += 20000; /* longer than the patience, within the grace of the start */
+    fixture_turn(t.f);
+    last_beat_is("17:34:30");
+    assert_float_equal(json_number_value(member(t.f, "agent/load_metrics/cpu")), 0.25, 0);
+    assert_string_equal(text(t.f, "agent/status"), "busy");
+    fixture_restart(t.f, true, 3600000);
+    last_beat_is("17:34:30");
+    assert_float_equal(json_number_value(member(t.f, "agent/health_score")), 0.95, 1e-9);
+    for (int s = 0; s < 59; s++) {
+        t.f->now_ms += 1000;
+        fixture_turn(t.f);
+    }
+    expect_status("b1", "busy");
+    t.f->now_ms += 1000;
+    expect_status("b1", "stale"); /* not inactive: its silence began with the start */
+    last_beat_is("17:34:30");
 }
 
 /* semantics.md section 1: any beat leads back from stale, whoever said that it is. */
@@ -560,8 +604,6 @@ static void a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bo
     assert_string_equal(message(t.f), "'drone' is not a valid AgentType");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 /* Whatever byte stands in an id, and wherever. */
 static void an_id_is_one_segment_of_its_channels_name(void **state)
 {
@@ -583,28 +625,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_id_is_one_segment_of_its_channels_name),
-        TEST(a_registered_agent_is_shown_as_it_said),
-        TEST(words_that_are_no_type_or_status_get_their_sentence),
-        TEST(fields_past_their_bounds_are_named),
-        TEST(an_agent_of_another_is_not_found),
-        TEST(a_heartbeat_moves_the_pulse_and_merges_the_load),
-        TEST(a_beat_counts_when_it_is_answered),
-        TEST(what_a_socket_remembers_is_what_the_store_says),
-        TEST(the_fast_lane_answers_as_the_ordinary_way_does),
-        TEST(more_metrics_than_there_is_room_for_are_refused),
-        TEST(an_inactive_agent_is_told_to_register_again),
-        TEST(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
-        TEST(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),
-        TEST(a_session_that_is_over_says_no_status),
-        TEST(a_deregistered_agent_is_gone),
-        TEST(a_session_that_is_over_takes_no_leave),
-        TEST(the_healthiest_are_found_first),
-        TEST(pages_of_the_list_meet_each_agent_once),
-        TEST(pages_of_the_healthiest_meet_each_once_while_they_fall_silent),
-        TEST(the_same_key_registers_once),
-        TEST(an_agent_is_bound_to_the_socket_it_registers_over),
-        TEST(an_admin_makes_an_agent_that_comes_with_its_own_token),
-        TEST(a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bound),
+        CLAIM(a_registered_agent_is_shown_as_it_said),
+        CLAIM(words_that_are_no_type_or_status_get_their_sentence),
+        CLAIM(fields_past_their_bounds_are_named),
+        CLAIM(an_agent_of_another_is_not_found),
+        CLAIM(a_heartbeat_moves_the_pulse_and_merges_the_load),
+        CLAIM(a_beat_counts_when_it_is_answered),
+        CLAIM(what_a_socket_remembers_is_what_the_store_says),
+        CLAIM(the_fast_lane_answers_as_the_ordinary_way_does),
+        CLAIM(more_metrics_than_there_is_room_for_are_refused),
+        CLAIM(an_inactive_agent_is_told_to_register_again),
+        CLAIM(a_start_gives_everybody_the_whole_grace),
+        CLAIM(a_hub_that_runs_late_does_not_blame_its_agents),
+        CLAIM(a_beat_leads_back_from_stale_said_by_hand_to_what_was_said_before),
+        CLAIM(the_last_heartbeat_outlives_the_hub),
+        CLAIM(a_draining_agent_that_holds_nothing_is_inactive_until_it_is_resumed),
+        CLAIM(a_session_that_is_over_says_no_status),
+        CLAIM(a_deregistered_agent_is_gone),
+        CLAIM(a_session_that_is_over_takes_no_leave),
+        CLAIM(the_healthiest_are_found_first),
+        CLAIM(pages_of_the_list_meet_each_agent_once),
+        CLAIM(pages_of_the_healthiest_meet_each_once_while_they_fall_silent),
+        CLAIM(the_same_key_registers_once),
+        CLAIM(an_agent_is_bound_to_the_socket_it_registers_over),
+        CLAIM(an_admin_makes_an_agent_that_comes_with_its_own_token),
+        CLAIM(a_made_agent_has_a_uuid_when_it_has_no_name_and_no_token_past_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,6 +229,56 @@ static void a_seal_cannot_be_made_to_fit(void **state)
     buf_done(&good);
 }
 
+/* Where an event stands and when it was told is as much of it as what it says. */
+static void every_part_of_an_event_is_in_its_hash(void **state)
+{
+    struct log_record record = {
+        .seq = 1, .channel = 2, .offset = 3, .time_ms = 4, .payload = slice_str("payload")};
+    struct log_record others[] = {record, record, record, record};
+    uint8_t hash[CHAIN_HASH_BYTES], other[CHAIN_HASH_BYTES];
+    (void)state;
+    others[0].seq++;
+    others[1].offset++;
+    others[2].time_ms++;
+    others[3].payload = slice_str("paylord");
+    chain_hash(1, slice_str("tasks"), &record, hash);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        chain_hash(1, slice_str("tasks"), &others[i], other);
+        assert_memory_not_equal(hash, other, sizeof hash);
+    }
+    chain_hash(2, slice_str("tasks"), &record, other);
+    assert_memory_not_equal(hash, other, sizeof hash);
+    chain_hash(1, slice_str("tasky"), &record, other);
+    assert_memory_not_equal(hash, other, sizeof hash);
+}
+
+/* As who has the hub's key can make one; the seal after it was made on top of another. */
+static void a_seal_is_not_replaced_by_another_of_the_same_events(void **state)
+{
+    struct chain_audit audit;
+    struct chain_seal newest;
+    struct store_view *view;
+    struct buf row = {0};
+    uint8_t key[8];
+    (void)state;
+    agents_register(2);
+    seal();
+    assert_int_equal(store_snapshot(t.f->io.reader, &view), STORE_OK);
+    assert_int_equal(chain_newest(view, &newest), STORE_OK);
+    newest.at_ms++;
+    chain_seal_sign(&newest, atomic_load(&t.f->hub.signing));
+    chain_seal_pack(&row, &newest);
+    be64_put(key, newest.to);
+    store_release(t.f->io.reader);
+    agents_register(2);
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    put_row(TABLE_AUDIT, slice_of(key, sizeof key), &row);
+    assert_int_equal(verify(&audit), 1);
+    assert_string_equal(first_fault.what, "the seal before it is missing or another");
+    buf_done(&row);
+}
+
 /* So many in one batch. */
 static void crowd_registers(unsigned n)
 {
@@ -286,6 +336,31 @@ static void a_seal_left_out_is_missed(void **state)
     assert_int_equal(store_commit(txn), STORE_OK);
     assert_int_equal(verify(&audit), 1);
     assert_string_equal(first_fault.what, "the seal before it is missing or another");
+}
+
+/* Nothing in the chain tells an old seal that was dropped in its time from one that was taken out:
+ * how much stands before the first is said, so that who knows can tell. */
+static void how_much_the_first_seal_leaves_out_is_told(void **state)
+{
+    struct chain_audit audit;
+    struct store_txn *txn;
+    struct store_cursor *cursor;
+    (void)state;
+    agents_register(2);
+    seal();
+    assert_int_equal(verify(&audit), 0);
+    uint64_t first = audit.sealed_to;
+    assert_int_equal(audit.before, 0);
+    agents_register(2);
+    seal();
+    assert_int_equal(store_begin(t.f->hub.store, &txn), STORE_OK);
+    assert_int_equal(store_cursor_open(store_txn_view(txn), TABLE_AUDIT, &cursor), STORE_OK);
+    assert_int_equal(store_cursor_next(cursor, NULL, NULL), STORE_OK);
+    assert_int_equal(store_cursor_del(cursor), STORE_OK);
+    store_cursor_close(cursor);
+    assert_int_equal(store_commit(txn), STORE_OK);
+    assert_int_equal(verify(&audit), 0);
+    assert_int_equal(audit.before, first);
 }
 
 /* A crash loses what was read and not sealed; the journal has it still. */
@@ -462,8 +537,11 @@ int main(void)
         audit_test(an_altered_byte_names_its_event),
         audit_test(a_missing_event_is_named),
         audit_test(a_seal_cannot_be_made_to_fit),
+        audit_test(every_part_of_an_event_is_in_its_hash),
+        audit_test(a_seal_is_not_replaced_by_another_of_the_same_events),
         audit_test(many_events_take_several_seals),
         audit_test(a_seal_left_out_is_missed),
+        audit_test(how_much_the_first_seal_leaves_out_is_told),
         audit_test(a_new_auditor_goes_on_where_the_chain_ends),
         audit_test(several_seals_are_under_way_at_once),
         audit_test(seals_that_were_lost_are_made_again),

@@ -259,7 +259,8 @@ static bool has_option(const struct command *command, const char *name)
 /* What a hub does not hear of has no event to stand in. */
 static bool asks_for_a_reason(void *ctx, const struct command *command)
 {
-    bool local = strcmp(command->name, "backup restore") == 0;
+    bool local =
+        strcmp(command->name, "backup restore") == 0 || strcmp(command->name, "context rm") == 0;
     if (has_option(command, "yes") && !local && !has_option(command, "reason")) {
         print_error("%s takes no --reason\n", command->name);
         ++*(size_t *)ctx;

@@ -310,6 +310,7 @@ static void a_tie_goes_to_one_runoff_of_the_tied(void **state)
     assert_int_equal(vote(1, "c"), HUB_OK);
     assert_int_equal(vote(2, "c"), HUB_OK);
     assert_int_equal(vote(3, "a"), HUB_OK);
+    time_passes(200000);
     assert_int_equal(vote(4, "b"), HUB_OK);
     expect_closed("tied", "all_voted");
     (void)snprintf(first, sizeof first, "%s", t.round);
@@ -322,7 +323,10 @@ static void a_tie_goes_to_one_runoff_of_the_tied(void **state)
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(vote(i, i % 2 ? "a" : "c"), HUB_OK);
     }
-    time_passes(300000);
+    time_passes(299999); /* it has the whole time again */
+    assert_int_equal(show(t.boss), HUB_OK);
+    assert_string_equal(text(t.f, "status"), "open");
+    time_passes(1);
     expect_closed("tied", "deadline");
     assert_true(json_is_null(member(t.f, "runoff"))); /* no second one */
 }
@@ -484,7 +488,9 @@ static void bft_voids_the_seat_that_votes_twice(void **state)
     assert_string_equal(text(t.f, "winner"), "yes");
     assert_int_equal(json_integer_value(member(t.f, "voided")), 1);
     assert_int_equal(json_array_size(member(t.f, "ballots")), 6);
+    assert_string_equal(text(t.f, "ballots/0/status"), "voided");
     assert_string_equal(text(t.f, "ballots/1/status"), "voided");
+    assert_int_equal(json_integer_value(member(t.f, "voted_weight")), 4);
 }
 
 /* ---- certificates ---- */
@@ -511,6 +517,24 @@ static void take_certificate(struct buf *out)
     (void)snprintf(path, sizeof path, "/api/v1/consensus/%s/certificate", t.round);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_OK);
     buf_add_slice(out, buf_slice(&t.f->out));
+}
+
+/* Not the first of the two either, though it would have been the fourth of four. */
+static void neither_ballot_of_a_voided_seat_decides(void **state)
+{
+    (void)state;
+    open_round(",'rule':'bft'");
+    assert_int_equal(vote_signed(0, "yes"), HUB_OK);
+    assert_int_equal(vote_signed(0, "no"), HUB_OK);
+    for (unsigned i = 1; i < 5; i++) {
+        assert_int_equal(vote_signed(i, i < 4 ? "yes" : "no"), HUB_OK);
+    }
+    expect_closed("no_decision", "all_voted");
+    struct buf document = {0};
+    char why[256] = "";
+    take_certificate(&document);
+    assert_true(verify(buf_slice(&document), why, sizeof why));
+    buf_done(&document);
 }
 
 static void decided_round(void)
@@ -642,6 +666,16 @@ static void a_hub_that_lies_is_found_out(void **state)
             fail_msg("%s: %s", lies[i].to, why);
         }
     }
+    /* Nor that somebody voted who did not: the voter's own signature is asked. */
+    char right[24], wrong[24];
+    const uint8_t *found = memmem(document.p, document.n, "\"signature\":\"", 13);
+    assert_non_null(found);
+    (void)snprintf(right, sizeof right, "%.*s", 20, (const char *)found);
+    (void)snprintf(wrong, sizeof wrong, "%s", right);
+    wrong[19] = wrong[19] == 'A' ? 'B' : 'A';
+    forge(&document, right, wrong, &forged);
+    assert_false(verify(buf_slice(&forged), why, sizeof why));
+    assert_non_null(strstr(why, "does not fit its ballot"));
     buf_done(&document);
     buf_done(&forged);
 }
@@ -649,11 +683,12 @@ static void a_hub_that_lies_is_found_out(void **state)
 /* ---- commitments ---- */
 
 /* What an agent's program does: the words that it would sign, and a nonce of its own. */
-static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
+static void commitment_of(unsigned bee, const char *words, const char *nonce,
+                          char hex[SHA256_HEX + 1])
 {
     struct buf text_of = {0};
     uint8_t hash[SHA256_BYTES];
-    char hex[SHA256_HEX + 1], path[128], digest[SHA256_HEX + 1];
+    char digest[SHA256_HEX + 1];
     assert_int_equal(show(t.boss), HUB_OK);
     (void)snprintf(digest, sizeof digest, "%s", text(t.f, "digest"));
     buf_printf(&text_of, "waggle-commit-1\n36:%s,64:%s,%zu:%s,0:,%s%zu:%s,", t.round, digest,
@@ -662,8 +697,20 @@ static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
     digest_sha256(hash, &part, 1);
     hex_put(hex, slice_of(hash, sizeof hash));
     buf_done(&text_of);
+}
+
+static enum hub_rc send_commitment(unsigned bee, const char *hex)
+{
+    char path[128];
     (void)snprintf(path, sizeof path, "/api/v1/consensus/%s/commitments", t.round);
     return request(t.f, t.bee[bee], METHOD_POST, path, quoted("{'commitment':'%s'}", hex));
+}
+
+static enum hub_rc commit(unsigned bee, const char *words, const char *nonce)
+{
+    char hex[SHA256_HEX + 1];
+    commitment_of(bee, words, nonce, hex);
+    return send_commitment(bee, hex);
 }
 
 static enum hub_rc commit_choice(unsigned bee, const char *choice, const char *nonce)
@@ -679,6 +726,20 @@ static enum hub_rc reveal(unsigned bee, const char *choice, const char *nonce)
 }
 
 static const char some_nonce[] = "nobody guesses this", other_nonce[] = "nor would they this";
+
+/* It is the time that ends committing, not whether its timer has come yet. */
+static void no_commitment_comes_after_its_time(void **state)
+{
+    (void)state;
+    open_round(",'options':['a','b'],'commit_seconds':60,'timeout_seconds':120");
+    assert_int_equal(commit_choice(0, "a", some_nonce), HUB_OK);
+    t.f->now_ms += 59999;
+    assert_int_equal(commit_choice(1, "a", some_nonce), HUB_OK);
+    char hex[SHA256_HEX + 1];
+    commitment_of(2, "6:choice,1:a,", some_nonce, hex);
+    t.f->now_ms += 1; /* in one batch with the timer, and before it */
+    assert_int_equal(send_commitment(2, hex), HUB_CONFLICT);
+}
 
 static void ballots_are_committed_to_first_and_shown_later(void **state)
 {
@@ -983,9 +1044,11 @@ int main(void)
         consensus_test(opening_twice_under_one_key_opens_one_round),
         consensus_test(a_signature_covers_the_voter_the_choice_and_the_round),
         consensus_test(bft_voids_the_seat_that_votes_twice),
+        consensus_test(neither_ballot_of_a_voided_seat_decides),
         consensus_test(a_certificate_of_each_rule_verifies),
         consensus_test(no_byte_of_a_certificate_can_be_changed),
         consensus_test(a_hub_that_lies_is_found_out),
+        consensus_test(no_commitment_comes_after_its_time),
         consensus_test(ballots_are_committed_to_first_and_shown_later),
         consensus_test(when_all_have_committed_ballots_are_shown_at_once),
         consensus_test(commitments_change_nothing_of_how_ballots_come_out),

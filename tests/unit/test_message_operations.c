@@ -1,38 +1,7 @@
 /* Messages from the request to the last ack: what callers of the coordinator rely on, and how a
  * mailbox behaves when time goes by. */
-#include "tests/unit/api_fixture.h"
 #include "hub/messages/module.h"
-
-struct test {
-    struct fixture *f;
-    struct principal *boss, *bee, *wasp, *viewer;
-    const char *dir;
-};
-static struct test t;
-
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0) {
-        return -1;
-    }
-    t.dir = *state;
-    t.f = fixture_open(*state);
-    t.boss = person(ROLE_ADMIN, "boss");
-    t.bee = person(ROLE_AGENT, "bee");
-    t.wasp = person(ROLE_AGENT, "wasp");
-    t.viewer = person(ROLE_VIEWER, "viewer");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(t.f);
-    principal_unref(t.boss);
-    principal_unref(t.bee);
-    principal_unref(t.wasp);
-    principal_unref(t.viewer);
-    return scratch_remove(state);
-}
+#include "tests/unit/people_fixture.h"
 
 /* ---- words for what the stories do ---- */
 
@@ -208,6 +177,42 @@ static void what_is_no_word_of_the_contract_gets_its_sentence(void **state)
     assert_int_equal(post(t.boss, "/messages/send", "{\"receiver_id\":\"b\"}"), HUB_INVALID);
 }
 
+/* All of an answer but the name that was asked for and the message's id. */
+static void assert_answered_alike(const char *ids, const char *one, const char *other)
+{
+    const char *const names[] = {one, other};
+    json_t *said[2];
+    for (size_t i = 0; i < 2; i++) {
+        char more[100];
+        (void)snprintf(more, sizeof more, ",\"ttl\":60,\"message_id\":\"%s-%s\"", ids, names[i]);
+        assert_int_equal(sends(t.bee, names[i], more), HUB_OK);
+        said[i] = json_deep_copy(member(t.f, ""));
+        json_object_del(said[i], "receiver_id");
+        json_object_del(said[i], "message_id");
+    }
+    assert_true(json_equal(said[0], said[1]));
+    json_decref(said[0]);
+    json_decref(said[1]);
+}
+
+static void somebody_elses_agent_is_answered_for_as_a_name_that_nobody_has(void **state)
+{
+    (void)state;
+    registers(t.bee, "bee");
+    registers(t.other, "fox");
+    assert_answered_alike("m", "fox", "ghost");
+    assert_string_equal(state_of("m-fox"), "delivered");
+    assert_answered_alike("m", "fox", "ghost"); /* again, while it is in hand */
+    assert_int_equal(answers(t.other, "m-fox", "ack", "{}"), HUB_OK);
+    assert_answered_alike("m", "fox", "ghost");
+    later(61000);
+    assert_string_equal(state_of("m-ghost"), "expired");
+    assert_answered_alike("m", "fox", "ghost");
+    assert_string_equal(text(t.f, "state"), "expired");
+    assert_int_equal(sends(t.boss, "fox", ""), HUB_OK); /* who sees it is told */
+    assert_true(json_is_true(member(t.f, "receiver_known")));
+}
+
 static void a_receiver_that_registers_later_finds_its_messages(void **state)
 {
     (void)state;
@@ -221,6 +226,10 @@ static void a_receiver_that_registers_later_finds_its_messages(void **state)
     assert_int_equal(told("messages", "stored"), 1);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, "/messages/history", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "total")), 1); /* it is theirs now */
+    char path[128];
+    (void)snprintf(path, sizeof path, "/messages/%s", id);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
 }
 
 static void the_same_id_is_answered_as_before_within_its_window(void **state)
@@ -235,7 +244,7 @@ static void the_same_id_is_answered_as_before_within_its_window(void **state)
     assert_true(json_is_true(member(t.f, "duplicate")));
     assert_string_equal(text(t.f, "state"), "acked");
     assert_int_equal(told("agent.bee", "message"), 1);
-    assert_int_equal(sends(t.wasp, "bee", ",\"message_id\":\"m-1\""), HUB_CONFLICT);
+    assert_int_equal(sends(t.other, "bee", ",\"message_id\":\"m-1\""), HUB_CONFLICT);
     later(1000);
     assert_int_equal(sends(t.boss, "bee", ",\"message_id\":\"m-1\",\"ttl\":10"), HUB_OK);
     assert_null(member(t.f, "duplicate"));
@@ -267,7 +276,7 @@ static void who_speaks_for_the_only_recipient_need_not_name_it(void **state)
     assert_int_equal(sends(t.boss, "bee-2", ""), HUB_OK);
     char id[64];
     (void)snprintf(id, sizeof id, "%s", sent_id());
-    assert_int_equal(answers(t.wasp, id, "ack", "{}"), HUB_NOT_FOUND);
+    assert_int_equal(answers(t.other, id, "ack", "{}"), HUB_NOT_FOUND);
     assert_int_equal(answers(t.bee, id, "nack", "{\"delay\":0}"), HUB_OK);
     assert_string_equal(text(t.f, "agent_id"), "bee-2");
     assert_int_equal(answers(t.boss, id, "ack", NULL), HUB_OK);
@@ -301,19 +310,19 @@ static void an_operator_sends_in_the_name_of_the_hub(void **state)
 static void an_agent_needs_a_link_except_for_direct_messages(void **state)
 {
     (void)state;
-    static const char *const peer = "{\"receiver_id\":\"wasp\",\"message_type\":\"coordination\","
+    static const char *const peer = "{\"receiver_id\":\"other\",\"message_type\":\"coordination\","
                                     "\"payload\":{},\"protocol\":\"peer_to_peer\"}";
-    static const char *const order = "{\"receiver_id\":\"wasp\",\"message_type\":\"coordination\","
+    static const char *const order = "{\"receiver_id\":\"other\",\"message_type\":\"coordination\","
                                      "\"payload\":{}}";
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
+    registers(t.other, "other");
     assert_int_equal(post(t.bee, "/messages/send", "%s", peer), HUB_NOT_PEERS);
     assert_int_equal(post(t.bee, "/messages/send", "%s", order), HUB_NOT_PEERS);
     assert_string_equal(hub_error(HUB_NOT_PEERS)->code, "not_peers");
     assert_int_equal(hub_error(HUB_NOT_PEERS)->status, 403);
     assert_int_equal(post(t.boss, "/messages/send", "%s", peer), HUB_OK);
-    assert_int_equal(sends(t.bee, "wasp", ""), HUB_OK);
-    assert_string_equal(nth_message("agent.wasp", 1, "sender_id"), "bee");
+    assert_int_equal(sends(t.bee, "other", ""), HUB_OK);
+    assert_string_equal(nth_message("agent.other", 1, "sender_id"), "bee");
 }
 
 /* The route of a query needs its parameters apart. */
@@ -326,37 +335,62 @@ static void links_open_the_way_in_their_direction(void **state)
 {
     (void)state;
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
-    assert_int_equal(link_call(t.bee, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+    registers(t.other, "other");
+    assert_int_equal(link_call(t.bee, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"other\"}"),
                      HUB_FORBIDDEN);
-    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"other\"}"),
                      HUB_OK);
-    assert_string_equal(text(t.f, "message"), "Peer wasp added for agent bee");
-    assert_string_equal(text(t.f, "peer_id"), "wasp");
+    assert_string_equal(text(t.f, "message"), "Peer other added for agent bee");
+    assert_string_equal(text(t.f, "peer_id"), "other");
     assert_true(json_is_string(member(t.f, "connected_at")));
-    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"other\"}"),
                      HUB_OK);
-    assert_int_equal(sends(t.bee, "wasp", ",\"protocol\":\"peer_to_peer\""), HUB_OK);
-    assert_int_equal(post(t.wasp, "/messages/send",
+    assert_int_equal(sends(t.bee, "other", ",\"protocol\":\"peer_to_peer\""), HUB_OK);
+    assert_int_equal(post(t.other, "/messages/send",
                           "{\"receiver_id\":\"bee\",\"message_type\":\"coordination\","
                           "\"payload\":{},\"protocol\":\"peer_to_peer\"}"),
                      HUB_NOT_PEERS);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, "/peers/bee", NULL), HUB_OK);
-    assert_string_equal(text(t.f, "peers/0"), "wasp");
+    assert_string_equal(text(t.f, "peers/0"), "other");
     assert_int_equal(json_integer_value(member(t.f, "count")), 1);
-    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/peers/wasp", NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/peers/other", NULL), HUB_NOT_FOUND);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/peers", NULL), HUB_OK);
-    assert_string_equal(text(t.f, "connections/bee/0"), "wasp");
+    assert_string_equal(text(t.f, "connections/bee/0"), "other");
     assert_int_equal(json_integer_value(member(t.f, "total_agents")), 1);
     assert_int_equal(json_integer_value(member(t.f, "total_peers")), 1);
-    assert_int_equal(request(t.f, t.wasp, METHOD_GET, "/peers", NULL), HUB_OK);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, "/peers", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "total_agents")), 0);
     assert_int_equal(
-        link_call(t.boss, "peers.remove", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"), HUB_OK);
-    assert_string_equal(text(t.f, "message"), "Peer wasp removed for agent bee");
+        link_call(t.boss, "peers.remove", "{\"agent_id\":\"bee\",\"peer_id\":\"other\"}"), HUB_OK);
+    assert_string_equal(text(t.f, "message"), "Peer other removed for agent bee");
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/peers/bee", NULL), HUB_OK);
     assert_int_equal(json_array_size(member(t.f, "peers")), 0);
     assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\"}"), HUB_INVALID);
+}
+
+static enum hub_rc sends_by(const char *protocol)
+{
+    return post(t.bee, "/messages/send",
+                "{\"receiver_id\":\"wasp\",\"message_type\":\"coordination\",\"payload\":{},"
+                "\"protocol\":\"%s\"}",
+                protocol);
+}
+
+static void a_link_of_one_kind_opens_no_way_of_the_other(void **state)
+{
+    (void)state;
+    registers(t.bee, "bee");
+    registers(t.other, "wasp");
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+                     HUB_OK);
+    assert_int_equal(sends_by("peer_to_peer"), HUB_OK);
+    assert_int_equal(sends_by("hierarchical"), HUB_NOT_PEERS);
+    assert_int_equal(
+        link_call(t.boss, "peers.remove", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"), HUB_OK);
+    assert_int_equal(
+        link_call(t.boss, "hierarchy.add", "{\"master_id\":\"bee\",\"sub_id\":\"wasp\"}"), HUB_OK);
+    assert_int_equal(sends_by("peer_to_peer"), HUB_NOT_PEERS);
+    assert_int_equal(sends_by("hierarchical"), HUB_OK);
 }
 
 static void an_agent_is_no_peer_of_itself(void **state)
@@ -406,11 +440,11 @@ static void an_agent_speaks_for_its_own_alone(void **state)
 {
     (void)state;
     registers(t.bee, "bee-2");
-    registers(t.wasp, "wasp-2");
+    registers(t.other, "other-2");
     assert_int_equal(sends(t.bee, "x", ",\"sender_id\":\"bee-2\""), HUB_OK);
-    assert_int_equal(sends(t.bee, "x", ",\"sender_id\":\"wasp-2\""), HUB_NOT_FOUND);
-    assert_string_equal(message(t.f), "Agent wasp-2 not found");
-    assert_int_equal(sends(t.boss, "x", ",\"sender_id\":\"wasp-2\""), HUB_OK);
+    assert_int_equal(sends(t.bee, "x", ",\"sender_id\":\"other-2\""), HUB_NOT_FOUND);
+    assert_string_equal(message(t.f), "Agent other-2 not found");
+    assert_int_equal(sends(t.boss, "x", ",\"sender_id\":\"other-2\""), HUB_OK);
     assert_int_equal(sends(t.viewer, "x", ""), HUB_FORBIDDEN);
 }
 
@@ -422,12 +456,12 @@ static void others_messages_are_not_there(void **state)
     const char *id = sent_id();
     char path[100];
     (void)snprintf(path, sizeof path, "/messages/%s", id);
-    assert_int_equal(request(t.f, t.wasp, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     assert_int_equal(request(t.f, t.bee, METHOD_GET, path, NULL), HUB_OK);
     assert_int_equal(request(t.f, t.viewer, METHOD_GET, path, NULL), HUB_NOT_FOUND);
-    assert_int_equal(answers(t.wasp, id, "ack", "{}"), HUB_NOT_FOUND);
-    assert_int_equal(answers(t.wasp, id, "ack", "{\"agent_id\":\"bee\"}"), HUB_NOT_FOUND);
-    assert_int_equal(request(t.f, t.wasp, METHOD_GET, "/messages/history", NULL), HUB_OK);
+    assert_int_equal(answers(t.other, id, "ack", "{}"), HUB_NOT_FOUND);
+    assert_int_equal(answers(t.other, id, "ack", "{\"agent_id\":\"bee\"}"), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_GET, "/messages/history", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "total")), 0);
     assert_int_equal(
         request(t.f, t.boss, METHOD_GET, "/messages/00000000-0000-7000-8000-000000000001", NULL),
@@ -446,7 +480,7 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
     assert_string_equal(text(t.f, "message"), "No matching agents found");
     assert_int_equal(json_integer_value(member(t.f, "count")), 0);
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
+    registers(t.other, "other");
     assert_int_equal(post(t.boss, "/agents/register",
                           "{\"agent_id\":\"m\",\"agent_type\":\"monitor\","
                           "\"capabilities\":[\"see\",\"tell\"]}"),
@@ -464,7 +498,7 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
     assert_int_equal(json_integer_value(member(t.f, "message/progress/delivered")), 1);
     assert_int_equal(json_integer_value(member(t.f, "message/progress/acked")), 1);
     assert_int_equal(json_integer_value(member(t.f, "message/progress/total")), 2);
-    assert_int_equal(answers(t.wasp, id, "term", "{}"), HUB_OK);
+    assert_int_equal(answers(t.other, id, "term", "{}"), HUB_OK);
     assert_string_equal(state_of(id), "settled");
     assert_string_equal(text(t.f, "message/recipients/1/state"), "dead");
     assert_int_equal(post(t.boss, "/messages/broadcast",
@@ -472,27 +506,33 @@ static void a_broadcast_goes_to_who_fits_and_counts_their_acks(void **state)
                           "\"capabilities\":[\"tell\",\"see\"]}"),
                      HUB_OK);
     assert_string_equal(text(t.f, "recipients/0"), "m");
+    assert_int_equal(post(t.boss, "/messages/broadcast",
+                          "{\"message_type\":\"broadcast\",\"payload\":{},"
+                          "\"agent_type\":\"worker\",\"capabilities\":[\"see\"]}"),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")),
+                     0); /* it is both that is asked for */
     /* An agent reaches those of its owner and those it is linked to. */
     assert_int_equal(
         post(t.bee, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),
         HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "count")), 0);
-    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"wasp\"}"),
+    assert_int_equal(link_call(t.boss, "peers.add", "{\"agent_id\":\"bee\",\"peer_id\":\"other\"}"),
                      HUB_OK);
     assert_int_equal(
         post(t.bee, "/messages/broadcast", "{\"message_type\":\"broadcast\",\"payload\":{}}"),
         HUB_OK);
-    assert_string_equal(text(t.f, "recipients/0"), "wasp");
+    assert_string_equal(text(t.f, "recipients/0"), "other");
 }
 
 static void history_pages_by_sender_by_receiver_and_by_sequence(void **state)
 {
     (void)state;
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
+    registers(t.other, "other");
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(sends(t.bee, "wasp", ""), HUB_OK);
-        assert_int_equal(sends(t.wasp, "bee", ""), HUB_OK);
+        assert_int_equal(sends(t.bee, "other", ""), HUB_OK);
+        assert_int_equal(sends(t.other, "bee", ""), HUB_OK);
     }
     struct fixture *f = t.f;
     assert_int_equal(link_call(t.boss, "messages.history", "{\"limit\":3,\"offset\":1}"), HUB_OK);
@@ -528,11 +568,11 @@ static void history_finds_what_carries_a_correlation_id_page_by_page(void **stat
     (void)state;
     struct fixture *f = t.f;
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
+    registers(t.other, "other");
     for (unsigned i = 0; i < TALKS; i++) {
-        assert_int_equal(sends(t.bee, "wasp", ",\"correlation_id\":\"c/1\""), HUB_OK);
-        assert_int_equal(sends(t.wasp, "bee", ",\"correlation_id\":\"c/1\""), HUB_OK);
-        assert_int_equal(sends(t.boss, "wasp", ",\"correlation_id\":\"c/2\""), HUB_OK);
+        assert_int_equal(sends(t.bee, "other", ",\"correlation_id\":\"c/1\""), HUB_OK);
+        assert_int_equal(sends(t.other, "bee", ",\"correlation_id\":\"c/1\""), HUB_OK);
+        assert_int_equal(sends(t.boss, "other", ",\"correlation_id\":\"c/2\""), HUB_OK);
         assert_int_equal(sends(t.boss, "bee", ""), HUB_OK);
     }
     char params[256], cursor[128] = "";
@@ -560,15 +600,15 @@ static void history_finds_what_carries_a_correlation_id_page_by_page(void **stat
     } while (*cursor);
     assert_int_equal(seen, 2 * TALKS);
     asks_for_history(t.boss, "{\"correlation_id\":\"c/1\",\"sender_id\":\"bee\"}", TALKS, true);
-    assert_string_equal(text(f, "messages/0/receiver_id"), "wasp");
+    assert_string_equal(text(f, "messages/0/receiver_id"), "other");
     asks_for_history(t.boss, "{\"correlation_id\":\"c/1\",\"receiver_id\":\"bee\"}", TALKS, true);
-    assert_string_equal(text(f, "messages/0/sender_id"), "wasp");
+    assert_string_equal(text(f, "messages/0/sender_id"), "other");
     asks_for_history(t.boss, "{\"correlation_id\":\"c/2\",\"receiver_id\":\"bee\"}", 0, true);
     asks_for_history(t.boss, "{\"correlation_id\":\"c\"}", 0, true);
-    /* Those of the boss and the wasp are not the bee's to see. */
+    /* Those of the boss and the other are not the bee's to see. */
     asks_for_history(t.bee, "{\"correlation_id\":\"c/1\"}", 2 * TALKS, true);
     asks_for_history(t.bee, "{\"correlation_id\":\"c/2\"}", 0, true);
-    asks_for_history(t.wasp, "{\"correlation_id\":\"c/2\"}", TALKS, true);
+    asks_for_history(t.other, "{\"correlation_id\":\"c/2\"}", TALKS, true);
     assert_int_equal(link_call(t.boss, "messages.history",
                                "{\"correlation_id\":\"c/1\",\"since_seq\":0,\"limit\":3}"),
                      HUB_OK);
@@ -590,14 +630,14 @@ static void a_total_is_exact_or_says_that_it_is_not(void **state)
     enum { SENT = 10050, LOOKED = 10000 };
     (void)state;
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
+    registers(t.other, "other");
     for (unsigned i = 1; i <= SENT; i++) {
         char body[128];
         (void)snprintf(body, sizeof body,
                        "{\"sender_id\":\"boss\",\"receiver_id\":\"%s\",\"message_type\":\"direct\","
                        "\"payload\":{},"
                        "\"ack\":\"none\"}",
-                       i % 3 ? "wasp" : "bee");
+                       i % 3 ? "other" : "bee");
         ask(t.boss, "/messages/send", body);
         if (i % 500 == 0 || i == SENT || i == 900) {
             fixture_turn(t.f);
@@ -613,7 +653,7 @@ static void a_total_is_exact_or_says_that_it_is_not(void **state)
     asks_for_history(t.bee, "{\"receiver_id\":\"bee\"}", SENT / 3, true);
     asks_for_history(t.bee, "{}", SENT / 3, true);
     asks_for_history(t.bee, "{\"sender_id\":\"boss\"}", SENT / 3 - (SENT - LOOKED) / 3, false);
-    asks_for_history(t.bee, "{\"receiver_id\":\"wasp\"}", 0, true);
+    asks_for_history(t.bee, "{\"receiver_id\":\"other\"}", 0, true);
 }
 
 /* ---- time ---- */
@@ -623,8 +663,8 @@ static void without_an_ack_it_comes_again_and_at_last_is_dead(void **state)
     (void)state;
     forever();
     registers(t.bee, "bee");
-    registers(t.wasp, "wasp");
-    assert_int_equal(sends(t.wasp, "bee", ",\"ttl\":3600"), HUB_OK);
+    registers(t.other, "other");
+    assert_int_equal(sends(t.other, "bee", ",\"ttl\":3600"), HUB_OK);
     const char *id = sent_id();
     static const int64_t waits[] = {1000, 5000, 30000, 30000};
     for (unsigned i = 0; i < 5; i++) {
@@ -640,7 +680,7 @@ static void without_an_ack_it_comes_again_and_at_last_is_dead(void **state)
         }
     }
     assert_int_equal(told("agent.bee", "message"), 5);
-    assert_int_equal(told("agent.wasp", "message_dead"), 1);
+    assert_int_equal(told("agent.other", "message_dead"), 1);
     assert_int_equal(answers(t.bee, id, "ack", "{}"), HUB_GONE);
     assert_int_equal(told("messages", "dead"), 1);
 }
@@ -649,25 +689,41 @@ static void past_its_ttl_it_expires_and_the_sender_hears(void **state)
 {
     (void)state;
     forever();
-    registers(t.wasp, "wasp");
-    assert_int_equal(sends(t.wasp, "nobody-yet", ",\"ttl\":60"), HUB_OK);
+    registers(t.other, "other");
+    assert_int_equal(sends(t.other, "nobody-yet", ",\"ttl\":60"), HUB_OK);
     const char *id = sent_id();
     later(59999);
     assert_string_equal(state_of(id), "accepted");
     later(1);
     assert_string_equal(state_of(id), "expired");
-    assert_int_equal(told("agent.wasp", "message_expired"), 1);
+    assert_int_equal(told("agent.other", "message_expired"), 1);
     registers(t.boss, "nobody-yet");
     assert_int_equal(told("agent.nobody-yet", "message"), 0);
     assert_int_equal(answers(t.boss, id, "ack", "{\"agent_id\":\"nobody-yet\"}"), HUB_GONE);
     /* While it is out, too. */
     registers(t.bee, "bee");
-    assert_int_equal(sends(t.wasp, "bee", ",\"ttl\":10"), HUB_OK);
+    assert_int_equal(sends(t.other, "bee", ",\"ttl\":10"), HUB_OK);
     id = sent_id();
     later(10000);
     assert_string_equal(state_of(id), "expired");
     assert_int_equal(answers(t.bee, id, "ack", "{}"), HUB_GONE);
     assert_true(strstr(message(t.f), "is expired") != NULL);
+}
+
+/* Whatever else waits to be done at that moment: a receiver that comes when the time is over finds
+ * nothing. */
+static void what_is_past_its_ttl_is_never_delivered(void **state)
+{
+    (void)state;
+    forever();
+    registers(t.other, "wasp");
+    assert_int_equal(sends(t.other, "bee", ",\"ttl\":10"), HUB_OK);
+    const char *id = sent_id();
+    t.f->now_ms += 10000;
+    registers(t.bee, "bee"); /* before the sweep of that moment */
+    later(0);
+    assert_int_equal(told("agent.bee", "message"), 0);
+    assert_string_equal(state_of(id), "expired");
 }
 
 static void nack_progress_and_term_do_what_they_say(void **state)
@@ -817,8 +873,8 @@ static void what_is_settled_and_past_the_bounds_is_forgotten(void **state)
     struct store_view *view;
     assert_int_equal(store_snapshot(t.f->io.reader, &view), STORE_OK);
     assert_int_equal(store_count(view, TABLE_MESSAGE), 3);
-    assert_int_equal(store_count(view, TABLE_DELIVERY), 6);    /* tally and recipient */
-    assert_int_equal(store_count(view, TABLE_MAIL_INDEX), 20); /* a, o twice, r, s; how many */
+    assert_int_equal(store_count(view, TABLE_DELIVERY), 6);   /* tally and recipient */
+    assert_int_equal(store_count(view, TABLE_MAIL_INDEX), 5); /* lists: a, o twice, r, s */
     store_release(t.f->io.reader);
 }
 
@@ -867,39 +923,40 @@ static void a_broadcast_is_bounded_by_what_one_commit_may_hold(void **state)
     buf_done(&body);
 }
 
-#define story(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        story(a_message_is_delivered_and_acknowledged_once),
-        story(what_is_no_word_of_the_contract_gets_its_sentence),
-        story(a_receiver_that_registers_later_finds_its_messages),
-        story(the_same_id_is_answered_as_before_within_its_window),
-        story(an_idempotency_key_sends_once),
-        story(who_speaks_for_the_only_recipient_need_not_name_it),
-        story(an_operator_sends_in_the_name_of_the_hub),
-        story(an_agent_needs_a_link_except_for_direct_messages),
-        story(links_open_the_way_in_their_direction),
-        story(an_agent_is_no_peer_of_itself),
-        story(a_cascade_follows_subordinates_as_deep_as_it_says),
-        story(an_agent_speaks_for_its_own_alone),
-        story(others_messages_are_not_there),
-        story(a_broadcast_goes_to_who_fits_and_counts_their_acks),
-        story(history_pages_by_sender_by_receiver_and_by_sequence),
-        story(history_finds_what_carries_a_correlation_id_page_by_page),
-        story(a_total_is_exact_or_says_that_it_is_not),
-        story(without_an_ack_it_comes_again_and_at_last_is_dead),
-        story(past_its_ttl_it_expires_and_the_sender_hears),
-        story(nack_progress_and_term_do_what_they_say),
-        story(an_ack_after_the_deadline_still_counts),
-        story(without_ack_it_is_delivered_once_and_done),
-        story(priorities_go_first_and_credit_bounds_what_is_out),
-        story(a_new_session_gets_again_what_the_old_one_had),
-        story(a_restart_forgets_neither_messages_nor_deadlines),
-        story(what_is_settled_and_past_the_bounds_is_forgotten),
-        story(a_broadcast_is_bounded_by_what_one_commit_may_hold),
-        story(a_full_mailbox_refuses_and_names_its_owner),
+        CLAIM(a_message_is_delivered_and_acknowledged_once),
+        CLAIM(what_is_no_word_of_the_contract_gets_its_sentence),
+        CLAIM(somebody_elses_agent_is_answered_for_as_a_name_that_nobody_has),
+        CLAIM(a_receiver_that_registers_later_finds_its_messages),
+        CLAIM(the_same_id_is_answered_as_before_within_its_window),
+        CLAIM(an_idempotency_key_sends_once),
+        CLAIM(who_speaks_for_the_only_recipient_need_not_name_it),
+        CLAIM(an_operator_sends_in_the_name_of_the_hub),
+        CLAIM(an_agent_needs_a_link_except_for_direct_messages),
+        CLAIM(links_open_the_way_in_their_direction),
+        CLAIM(a_link_of_one_kind_opens_no_way_of_the_other),
+        CLAIM(an_agent_is_no_peer_of_itself),
+        CLAIM(a_cascade_follows_subordinates_as_deep_as_it_says),
+        CLAIM(an_agent_speaks_for_its_own_alone),
+        CLAIM(others_messages_are_not_there),
+        CLAIM(a_broadcast_goes_to_who_fits_and_counts_their_acks),
+        CLAIM(history_pages_by_sender_by_receiver_and_by_sequence),
+        CLAIM(history_finds_what_carries_a_correlation_id_page_by_page),
+        CLAIM(a_total_is_exact_or_says_that_it_is_not),
+        CLAIM(without_an_ack_it_comes_again_and_at_last_is_dead),
+        CLAIM(past_its_ttl_it_expires_and_the_sender_hears),
+        CLAIM(what_is_past_its_ttl_is_never_delivered),
+        CLAIM(nack_progress_and_term_do_what_they_say),
+        CLAIM(an_ack_after_the_deadline_still_counts),
+        CLAIM(without_ack_it_is_delivered_once_and_done),
+        CLAIM(priorities_go_first_and_credit_bounds_what_is_out),
+        CLAIM(a_new_session_gets_again_what_the_old_one_had),
+        CLAIM(a_restart_forgets_neither_messages_nor_deadlines),
+        CLAIM(what_is_settled_and_past_the_bounds_is_forgotten),
+        CLAIM(a_broadcast_is_bounded_by_what_one_commit_may_hold),
+        CLAIM(a_full_mailbox_refuses_and_names_its_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

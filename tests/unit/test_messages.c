@@ -2,6 +2,7 @@
 #include "tests/unit/scratch.h"
 
 #include "hub/messages/links.h"
+#include "hub/messages/lists.h"
 #include "hub/messages/message.h"
 
 #include <time.h>
@@ -137,7 +138,7 @@ static bool collect(void *ctx, uint64_t number)
     return numbers->n < numbers->most;
 }
 
-static void an_index_lists_one_word_of_one_app_both_ways(void **state)
+static void a_list_shows_one_word_of_one_app_both_ways(void **state)
 {
     struct store *store = opened(*state);
     struct store_txn *txn;
@@ -145,8 +146,7 @@ static void an_index_lists_one_word_of_one_app_both_ways(void **state)
     struct store_view *view = store_txn_view(txn);
     for (uint64_t n = 1; n <= 6; n++) {
         struct slice word = slice_str(n % 2 ? "odd" : "even");
-        assert_int_equal(message_index_put(txn, MESSAGES_SENDER, n == 5 ? 2 : 1, word, n, 0),
-                         STORE_OK);
+        assert_int_equal(message_list_add(txn, MESSAGES_SENDER, n == 5 ? 2 : 1, word, n), STORE_OK);
     }
     struct numbers down = {.most = 16}, up = {.most = 2}, none = {.most = 16};
     assert_int_equal(
@@ -163,41 +163,149 @@ static void an_index_lists_one_word_of_one_app_both_ways(void **state)
         messages_each(view, MESSAGES_RECIPIENT, 1, slice_str("odd"), 0, true, collect, &none),
         STORE_OK);
     assert_int_equal(none.n, 0);
-    assert_true(message_index_has(view, MESSAGES_SENDER, 2, slice_str("odd"), 5));
-    assert_false(message_index_has(view, MESSAGES_SENDER, 1, slice_str("odd"), 5));
+    assert_true(message_list_has(view, MESSAGES_SENDER, 2, slice_str("odd"), 5));
+    assert_false(message_list_has(view, MESSAGES_SENDER, 1, slice_str("odd"), 5));
     store_abort(txn);
     store_close(store);
 }
 
-static bool count(void *ctx, uint64_t number)
+enum { NUMBERS = 2000, WORDS = 3 };
+
+static const char *const words[WORDS] = {"a", "b", ""};
+
+/* What a list must say, kept the simple way. */
+struct expected {
+    bool listed[NUMBERS + 1];
+    uint64_t oldest, newest;
+};
+
+struct seen {
+    uint64_t list[NUMBERS];
+    size_t n, most;
+};
+
+static bool see(void *ctx, uint64_t number)
 {
-    (void)number;
-    ++*(uint64_t *)ctx;
-    return true;
+    struct seen *seen = ctx;
+    seen->list[seen->n++] = number;
+    return seen->n < seen->most;
 }
 
-static void an_index_counts_what_it_lists(void **state)
+static size_t expected_numbers(const struct expected *e, uint64_t from, bool reverse, size_t most,
+                               uint64_t *out)
 {
-    static const char *const words[] = {"a", "b", ""};
+    size_t n = 0;
+    if (reverse) {
+        for (uint64_t i = from && from < NUMBERS ? from : NUMBERS; i > 0 && n < most; i--) {
+            out[n] = i;
+            n += e->listed[i];
+        }
+    } else {
+        for (uint64_t i = from + 1; i <= NUMBERS && n < most; i++) {
+            out[n] = i;
+            n += e->listed[i];
+        }
+    }
+    return n;
+}
+
+static void check_list(struct store_view *view, const struct expected *e, enum message_list list,
+                       struct slice word)
+{
+    static uint64_t wanted[NUMBERS + 1];
+    static struct seen seen;
+    uint64_t from = (uint64_t)rand() % (e->newest + 10), all = 0, counted, probe;
+    bool reverse = rand() % 2;
+    seen.n = 0;
+    seen.most = rand() % 2 ? NUMBERS : 1 + (size_t)rand() % 200;
+    size_t n = expected_numbers(e, from, reverse, seen.most, wanted);
+    assert_int_equal(messages_each(view, list, 1, word, from, reverse, see, &seen), STORE_OK);
+    assert_int_equal(seen.n, n);
+    assert_memory_equal(seen.list, wanted, n * sizeof *wanted);
+    for (uint64_t i = 1; i <= NUMBERS; i++) {
+        all += e->listed[i];
+    }
+    assert_int_equal(message_list_count(view, list, 1, word, &counted), STORE_OK);
+    assert_int_equal(counted, all);
+    probe = 1 + (uint64_t)rand() % (e->newest + 3 < NUMBERS ? e->newest + 3 : NUMBERS);
+    assert_int_equal(message_list_has(view, list, 1, word, probe), e->listed[probe]);
+}
+
+static void end_oldest(struct store_txn *txn, struct expected *expected, uint64_t oldest)
+{
+    for (unsigned i = 0; i < WORDS; i++) {
+        enum message_list list = words[i][0] ? MESSAGES_OWNER : MESSAGES_ALL;
+        for (int again = rand() % 2; expected[i].listed[oldest] && again >= 0; again--) {
+            assert_int_equal(message_list_drop(txn, list, 1, slice_str(words[i]), oldest),
+                             STORE_OK);
+        }
+        expected[i].listed[oldest] = false;
+    }
+}
+
+/* Numbers come in order, now and then one that is older, or again; they end oldest first, now and
+ * then again. So do a message's recipients, their owners, and their history. */
+static void a_list_is_what_was_added_and_has_not_ended(void **state)
+{
+    static struct expected expected[WORDS];
     struct store *store = opened(*state);
     struct store_txn *txn;
     unsigned seed = (unsigned)time(NULL);
     print_message("seed %u\n", seed);
     srand(seed);
+    memset(expected, 0, sizeof expected);
     assert_int_equal(store_begin(store, &txn), STORE_OK);
-    struct store_view *view = store_txn_view(txn);
-    for (unsigned i = 0; i < 3000; i++) {
-        struct slice word = slice_str(words[rand() % 3]);
-        enum message_index index = word.n ? MESSAGES_OWNER : MESSAGES_ALL;
-        uint64_t number = 1 + (uint64_t)rand() % 20, listed = 0, counted;
-        assert_int_equal(rand() % 2 ? message_index_put(txn, index, 1, word, number, 0)
-                                    : message_index_del(txn, index, 1, word, number),
-                         STORE_OK);
-        assert_int_equal(messages_each(view, index, 1, word, 0, rand() % 2, count, &listed),
-                         STORE_OK);
-        assert_int_equal(message_index_count(view, index, 1, word, &counted), STORE_OK);
-        assert_int_equal(counted, listed);
+    for (uint64_t newest = 1, oldest = 1; newest <= NUMBERS;) {
+        unsigned w = (unsigned)rand() % WORDS;
+        struct expected *e = &expected[w];
+        struct slice word = slice_str(words[w]);
+        enum message_list list = word.n ? MESSAGES_OWNER : MESSAGES_ALL;
+        uint64_t number = newest;
+        switch (rand() % 8) {
+        case 0: /* older, of those that are not over */
+            number = oldest + (uint64_t)rand() % (newest - oldest + 1);
+            /* fall through */
+        case 1: /* in order; perhaps again */
+        case 2:
+        case 3:
+            assert_int_equal(message_list_add(txn, list, 1, word, number), STORE_OK);
+            e->listed[number] = true;
+            e->newest = newest;
+            break;
+        case 4:
+        case 5:
+        case 6:
+            newest++;
+            break;
+        default: /* the oldest message of all ends, in every list that has it */
+            if (newest - oldest > 300 + (uint64_t)rand() % 300) {
+                end_oldest(txn, expected, oldest++);
+            }
+        }
+        check_list(store_txn_view(txn), e, list, word);
+        if (rand() % 100 == 0) {
+            assert_int_equal(store_commit(txn), STORE_OK);
+            assert_int_equal(store_begin(store, &txn), STORE_OK);
+        }
     }
+    store_abort(txn);
+    store_close(store);
+}
+
+static void a_list_that_has_ended_leaves_no_row(void **state)
+{
+    struct store *store = opened(*state);
+    struct store_txn *txn;
+    assert_int_equal(store_begin(store, &txn), STORE_OK);
+    for (uint64_t n = 1; n <= 1000; n++) {
+        assert_int_equal(message_list_add(txn, MESSAGES_SENDER, 1, slice_str("bee"), n), STORE_OK);
+    }
+    uint64_t rows = store_count(store_txn_view(txn), TABLE_MAIL_INDEX);
+    assert_true(rows > 1 && rows <= 1000 / 32);
+    for (uint64_t n = 1; n <= 1000; n++) {
+        assert_int_equal(message_list_drop(txn, MESSAGES_SENDER, 1, slice_str("bee"), n), STORE_OK);
+    }
+    assert_int_equal(store_count(store_txn_view(txn), TABLE_MAIL_INDEX), 0);
     store_abort(txn);
     store_close(store);
 }
@@ -221,16 +329,19 @@ static void tally_and_deliveries_read_back(void **state)
     struct store_view *view = store_txn_view(txn);
     assert_int_equal(message_tally_put(txn, 5, &t), STORE_OK);
     assert_int_equal(delivery_put(txn, delivery_number(5, 2), &d), STORE_OK);
-    assert_int_equal(message_index_put(txn, MESSAGES_RECIPIENT, 1, d.recipient, 5, 2), STORE_OK);
+    assert_int_equal(delivery_name_put(txn, delivery_number(5, 2), d.recipient), STORE_OK);
+    struct message_delivery first = d;
+    first.recipient = slice_str("ant");
+    assert_int_equal(delivery_put(txn, delivery_number(5, 1), &first), STORE_OK);
     memset(&t, 0, sizeof t);
     memset(&d, 0, sizeof d);
     assert_int_equal(message_tally_get(view, 5, &t), STORE_OK);
     assert_true(t.recipients == 3 && t.expiry.id == 4 && !message_tally_is_settled(&t));
-    assert_int_equal(delivery_find(view, 1, 5, slice_str("bee"), &number), STORE_OK);
+    assert_int_equal(delivery_find(view, 5, slice_str("bee"), &number, &d), STORE_OK);
     assert_int_equal(number, delivery_number(5, 2));
     assert_int_equal(delivery_get(view, number, &d), STORE_OK);
     assert_true(slice_is(d.owner, "own") && d.state == MESSAGE_RETURNED && d.due_ms == 77);
-    assert_int_equal(delivery_find(view, 1, 5, slice_str("wasp"), &number), STORE_NOT_FOUND);
+    assert_int_equal(delivery_find(view, 5, slice_str("wasp"), &number, &d), STORE_NOT_FOUND);
     store_abort(txn);
     store_close(store);
 }
@@ -278,8 +389,9 @@ int main(void)
         cmocka_unit_test(every_cell_of_the_state_table_is_as_written),
         cmocka_unit_test(names_are_those_of_the_contract),
         scratch_test(a_message_is_found_by_the_hubs_id_and_by_its_own),
-        scratch_test(an_index_lists_one_word_of_one_app_both_ways),
-        scratch_test(an_index_counts_what_it_lists),
+        scratch_test(a_list_shows_one_word_of_one_app_both_ways),
+        scratch_test(a_list_is_what_was_added_and_has_not_ended),
+        scratch_test(a_list_that_has_ended_leaves_no_row),
         scratch_test(tally_and_deliveries_read_back),
         scratch_test(links_have_one_direction_and_masters_form_no_circle),
     };

@@ -1,33 +1,6 @@
 /* Swarms and agent networks, from the request to the answer, with agents that do the work
  * (rest-contract.md section 2, semantics.md section 6). */
-#include "tests/unit/api_fixture.h"
-
-struct test {
-    struct fixture *f;
-    struct principal *boss, *bee, *other;
-};
-static struct test t;
-
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0) {
-        return -1;
-    }
-    t.f = fixture_open(*state);
-    t.boss = person(ROLE_ADMIN, "boss");
-    t.bee = person(ROLE_AGENT, "bee");
-    t.other = person(ROLE_AGENT, "other");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(t.f);
-    principal_unref(t.boss);
-    principal_unref(t.bee);
-    principal_unref(t.other);
-    return scratch_remove(state);
-}
+#include "tests/unit/people_fixture.h"
 
 /* A call with its params written like printf's. */
 __attribute__((format(printf, 3, 4))) static enum hub_rc
@@ -64,18 +37,46 @@ static void joins(struct principal *who, const char *agent, char *out_swarm, cha
 }
 
 /* n agents, each a member of one swarm. */
-static void swarm_of(unsigned n)
+static void swarm_with(unsigned n, unsigned slots)
 {
     char swarm[64], first[64] = "", member_id[64], id[16];
     for (unsigned i = 0; i < n; i++) {
         (void)snprintf(id, sizeof id, "a%u", i);
-        agent_comes(t.boss, id, 10);
+        agent_comes(t.boss, id, slots);
         joins(t.boss, id, swarm, member_id);
         if (i == 0) {
             memcpy(first, swarm, sizeof first);
         }
         assert_string_equal(swarm, first);
     }
+}
+
+static void swarm_of(unsigned n)
+{
+    swarm_with(n, 10);
+}
+
+static void turns(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        fixture_turn(t.f);
+    }
+}
+
+/* Work of somebody else's for that agent alone. */
+static void other_work_for(const char *agent)
+{
+    ok(call(t.boss, "tasks.submit", "{\"task_data\":{},\"requirements\":{\"agents\":[\"%s\"]}}",
+            agent));
+    turns();
+}
+
+static const char *last_of(const char *agent, const char *field)
+{
+    char path[64];
+    ok(call(t.boss, "tasks.list", "{\"agent_id\":\"%s\",\"limit\":1}", agent));
+    (void)snprintf(path, sizeof path, "tasks/0/%s", field);
+    return text(t.f, path);
 }
 
 /* What an agent makes of its task: a result, or NULL when it fails. */
@@ -265,6 +266,24 @@ static void leaving_without_a_member_takes_all_of_the_caller_s(void **state)
     free(swarm);
 }
 
+/* Its owner takes out whom it will; a member only itself. */
+static void a_member_takes_nobody_else_out(void **state)
+{
+    char owners[64], own[64];
+    (void)state;
+    ok(call(t.bee, "swarm.join", "{\"role\":\"monitor\",\"capability\":\"x\"}"));
+    (void)snprintf(owners, sizeof owners, "%s", text(t.f, "member_id"));
+    char *swarm = xstrdup(text(t.f, "swarm_id"));
+    ok(call(t.other, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"swarm_id\":\"%s\"}",
+            swarm));
+    (void)snprintf(own, sizeof own, "%s", text(t.f, "member_id"));
+    assert_int_equal(
+        call(t.other, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, owners),
+        HUB_NOT_FOUND);
+    ok(call(t.bee, "swarm.leave", "{\"swarm_id\":\"%s\",\"member_id\":\"%s\"}", swarm, own));
+    free(swarm);
+}
+
 static void others_do_not_see_a_swarm(void **state)
 {
     (void)state;
@@ -311,6 +330,59 @@ static void who_is_drained_or_stops_is_the_same_member_when_it_is_back(void **st
     ok(call(t.bee, "agents.deregister", "{\"agent_id\":\"b1\"}"));
     ok(call(t.bee, "swarm.list", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+}
+
+static void last_told(const char *swarm, const char *event, const char *reason)
+{
+    ok(call(t.boss, "channels.history", "{\"channel\":\"swarm.%s\",\"reverse\":true,\"limit\":1}",
+            swarm));
+    assert_string_equal(text(t.f, "events/0/event"), event);
+    assert_string_equal(text(t.f, "events/0/data/reason"), reason);
+}
+
+static void away_for(int64_t ms)
+{
+    t.f->now_ms += ms;
+    fixture_turn(t.f);
+    fixture_turn(t.f);
+}
+
+static void a_seat_is_kept_for_a_day_and_no_longer(void **state)
+{
+    enum { DAY_MS = 86400000 };
+    (void)state;
+    agent_comes(t.bee, "b1", 1);
+    ok(call(t.bee, "swarm.join", "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"b1\"}"));
+    char swarm[64];
+    (void)snprintf(swarm, sizeof swarm, "%s", text(t.f, "swarm_id"));
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"b1\",\"status\":\"inactive\"}"));
+    away_for(DAY_MS / 2);
+    agent_comes(t.bee, "b1", 1); /* back in time: the day that began then ends nothing */
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"b1\",\"status\":\"draining\"}"));
+    fixture_restart(t.f, false, 0);
+    away_for(DAY_MS - 1);
+    expect_member("suspended");
+    away_for(1);
+    last_told(swarm, "evicted", "its agent did not come back");
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+    agent_comes(t.bee, "b1", 1);
+    ok(call(t.bee, "swarm.list", "{}"));
+    assert_int_equal(json_integer_value(member(t.f, "total_count")), 0);
+}
+
+static void who_never_comes_has_no_seat_for_good(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "late", 1);
+    ok(call(t.bee, "agents.status", "{\"agent_id\":\"late\",\"status\":\"inactive\"}"));
+    ok(call(t.bee, "swarm.join",
+            "{\"role\":\"worker\",\"capability\":\"x\",\"agent_id\":\"late\"}"));
+    assert_string_equal(text(t.f, "status"), "joining");
+    char swarm[64];
+    (void)snprintf(swarm, sizeof swarm, "%s", text(t.f, "swarm_id"));
+    away_for(86400000);
+    last_told(swarm, "evicted", "its agent never came");
 }
 
 static void a_member_follows_its_agent(void **state)
@@ -673,6 +745,39 @@ static void a_pipeline_hands_each_result_on(void **state)
     assert_string_equal(text(t.f, "error"), "a stage failed");
 }
 
+/* By what they can, whether they are there, and how much they have to do. */
+static void work_goes_to_members_that_can_and_have_least_to_do(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "agents.register",
+            "{\"agent_id\":\"x0\",\"agent_type\":\"worker\",\"capabilities\":[\"other\"]}"));
+    ok(call(t.boss, "swarm.list", "{}"));
+    char *swarm = xstrdup(text(t.f, "swarms/0/swarm_id"));
+    ok(call(
+        t.boss, "swarm.join",
+        "{\"role\":\"worker\",\"capability\":\"other\",\"agent_id\":\"x0\",\"swarm_id\":\"%s\"}",
+        swarm));
+    ok(call(t.boss, "agents.status", "{\"agent_id\":\"a3\",\"status\":\"inactive\"}"));
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"m1\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\"}}"));
+    assert_int_equal(json_array_size(member(t.f, "assigned_members")), 3);
+    while (work_off(says_own_name, NULL)) {
+    }
+    status_of("m1");
+    result_is("[\"a0\",\"a1\",\"a2\"]");
+    other_work_for("a0");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"m2\",\"strategy\":\"broadcast\",\"parameters\":{\"capability\":\"c\","
+            "\"max_members\":2}}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("m2");
+    result_is("[\"a1\",\"a2\"]");
+    free(swarm);
+}
+
 static json_t *votes_for_a1(const char *agent, json_t *data)
 {
     (void)data;
@@ -774,6 +879,34 @@ static void an_agent_can_be_the_reducer(void **state)
     work_off(merges, NULL);
     status_of("g1");
     result_is("{\"by\":\"r\",\"of\":2}");
+    ok(call(t.boss, "swarm.coordinate",
+            "{\"task_id\":\"g2\",\"parameters\":{\"items\":[1,2],\"reducer\":\"agent\"}}"));
+    work_off(merges, NULL);
+    status_of("g2");
+    char *merge = xstrdup(text(t.f, "merge_task_id"));
+    ok(call(t.boss, "swarm.cancel", "{\"task_id\":\"g2\"}"));
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", merge));
+    assert_string_equal(text(t.f, "task/stop_reason"), "group_ended");
+    free(merge);
+}
+
+/* A broadcast asks everybody: nobody answers for another who has no room yet. */
+static void each_member_gives_its_own_answer(void **state)
+{
+    (void)state;
+    swarm_with(2, 1);
+    other_work_for("a0");
+    char *other = xstrdup(last_of("a0", "task_id"));
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"b1\",\"strategy\":\"broadcast\"}"));
+    while (work_off(says_own_name, "a0")) {
+    }
+    status_of("b1");
+    assert_int_equal(json_integer_value(member(t.f, "parts/done")), 1);
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    work_off(says_own_name, NULL);
+    status_of("b1");
+    result_is("[\"a1\",\"a0\"]"); /* who had less to do is asked first */
+    free(other);
 }
 
 static void the_first_so_many_are_enough_and_later_ones_are_not_merged(void **state)
@@ -829,8 +962,60 @@ static void a_slow_part_is_copied_and_the_first_result_counts(void **state)
     result_is("[2,4,6]");
     ok(call(t.boss, "swarm.status", "{}"));
     assert_int_equal(json_integer_value(member(t.f, "0/performance_metrics/straggler_copies")), 1);
+    /* Who is still at it is told to stop. */
+    ok(call(t.boss, "tasks.get", "{\"task_id\":\"%s\"}", id));
+    assert_string_equal(text(t.f, "task/state"), "cancelling");
     free(id);
     free(lease);
+}
+
+/* Nor is it given to who is slow, though that is who has least to do. */
+static void a_copy_waits_for_another_who_is_free(void **state)
+{
+    (void)state;
+    swarm_with(3, 2);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"s2\",\"parameters\":{\"items\":[1,2,3]}}"));
+    turns();
+    char *id = xstrdup(last_of("a0", "task_id")), *lease = xstrdup(text(t.f, "tasks/0/lease_id"));
+    work_off(doubles, "a0"); /* 0.1 s each */
+    ok(call(t.boss, "tasks.accept", "{\"task_id\":\"%s\",\"lease_id\":\"%s\"}", id, lease));
+    static const char *const others[] = {"a1", "a1", "a2", "a2"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        other_work_for(others[i]);
+    }
+    t.f->now_ms += 250;
+    turns();
+    status_of("s2");
+    assert_false(json_is_true(member(t.f, "shards/0/copied")));
+    char *other = xstrdup(last_of("a1", "task_id"));
+    ok(call(t.boss, "tasks.cancel", "{\"task_id\":\"%s\"}", other));
+    t.f->now_ms += 1000;
+    turns();
+    status_of("s2");
+    assert_true(json_is_true(member(t.f, "shards/0/copied")));
+    assert_string_equal(last_of("a0", "task_id"), id);
+    assert_string_not_equal(last_of("a1", "task_id"), other);
+    free(id);
+    free(lease);
+    free(other);
+}
+
+/* What one stage made is no result of all of them. */
+static void a_pipeline_that_runs_out_of_time_has_no_part_of_a_result(void **state)
+{
+    (void)state;
+    swarm_of(2);
+    ok(call(
+        t.boss, "swarm.coordinate",
+        "{\"task_id\":\"p3\",\"strategy\":\"pipeline\",\"parameters\":{\"members\":[\"a0\",\"a1\"],"
+        "\"timeout_seconds\":5}}"));
+    assert_true(work_off(says_own_name, "a1"));
+    t.f->now_ms += 6000;
+    turns();
+    status_of("p3");
+    assert_string_equal(text(t.f, "state"), "failed");
+    assert_string_equal(text(t.f, "stop_reason"), "timeout");
+    result_is("null");
 }
 
 static void time_runs_out_with_what_is_there(void **state)
@@ -921,6 +1106,28 @@ static void answers_of_members_are_their_ballots(void **state)
     assert_int_equal(request(t.f, t.boss, METHOD_POST, "/swarm/tasks/v1/consensus", "{}"),
                      HUB_INVALID);
     free(round);
+}
+
+static json_t *half_say_yes(const char *agent, json_t *data)
+{
+    (void)data;
+    return strcmp(agent, "a1") > 0 ? NULL : json_string("yes");
+}
+
+static void half_of_the_members_are_no_quorum(void **state)
+{
+    (void)state;
+    swarm_of(4);
+    ok(call(t.boss, "swarm.coordinate", "{\"task_id\":\"v0\",\"strategy\":\"broadcast\"}"));
+    work_off(half_say_yes, NULL);
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus",
+               "{\"task_id\":\"v0\",\"timeout_seconds\":5}"));
+    assert_string_equal(text(t.f, "status"), "open");
+    t.f->now_ms += 5000;
+    turns();
+    ok(request(t.f, t.boss, METHOD_POST, "/swarm/consensus", "{\"task_id\":\"v0\"}"));
+    assert_string_equal(text(t.f, "status"), "no_quorum");
+    assert_false(json_is_true(member(t.f, "consensus_reached")));
 }
 
 static void a_round_without_answers_is_open_until_members_answer_or_vote(void **state)
@@ -1014,6 +1221,10 @@ static void a_network_is_shown_as_it_was_made(void **state)
     ok(request(t.f, t.boss, METHOD_GET, path, NULL));
     assert_int_equal(json_array_size(member(t.f, "agents")), 2);
     assert_int_equal(request(t.f, t.other, METHOD_GET, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_DELETE, path, NULL), HUB_NOT_FOUND);
+    assert_int_equal(request(t.f, t.other, METHOD_POST, "/api/v1/agents/networks",
+                             "{\"name\":\"n\",\"agents\":[\"a0\"]}"),
+                     HUB_NOT_FOUND);
     ok(request(t.f, t.boss, METHOD_DELETE, path, NULL));
     assert_int_equal(request(t.f, t.boss, METHOD_GET, path, NULL), HUB_NOT_FOUND);
     ok(call(t.boss, "networks.list", "{}"));
@@ -1143,49 +1354,55 @@ static void what_the_balancer_did_is_counted(void **state)
     assert_int_equal(json_object_size(member(t.f, "stats/agent_weights")), 0);
 }
 
-#define with_hub(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_hub(members_with_one_capability_share_a_swarm),
-        with_hub(joining_twice_with_a_role_is_one_membership),
-        with_hub(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
-        with_hub(an_agent_that_is_named_must_be_there_and_the_caller_s),
-        with_hub(leaving_without_a_member_takes_all_of_the_caller_s),
-        with_hub(others_do_not_see_a_swarm),
-        with_hub(who_leaves_hands_back_what_it_holds_or_finishes_it),
-        with_hub(who_has_left_gets_nothing_more),
-        with_hub(what_nobody_is_left_for_ends),
-        with_hub(a_part_that_only_the_leaver_may_do_ends),
-        with_hub(a_member_follows_its_agent),
-        with_hub(who_is_drained_or_stops_is_the_same_member_when_it_is_back),
-        with_hub(pages_of_the_list_meet_each_swarm_once),
-        with_hub(nobody_to_coordinate_is_404),
-        with_hub(map_reduce_keeps_the_order_of_the_input),
-        with_hub(an_old_swarm_is_found_behind_many_younger_ones),
-        with_hub(a_word_that_steers_and_cannot_be_read_is_refused),
-        with_hub(reducers_and_shards_are_the_caller_s_to_choose),
-        with_hub(a_failed_part_makes_it_partial_and_no_part_failed),
-        with_hub(a_race_has_one_winner_and_the_others_are_cancelled),
-        with_hub(a_pipeline_hands_each_result_on),
-        with_hub(votes_are_counted_and_an_elected_member_leads),
-        with_hub(the_head_of_a_hierarchy_merges_what_the_others_did),
-        with_hub(an_agent_can_be_the_reducer),
-        with_hub(the_first_so_many_are_enough_and_later_ones_are_not_merged),
-        with_hub(a_slow_part_is_copied_and_the_first_result_counts),
-        with_hub(time_runs_out_with_what_is_there),
-        with_hub(a_cancelled_work_takes_its_tasks_with_it),
-        with_hub(a_part_only_a_gone_agent_could_do_fails_at_once),
-        with_hub(answers_of_members_are_their_ballots),
-        with_hub(a_round_without_answers_is_open_until_members_answer_or_vote),
-        with_hub(a_round_that_is_open_is_not_asked_otherwise),
-        with_hub(a_network_is_shown_as_it_was_made),
-        with_hub(a_network_executes_as_its_strategy_says),
-        with_hub(status_and_advice_are_computed),
-        with_hub(deleting_a_network_cancels_what_it_executes),
-        with_hub(the_strategy_is_changed_and_stays),
-        with_hub(what_the_balancer_did_is_counted),
+        CLAIM(members_with_one_capability_share_a_swarm),
+        CLAIM(joining_twice_with_a_role_is_one_membership),
+        CLAIM(a_role_that_is_none_and_a_swarm_that_is_none_are_refused),
+        CLAIM(an_agent_that_is_named_must_be_there_and_the_caller_s),
+        CLAIM(leaving_without_a_member_takes_all_of_the_caller_s),
+        CLAIM(a_member_takes_nobody_else_out),
+        CLAIM(others_do_not_see_a_swarm),
+        CLAIM(who_leaves_hands_back_what_it_holds_or_finishes_it),
+        CLAIM(who_has_left_gets_nothing_more),
+        CLAIM(what_nobody_is_left_for_ends),
+        CLAIM(a_part_that_only_the_leaver_may_do_ends),
+        CLAIM(a_member_follows_its_agent),
+        CLAIM(who_is_drained_or_stops_is_the_same_member_when_it_is_back),
+        CLAIM(a_seat_is_kept_for_a_day_and_no_longer),
+        CLAIM(who_never_comes_has_no_seat_for_good),
+        CLAIM(pages_of_the_list_meet_each_swarm_once),
+        CLAIM(nobody_to_coordinate_is_404),
+        CLAIM(map_reduce_keeps_the_order_of_the_input),
+        CLAIM(an_old_swarm_is_found_behind_many_younger_ones),
+        CLAIM(a_word_that_steers_and_cannot_be_read_is_refused),
+        CLAIM(reducers_and_shards_are_the_caller_s_to_choose),
+        CLAIM(a_failed_part_makes_it_partial_and_no_part_failed),
+        CLAIM(a_race_has_one_winner_and_the_others_are_cancelled),
+        CLAIM(a_pipeline_hands_each_result_on),
+        CLAIM(work_goes_to_members_that_can_and_have_least_to_do),
+        CLAIM(votes_are_counted_and_an_elected_member_leads),
+        CLAIM(the_head_of_a_hierarchy_merges_what_the_others_did),
+        CLAIM(an_agent_can_be_the_reducer),
+        CLAIM(each_member_gives_its_own_answer),
+        CLAIM(the_first_so_many_are_enough_and_later_ones_are_not_merged),
+        CLAIM(a_slow_part_is_copied_and_the_first_result_counts),
+        CLAIM(a_copy_waits_for_another_who_is_free),
+        CLAIM(a_pipeline_that_runs_out_of_time_has_no_part_of_a_result),
+        CLAIM(time_runs_out_with_what_is_there),
+        CLAIM(a_cancelled_work_takes_its_tasks_with_it),
+        CLAIM(a_part_only_a_gone_agent_could_do_fails_at_once),
+        CLAIM(answers_of_members_are_their_ballots),
+        CLAIM(half_of_the_members_are_no_quorum),
+        CLAIM(a_round_without_answers_is_open_until_members_answer_or_vote),
+        CLAIM(a_round_that_is_open_is_not_asked_otherwise),
+        CLAIM(a_network_is_shown_as_it_was_made),
+        CLAIM(a_network_executes_as_its_strategy_says),
+        CLAIM(status_and_advice_are_computed),
+        CLAIM(deleting_a_network_cancels_what_it_executes),
+        CLAIM(the_strategy_is_changed_and_stays),
+        CLAIM(what_the_balancer_did_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -471,6 +471,10 @@ static void three_to_one_of_four_is_three_quarters(void **state)
     p->ballots[1].confidence = 500000;
     assert_int_equal(count(p).confidence, 875000);
     free(p);
+    p = PROFILE(RULE_MAJORITY, 2, "a", "a", "a", "b");
+    p->ballots[3].confidence = 0; /* how sure the others were is not asked */
+    assert_int_equal(count(p).confidence, 750000);
+    free(p);
 }
 
 static void majority_is_more_than_half_of_what_it_is_of(void **state)
@@ -584,6 +588,8 @@ static void schulze_finds_the_winner_of_his_example(void **state)
     struct profile *p = PROFILE(RULE_CONDORCET, 5, "acbed", "adecb", "bedac", "cabed", "caebd",
                                 "cbade", "dceba", "ebadc");
     memcpy(p->weights, groups, sizeof groups);
+    struct tally_result r = count(p);
+    assert_int_equal(r.support, 466667); /* 21 of 45 against the one that stands best against it */
     expect(p, TALLY_DECIDED, 4);
 }
 

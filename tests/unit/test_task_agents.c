@@ -19,6 +19,90 @@ static void an_unanswered_offer_goes_to_another_agent(void **state)
     assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 0);
 }
 
+/* Each of them alone decides between two who are equal else, whichever came first. */
+static void a_task_goes_to_who_is_all_that_it_requires(void **state)
+{
+    static const struct {
+        const char *is, *requires;
+    } cases[] = {{",\"services\":[\"print\"]", "\"services\":[\"print\"]"},
+                 {",\"capabilities\":[\"fly\"]", "\"capabilities\":[\"fly\"]"},
+                 {"", "\"agents\":[\"right\"]"},
+                 {"", "\"avoid\":[\"wrong\"]"}};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const char *is = cases[i / 2].is;
+        char rest[128];
+        agent_comes(t.bee, i % 2 ? "right" : "wrong", i % 2 ? is : "");
+        agent_comes(t.bee, i % 2 ? "wrong" : "right", i % 2 ? "" : is);
+        (void)snprintf(rest, sizeof rest, ",\"requirements\":{%s}", cases[i / 2].requires);
+        for (int n = 0; n < 2; n++) {
+            submit(rest);
+            assert_string_equal(state_of(t.boss, t.task), n ? "queued" : "leased");
+        }
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+        assert_int_equal(call_method(t.f, t.bee, "tasks.list",
+                                     "{\"agent_id\":\"right\",\"status\":\"running\"}"),
+                         HUB_OK);
+        assert_int_equal(json_array_size(member(t.f, "tasks")), 1);
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/right", NULL), HUB_OK);
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/wrong", NULL), HUB_OK);
+        settle();
+        assert_int_equal(post(t.boss, "/tasks/queues/normal/clear {}"), HUB_OK);
+    }
+}
+
+static void others_go_first_though_they_have_more_to_do(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":9");
+    agent_comes(t.bee, "b2", ",\"slots\":9");
+    for (int i = 0; i < 3; i++) {
+        submit(",\"requirements\":{\"agents\":[\"b2\"]}");
+        accepted();
+    }
+    submit(",\"prefer_agents\":[\"b2\"]");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+    accepted();
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    wait_ms(5000); /* b1 says nothing */
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
+/* … whatever the strategy thinks of them. */
+static void others_go_first_under_a_strategy_that_knows_better(void **state)
+{
+    (void)state;
+    assert_int_equal(request(t.f, t.boss, METHOD_PUT, "/load-balancer/strategy",
+                             "{\"strategy\":\"resource_based\"}"),
+                     HUB_OK);
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":0}");
+    agent_comes(t.bee, "b2", ",\"load_metrics\":{\"cpu\":0.9}");
+    submit("");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b2");
+}
+
+/* No event tells that an agent is well again. */
+static void what_waits_for_a_healthy_agent_is_offered_when_one_is_well(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"load_metrics\":{\"cpu\":1,\"memory\":1,\"queue\":1}");
+    submit(",\"requirements\":{\"min_health_score\":0.95}");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(
+        post(t.bee, "/agents/b1/heartbeat {\"load_metrics\":{\"cpu\":0,\"memory\":0,\"queue\":0}}"),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, t.task), "leased");
+}
+
 static void who_rejects_is_left_in_peace_for_a_while(void **state)
 {
     (void)state;
@@ -93,6 +177,8 @@ static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
     char old[64];
     (void)snprintf(old, sizeof old, "%s", t.lease);
     wait_ms(29000);
+    assert_int_equal(post(t.other, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 1); /* it is not the other's */
     assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "renewed")), 1);
     wait_ms(29000);
@@ -115,6 +201,154 @@ static void a_lapsed_lease_is_fenced_once_another_has_the_task(void **state)
                      HUB_LEASE_LOST);
     assert_string_equal(state_of(t.bee, t.task), "leased");
     assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    /* What it held does not keep alive what the other holds. */
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\",\"%s\"]}", old, t.lease),
+                     HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "lost_count")), 1);
+    assert_string_equal(text(t.f, "lost/0"), old);
+}
+
+static void set_status(const char *status)
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"status\":\"%s\"}", status);
+    assert_int_equal(request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", body), HUB_OK);
+    settle();
+}
+
+/* A task that was lost once, and that b1 has again. */
+static void held_after_a_loss(const char *rest)
+{
+    submit(rest);
+    accepted();
+    wait_ms(30000);
+    assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    settle();
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
+static void expect_fenced(const char *lease)
+{
+    static const char *const verbs[] = {"accept", "complete", "fail", "progress", "ask", "reject"};
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        assert_int_equal(post(t.boss, "/tasks/%s/%s {\"lease_id\":\"%s\",\"question\":\"?\"}",
+                              t.task, verbs[i], lease),
+                         HUB_LEASE_LOST);
+    }
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+/* Only a lease that lapsed while the task ran is honoured late; one that its agent gave up, or
+ * never took, is over, however often the task was lost before. */
+static void a_lease_that_was_given_up_is_over(void **state)
+{
+    char old[64];
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    held_after_a_loss("");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":1"), HUB_OK);
+    wait_ms(1000);
+    expect_fenced(old);
+    assert_int_equal(json_integer_value(member(t.f, "task/attempts")), 1);
+
+    set_status("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    assert_int_equal(post(t.boss, "/tasks/%s/input {\"input\":1}", t.task), HUB_OK);
+    expect_fenced(old);
+
+    set_status("active");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    (void)snprintf(old, sizeof old, "%s", t.lease);
+    set_status("maintenance");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    expect_fenced(old);
+}
+
+static void an_offer_that_is_lost_with_its_agent_was_never_begun(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    held_after_a_loss("");
+    departs("b1");
+    expect_fenced(t.lease);
+    assert_int_equal(json_integer_value(member(t.f, "task/redeliveries")), 1);
+}
+
+/* As who failed might do better the next time, its task goes before what came later. */
+static void a_retry_keeps_its_place(void **state)
+{
+    char first[64];
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    (void)snprintf(first, sizeof first, "%s", t.task);
+    set_status("maintenance");
+    wait_ms(1);
+    submit("");
+    assert_int_equal(
+        post(t.bee, "/tasks/%s/fail {\"lease_id\":\"%s\",\"retry_after\":1}", first, t.lease),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, first), "queued");
+    set_status("active");
+    assert_string_equal(state_of(t.boss, first), "leased");
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+static void expect_until(int64_t ms)
+{
+    uint8_t at[JSON_TIME_BYTES];
+    json_time_put(at, ms);
+    assert_memory_equal(text(t.f, "lease_until"), at, sizeof at);
+}
+
+static void no_lease_reaches_past_the_time_of_the_attempt(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"start_to_close_seconds\":40");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    int64_t begun = t.f->now_ms;
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+    expect_until(begun + 30000);
+    wait_ms(20000);
+    assert_int_equal(post(t.bee, "/tasks/renew {\"leases\":[\"%s\"]}", t.lease), HUB_OK);
+    expect_until(begun + 40000);
+    assert_int_equal(report(t.bee, "progress", ",\"percent\":1"), HUB_OK);
+    expect_until(begun + 40000);
+    wait_ms(20000);
+    assert_string_not_equal(state_of(t.boss, t.task), "running");
+    assert_string_equal(text(t.f, "task/error"), "timeout");
+}
+
+/* Its lease says what an agent may do with a task of another's: not cancel it, answer for its
+ * owner, or have it done again. */
+static void who_has_the_task_of_another_only_reports_of_it(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    assert_int_equal(post(t.other, "/tasks/submit {\"task_data\":{}}"), HUB_OK);
+    (void)snprintf(t.task, sizeof t.task, "%s", text(t.f, "task_id"));
+    accepted();
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"may I?\""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/%s/input {\"input\":\"yes\"}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.bee, "/tasks/%s/cancel {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.other, "/tasks/%s/input {\"input\":\"no\"}", t.task), HUB_OK);
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"non_retryable\":true"), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/%s/replay {}", t.task), HUB_FORBIDDEN);
+    assert_int_equal(post(t.other, "/tasks/%s/replay {}", t.task), HUB_OK);
 }
 
 static void work_whose_lease_only_lapsed_still_counts(void **state)
@@ -221,6 +455,108 @@ static void an_agent_whose_stream_closed_gets_nothing_new(void **state)
     settle();
     submit("");
     assert_string_equal(state_of(t.boss, t.task), "queued"); /* it beats, but holds no stream */
+}
+
+/* ---- agents that let offers lapse ---- */
+
+static void beats_for(int64_t ms)
+{
+    for (int64_t at = 0; at < ms; at += 1000) {
+        wait_ms(ms - at < 1000 ? ms - at : 1000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    }
+}
+
+static void is_silent(void)
+{
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_silent");
+}
+
+static void who_lets_offers_lapse_is_offered_less_and_less(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":2");
+    submit("");
+    int64_t pause_ms = 5000;
+    for (int offers = 1; offers <= 8; offers++) {
+        assert_string_equal(state_of(t.boss, t.task), "leased");
+        wait_ms(5000);
+        is_silent();
+        beats_for(pause_ms - 1);
+        is_silent();
+        wait_ms(1);
+        pause_ms = pause_ms < 64 * 5000 ? pause_ms * 2 : pause_ms;
+    }
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/tasks_distributed")), 9);
+}
+
+/* Whoever else fits gets it, at once; the silent one keeps its pause over a failed batch. */
+static void the_pause_of_one_keeps_nothing_from_others(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":9");
+    submit("");
+    submit("");
+    wait_ms(5000); /* both lapse, and count as one */
+    is_silent();
+    assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+    assert_string_equal(text(t.f, "agent/no_offers_until"), "2026-11-20T17:34:31.000Z");
+    struct store_reader *reader;
+    struct store_view *view;
+    assert_int_equal(store_reader_new(t.f->hub.store, &reader), STORE_OK);
+    assert_int_equal(store_snapshot(reader, &view), STORE_OK);
+    assert_int_equal(
+        tasks_module.load(writer_module(t.f->hub.writer, MODULE_TASKS), view, t.f->now_ms), HUB_OK);
+    store_reader_free(reader);
+    wait_ms(4999);
+    is_silent();
+    agent_comes(t.bee, "b2", "");
+    assert_string_equal(state_of(t.bee, t.task), "queued"); /* the older one got the slot */
+    assert_string_equal(text(t.f, "task/why_waiting/reason"), "agents_busy");
+    assert_int_equal(call_method(t.f, t.bee, "tasks.list", "{\"agent_id\":\"b2\"}"), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "count")), 1);
+    wait_ms(1);
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_string_equal(text(t.f, "task/agent_id"), "b1");
+    assert_int_equal(report(t.bee, "accept", ""), HUB_OK);
+}
+
+static void any_answer_and_a_new_session_end_the_pause(void **state)
+{
+    static const char *const answers[] = {"accept", "reject", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        agent_comes(t.bee, "b1", ",\"slots\":2");
+        submit("");
+        wait_ms(5000);
+        is_silent();
+        beats_for(5000);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        char one[64];
+        (void)snprintf(one, sizeof one, "%s", t.task);
+        if (answers[i]) {
+            assert_int_equal(report(t.bee, answers[i], ""), HUB_OK);
+        } else {
+            wait_ms(5000);
+            is_silent();
+            agent_comes(t.bee, "b1", ",\"slots\":2");
+            wait_ms(5000); /* this one it is not given before, but others, and half of the pause */
+            assert_string_equal(state_of(t.bee, t.task), "leased");
+        }
+        assert_int_equal(request(t.f, t.bee, METHOD_GET, "/agents/b1", NULL), HUB_OK);
+        assert_null(member(t.f, "agent/no_offers_until"));
+        submit(""); /* the first to lapse again */
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        wait_ms(5000);
+        is_silent();
+        wait_ms(5000);
+        assert_string_equal(state_of(t.bee, t.task), "leased");
+        assert_int_equal(request(t.f, t.bee, METHOD_DELETE, "/agents/b1", NULL), HUB_OK);
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+        assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", one), HUB_OK);
+    }
 }
 
 static double success_of(const char *id)
@@ -475,7 +811,7 @@ static void what_was_learned_of_an_agent_outlives_a_start(void **state)
     t.f = fixture_open(*state);
     assert_true(learned_of(1).response_ms == before.response_ms);
     assert_true(learned_of(1).success == before.success);
-    assert_int_equal(learned_of(1).assigned, 0);
+    assert_int_equal(learned_of(1).assigned, 2); /* what it held then; else the counts begin anew */
 }
 
 int main(void)
@@ -483,13 +819,25 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(who_lost_its_connection_is_offered_nothing_however_it_beats),
         CLAIM(an_unanswered_offer_goes_to_another_agent),
+        CLAIM(a_task_goes_to_who_is_all_that_it_requires),
+        CLAIM(others_go_first_though_they_have_more_to_do),
+        CLAIM(others_go_first_under_a_strategy_that_knows_better),
+        CLAIM(what_waits_for_a_healthy_agent_is_offered_when_one_is_well),
         CLAIM(who_rejects_is_left_in_peace_for_a_while),
         CLAIM(a_lease_of_before_a_restore_is_not_honoured),
         CLAIM(a_restore_voids_what_was_leased_before),
         CLAIM(what_was_learned_of_an_agent_outlives_a_start),
         CLAIM(a_lapsed_lease_is_fenced_once_another_has_the_task),
+        CLAIM(a_lease_that_was_given_up_is_over),
+        CLAIM(an_offer_that_is_lost_with_its_agent_was_never_begun),
+        CLAIM(a_retry_keeps_its_place),
+        CLAIM(no_lease_reaches_past_the_time_of_the_attempt),
+        CLAIM(who_has_the_task_of_another_only_reports_of_it),
         CLAIM(work_whose_lease_only_lapsed_still_counts),
         CLAIM(an_agent_that_is_gone_loses_its_tasks_at_once),
+        CLAIM(who_lets_offers_lapse_is_offered_less_and_less),
+        CLAIM(the_pause_of_one_keeps_nothing_from_others),
+        CLAIM(any_answer_and_a_new_session_end_the_pause),
         CLAIM(who_comes_back_is_known_by_what_it_did),
         CLAIM(who_departed_is_named_and_may_still_deliver),
         CLAIM(who_departed_gets_nothing_until_it_is_back),

@@ -66,7 +66,7 @@ static void a_task_is_offered_accepted_and_completed(void **state)
     assert_string_equal(text(t.f, "task/stop_reason"), "completed");
     assert_int_equal(json_integer_value(member(t.f, "task/result/ok/0")), 1);
     assert_string_equal(text(t.f, "task/progress/note"), "half");
-    assert_int_equal(report(t.bee, "complete", ",\"result\":2"), HUB_OK); /* its answer was lost */
+    assert_int_equal(report(t.bee, "complete", ",\"result\":{\"ok\":[1]}"), HUB_OK);
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/status", NULL), HUB_OK);
     assert_int_equal(json_integer_value(member(t.f, "stats/tasks_completed")), 1);
     assert_int_equal(json_integer_value(member(t.f, "stats/tasks_distributed")), 1);
@@ -202,6 +202,25 @@ static void many_dead_letters_are_replayed_by_filter(void **state)
     assert_int_equal(json_integer_value(member(t.f, "replayed_count")), 2);
 }
 
+static int64_t did_many(const struct principal *who, const char *what, const char *counted)
+{
+    assert_int_equal(post(who, "/tasks/dead-letters/%s {}", what), HUB_OK);
+    return json_integer_value(member(t.f, counted));
+}
+
+static void dead_letters_of_others_are_left_alone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(post(t.bee, "/tasks/submit {\"task_data\":{},\"total_seconds\":1}"),
+                         HUB_OK);
+    }
+    wait_ms(1000);
+    assert_int_equal(did_many(t.other, "replay", "replayed_count"), 0);
+    assert_int_equal(did_many(t.other, "purge", "purged_count"), 0);
+    assert_int_equal(did_many(t.bee, "replay", "replayed_count"), 2);
+}
+
 static void assert_last_told(const char *channel, const char *event_name)
 {
     struct store_reader *reader;
@@ -230,13 +249,157 @@ static void each_time_limit_ends_with_its_reason(void **state)
     wait_ms(4000);
     assert_string_equal(state_of(t.boss, t.task), "expired");
     assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
-    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     agent_comes(t.bee, "b1", "");
+    submit(",\"total_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":4"), HUB_OK); /* would come too late */
+    assert_string_equal(state_of(t.boss, t.task), "dead");
+    assert_string_equal(text(t.f, "task/stop_reason"), "total_timeout");
+    submit(",\"input_seconds\":4");
+    accepted();
+    assert_int_equal(report(t.bee, "ask", ",\"question\":\"which?\""), HUB_OK);
+    wait_ms(4000);
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "input_timeout");
+    submit(",\"start_to_close_seconds\":2,\"max_attempts\":1");
     accepted();
     wait_ms(2000);
     assert_string_equal(state_of(t.boss, t.task), "dead");
     assert_string_equal(text(t.f, "task/stop_reason"), "start_to_close_timeout");
     assert_last_told("agent.b1", "task_cancel");
+}
+
+/* Of each way to end a task under a lease: saying so again, and all that could be said instead. */
+static void a_report_said_again_is_answered_as_before_and_another_is_a_conflict(void **state)
+{
+    static const struct {
+        const char *what, *rest;
+        enum hub_rc rc;
+        const char *said; /* after "task <id>"; NULL: not looked at */
+    } rows[] = {
+        {"complete", ",\"result\":{\"a\":[1, 2]}", HUB_OK, NULL},
+        {"complete", ",\"result\":{\"a\":[1,2]}", HUB_OK, NULL},
+        {"complete", ",\"result\":{\"a\":[1,3]}", HUB_CONFLICT,
+         " is completed already, with another result"},
+        {"complete", "", HUB_CONFLICT, " is completed already, with another result"},
+        {"fail", ",\"error\":\"x\"", HUB_CONFLICT, " is completed already"},
+        {"ask", ",\"question\":\"?\"", HUB_CONFLICT, " is completed already"},
+        {NULL, NULL, HUB_OK, "completed"},
+        {"fail", ",\"error\":\"x\",\"retry_after\":9", HUB_OK, NULL},
+        {"fail", ",\"error\":\"x\"", HUB_OK, NULL},
+        {"fail", ",\"error\":\"y\"", HUB_CONFLICT, " has failed already, in another way"},
+        {"fail", ",\"error\":\"x\",\"non_retryable\":true", HUB_CONFLICT,
+         " has failed already, in another way"},
+        {"complete", ",\"result\":1", HUB_LEASE_LOST, NULL},
+        {NULL, NULL, HUB_OK, "retry_wait"},
+        {"fail", ",\"error\":\"x\",\"non_retryable\":true", HUB_OK, NULL},
+        {"fail", ",\"error\":\"x\",\"non_retryable\":true", HUB_OK, NULL},
+        {"fail", ",\"error\":\"y\"", HUB_CONFLICT, " has failed already, in another way"},
+        {"complete", ",\"result\":1", HUB_CONFLICT, " has failed already"},
+        {NULL, NULL, HUB_OK, "dead"},
+        {"ask", ",\"question\":\"which?\"", HUB_OK, NULL},
+        {"ask", ",\"question\":\"which?\"", HUB_OK, NULL},
+        {"ask", ",\"question\":\"what?\"", HUB_CONFLICT, " asks already, another question"},
+        {NULL, NULL, HUB_OK, "input_required"},
+    };
+    (void)state;
+    agent_comes(t.bee, "b1", ",\"slots\":9");
+    bool begins = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].what) {
+            assert_string_equal(state_of(t.boss, t.task), rows[i].said);
+            begins = true;
+            continue;
+        }
+        if (begins) {
+            submit("");
+            accepted();
+            begins = false;
+        }
+        assert_int_equal(report(t.bee, rows[i].what, rows[i].rest), rows[i].rc);
+        if (rows[i].said) {
+            char said[160];
+            (void)snprintf(said, sizeof said, "task %s%s", t.task, rows[i].said);
+            assert_string_equal(message(t.f), said);
+        }
+    }
+}
+
+static void a_late_result_is_kept_once(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit("");
+    accepted();
+    assert_int_equal(post(t.boss, "/tasks/%s/cancel {}", t.task), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ",\"result\":\"late\""), HUB_OK);
+    assert_int_equal(report(t.bee, "complete", ",\"result\":\"late\""), HUB_OK);
+    assert_string_equal(text(t.f, "state"), "cancelled");
+    assert_int_equal(report(t.bee, "complete", ",\"result\":\"later\""), HUB_LEASE_LOST);
+    assert_string_equal(state_of(t.boss, t.task), "cancelled");
+    assert_string_equal(text(t.f, "task/result"), "late");
+}
+
+/* Only a lease that lapsed by itself leaves the door open, not one that its agent ended. */
+static void who_said_failed_cannot_say_completed_when_the_task_waits_again(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"lease_seconds\":1");
+    accepted();
+    wait_ms(1000); /* lost once, */
+    accepted();
+    assert_int_equal(report(t.bee, "fail", ",\"retry_after\":1"), HUB_OK); /* then failed */
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"maintenance\"}"),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+    assert_int_equal(report(t.bee, "complete", ",\"result\":1"), HUB_LEASE_LOST);
+    assert_string_equal(state_of(t.boss, t.task), "queued");
+}
+
+/* Only an agent that takes it ends its waiting: one that is offered it and says nothing, or no,
+ * does not. */
+static void refusals_do_not_make_a_task_wait_longer_than_it_may(void **state)
+{
+    (void)state;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"schedule_to_start_seconds\":12");
+    assert_string_equal(state_of(t.bee, t.task), "leased");
+    assert_int_equal(report(t.bee, "reject", ""), HUB_OK);
+    for (int s = 0; s < 16; s++) {
+        wait_ms(1000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+    }
+    assert_string_equal(state_of(t.boss, t.task), "expired");
+    assert_string_equal(text(t.f, "task/stop_reason"), "schedule_to_start_timeout");
+}
+
+static bool retries_before(int64_t ms)
+{
+    uint8_t at[JSON_TIME_BYTES];
+    json_time_put(at, t.f->now_ms + ms);
+    return memcmp(text(t.f, "retry_at"), at, sizeof at) <= 0;
+}
+
+static void retries_are_spread_over_all_of_a_bounded_time(void **state)
+{
+    unsigned soon = 0, enough = 24;
+    (void)state;
+    t.f->settings.task_retry_max_ms = 3000;
+    agent_comes(t.bee, "b1", "");
+    submit(",\"max_attempts\":100");
+    for (unsigned i = 0; i < enough; i++) {
+        accepted();
+        assert_int_equal(report(t.bee, "fail", ""), HUB_OK);
+        assert_true(retries_before(3000));
+        soon += i >= 2 && retries_before(1500);
+        wait_ms(3000);
+        assert_int_equal(request(t.f, t.bee, METHOD_POST, "/agents/b1/heartbeat", NULL), HUB_OK);
+        settle();
+    }
+    assert_in_range(soon, 2, enough - 4);
 }
 
 /* ---- tasks that wait ---- */
@@ -374,11 +537,7 @@ static void a_paused_queue_stands_still_until_it_is_resumed(void **state)
     /* However long it waits, and over a start of the hub. */
     wait_ms(240000);
     assert_string_equal(state_of(t.boss, low), "queued");
-    writer_free(t.f->hub.writer);
-    fixture_writer(t.f);
-    struct writer_port port = {
-        .inbox = t.f->io.inbox, .home = t.f->io.pool.home, .wake = fixture_wake};
-    writer_port_set(t.f->hub.writer, 0, &port);
+    fixture_restart(t.f, false, 0);
     settle();
     assert_int_equal(request(t.f, t.boss, METHOD_GET, "/tasks/queues", NULL), HUB_OK);
     assert_string_equal(text(t.f, "paused/0"), "low");
@@ -427,7 +586,13 @@ int main(void)
         CLAIM(tasks_of_others_are_not_found),
         CLAIM(a_failed_task_is_tried_again_and_dies_at_last),
         CLAIM(many_dead_letters_are_replayed_by_filter),
+        CLAIM(dead_letters_of_others_are_left_alone),
         CLAIM(each_time_limit_ends_with_its_reason),
+        CLAIM(a_report_said_again_is_answered_as_before_and_another_is_a_conflict),
+        CLAIM(a_late_result_is_kept_once),
+        CLAIM(who_said_failed_cannot_say_completed_when_the_task_waits_again),
+        CLAIM(refusals_do_not_make_a_task_wait_longer_than_it_may),
+        CLAIM(retries_are_spread_over_all_of_a_bounded_time),
         CLAIM(a_delayed_task_waits_and_says_so),
         CLAIM(why_waiting_names_what_is_missing),
         CLAIM(why_waiting_says_what_became_of_the_agents_that_fit),

@@ -161,6 +161,32 @@ static void who_is_silent_after_it_loses_the_lease_as_ever(void **state)
     assert_int_equal(reports("progress", ",\"percent\":3"), HUB_LEASE_LOST);
 }
 
+/* Only the answer that says so promises that it is stored; a clean end stores the last all the
+ * same. */
+static void what_waits_is_stored_at_a_clean_end_and_lost_at_a_sudden_one(void **state)
+{
+    (void)state;
+    runs("");
+    assert_int_equal(reports("accept", ""), HUB_OK);
+    assert_true(comes_to(1));
+    assert_false(comes_to(2));
+    fixture_restart(t.f, false, 0);
+    settle();
+    assert_int_equal(row_percent(), 1);
+    history_is("submitted leased running 1");
+    wait_ms(QUARTER_MS);
+    assert_true(comes_to(3));
+    assert_int_equal(reports("progress", ",\"percent\":4,\"note\":\"nearly\""), HUB_OK);
+    assert_false(json_is_true(member(t.f, "stored")));
+    fixture_restart(t.f, true, 0);
+    settle();
+    assert_int_equal(row_percent(), 4);
+    assert_string_equal(text(t.f, "task/progress/note"), "nearly");
+    history_is("submitted leased running 1 3 4");
+    wait_ms(QUARTER_MS);
+    history_is("submitted leased running 1 3 4");
+}
+
 static void four_a_second_are_stored_at_most_and_the_last(void **state)
 {
     enum { SPAN_MS = 5000, EVERY_MS = 7 };
@@ -190,12 +216,12 @@ static void four_a_second_are_stored_at_most_and_the_last(void **state)
 
 int main(void)
 {
-#define CLAIM(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CLAIM(the_last_of_a_burst_is_stored_when_its_quarter_of_a_second_is_over),
         CLAIM(what_is_told_while_another_waits_takes_its_place_with_all_that_it_said),
         CLAIM(the_last_of_it_comes_to_the_history_before_the_next_change),
         CLAIM(who_is_silent_after_it_loses_the_lease_as_ever),
+        CLAIM(what_waits_is_stored_at_a_clean_end_and_lost_at_a_sudden_one),
         CLAIM(four_a_second_are_stored_at_most_and_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,47 @@ static void a_key_goes_elsewhere_when_the_preferred_agent_is_full(void **state)
     assert_string_equal(state_of(t.boss, t.task), "queued");
 }
 
+static void balancer_counts(int64_t assigned, int64_t succeeded, int64_t failed)
+{
+    assert_int_equal(request(t.f, t.boss, METHOD_GET, "/load-balancer/stats", NULL), HUB_OK);
+    assert_int_equal(json_integer_value(member(t.f, "stats/total_assignments")), assigned);
+    assert_int_equal(json_integer_value(member(t.f, "stats/successful_assignments")), succeeded);
+    assert_int_equal(json_integer_value(member(t.f, "stats/failed_assignments")), failed);
+}
+
+/* They begin anew with the hub, all of them: what ends was assigned. */
+static void no_more_assignments_end_than_there_were_over_a_start(void **state)
+{
+    (void)state;
+    char held[64], lapsed[64], lease[64];
+    agent_comes(t.bee, "b1", ",\"slots\":3");
+    submit("");
+    accepted();
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    balancer_counts(1, 1, 0);
+    submit(",\"lease_seconds\":1,\"requirements\":{\"agents\":[\"b1\"]}");
+    accepted();
+    (void)snprintf(lapsed, sizeof lapsed, "%s", t.task);
+    (void)snprintf(lease, sizeof lease, "%s", t.lease);
+    submit("");
+    accepted();
+    (void)snprintf(held, sizeof held, "%s", t.task);
+    assert_int_equal(
+        request(t.f, t.bee, METHOD_PUT, "/agents/b1/status", "{\"status\":\"maintenance\"}"),
+        HUB_OK);
+    wait_ms(1000);
+    assert_string_equal(state_of(t.boss, lapsed), "queued");
+    balancer_counts(3, 1, 1);
+    fixture_restart(t.f, false, 1000);
+    balancer_counts(2, 0, 0);
+    assert_string_equal(state_of(t.bee, held), "running");
+    (void)snprintf(t.task, sizeof t.task, "%s", held);
+    assert_int_equal(report(t.bee, "complete", ""), HUB_OK);
+    assert_int_equal(post(t.bee, "/tasks/%s/complete {\"lease_id\":\"%s\"}", lapsed, lease),
+                     HUB_OK);
+    balancer_counts(2, 2, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +251,7 @@ int main(void)
         CLAIM(the_specialist_is_found_among_thousands),
         CLAIM(turns_go_round_all_agents),
         CLAIM(a_key_goes_elsewhere_when_the_preferred_agent_is_full),
+        CLAIM(no_more_assignments_end_than_there_were_over_a_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -237,6 +237,27 @@ livelyStory('after a restart known agents have their full grace before they are 
   }
 });
 
+story('the last heartbeat is that of the agent, not the start of the hub', async () => {
+  const own = await startHub({ config: { agents: { heartbeat_interval_ms: 60_000 } } });
+  const last = async () => (await own.get('/agents/bee-1')).body.agent.last_heartbeat;
+  try {
+    await own.post('/agents/register', { agent_id: 'bee-1', agent_type: 'worker' });
+    const registered = await last();
+    await sleep(20);
+    const { body } = await own.post('/agents/bee-1/heartbeat');
+    assert.equal(await last(), body.heartbeat_at);
+    await own.kill9();
+    await own.restart();
+    assert.equal(await last(), registered); // what no change of state wrote down is not known any more
+    const again = (await own.post('/agents/bee-1/heartbeat')).body.heartbeat_at;
+    assert.equal((await own.terminate()).code, 0);
+    await own.restart();
+    assert.equal(await last(), again);
+  } finally {
+    await own.stop();
+  }
+});
+
 story('an agent that an admin made comes with the token it was made with', async () => {
   const id = fresh('made');
   const made = await hub.post('/v1/agents', { agent_id: id, capabilities: ['forage'] });

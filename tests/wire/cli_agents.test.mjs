@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before } from 'node:test';
-import { startHub, until } from './lib/hub.mjs';
+import { runBinary, startHub, until } from './lib/hub.mjs';
 import { Cli, program } from './lib/cli.mjs';
-import { fresh, story } from './lib/story.mjs';
+import { fresh, numbers, story } from './lib/story.mjs';
 
 let hub;
 before(async () => (hub = await startHub()));
@@ -229,6 +229,83 @@ withHub('a value is judged by a schema, from files or as typed', async (hub, cli
   assert.match(bad.out, /required +property "id" is required/);
   assert.equal((await cli.run(['schema', 'validate', file, '{}', '-o', 'json'])).json.valid, false);
   assert.equal((await cli.run(['schema', 'validate', '{"type":"thing"}', '{}'])).code, 2);
+});
+
+withHub('channels are listed, shown and watched, ages are durations in a pipe too', async (hub, cli) => {
+  const name = fresh('seen');
+  await hub.post('/api/v1/events', { events: numbers(3).map(() => ({ channel: name, event: 'x', data: 1 })) });
+  const { out } = await cli.run(`channel ls --prefix ${name} -o table`);
+  assert.match(out, /^CHANNEL +DELIVERY +OFFSET +MEMBERS +AGE$/m);
+  assert.match(out, new RegExp(`^${name} +durable +3 +0 +\\d+s$`, 'm'));
+  assert.equal((await cli.ask(`channel show ${name}`)).offset, 3);
+  assert.deepEqual((await cli.ask(`channel history ${name} --reverse --limit 2`)).events.map(({ offset }) => offset), [3, 2]);
+  const { next_cursor } = await cli.ask(`channel history ${name} --reverse --limit 2`);
+  assert.deepEqual((await cli.ask(`channel history ${name} --reverse --limit 2 --cursor ${next_cursor}`)).events.map(({ offset }) => offset), [1]);
+  const watch = cli.start(`channel show ${name} --watch --query offset`);
+  await until(() => watch.out.includes('3\n'), { what: 'the channel as it is' });
+  await hub.post('/api/v1/events', { events: [{ channel: name, event: 'x', data: 1 }] });
+  await until(() => watch.out.includes('4\n'), { what: 'the channel as it has become' });
+  watch.child.kill('SIGTERM');
+  await watch.end;
+});
+
+withHub('a list that nothing tells of is looked at now and then', async (hub, cli) => {
+  const watch = cli.start('namespace ls --watch -o id');
+  await until(() => watch.out.includes('agents'), { what: 'the namespaces' });
+  const name = fresh('ns');
+  await hub.put(`/api/v1/namespaces/${name}`, { latest: true });
+  await until(() => watch.out.includes(name), { what: 'the new one' });
+  watch.child.kill('SIGTERM');
+  await watch.end;
+});
+
+story('backup create --follow ends when the backup is whole, and says how it went', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  const made = await cli.ask('backup create waited --follow');
+  assert.deepEqual([made.name, made.status], ['waited', 'completed']);
+  assert.equal((await new Cli(null).ask(`backup verify ${made.path}`)).whole, true);
+  assert.equal((await cli.run('backup create waited --follow')).code, 1, 'there is one of that name');
+  assert.equal((await cli.ask('backup ls')).backups[0].status, 'failed');
+  assert.equal((await own.get('/api/v1/admin/backups')).body.progress, null);
+  await own.stop();
+});
+
+story('a backup that is being made has no folder yet, and whoever reads others does it no harm', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  await Promise.all(numbers(200).map(() => own.post('/api/v1/events', { events: numbers(500).map(() => ({ channel: 'c', event: 'x', data: 'y'.repeat(200) })) })));
+  const folders = join(own.dir, 'data/backups');
+  const all = () => own.get('/api/v1/admin/backups').then(({ body }) => body);
+  const phases = new Set();
+  for (const name of ['b-1', 'b-2', 'b-3']) {
+    await cli.ask(`backup create ${name}`);
+    for (let list = await all(); list.running; list = await all()) {
+      if (list.progress) {
+        assert.equal(list.progress.name, name);
+        assert.ok(list.progress.bytes <= list.progress.bytes_total);
+        phases.add(list.progress.phase);
+      }
+      if (!existsSync(join(folders, name))) continue; // with its name it is whole, and the hub has let go of it
+      assert.ok(existsSync(join(folders, name, 'manifest.json')));
+      assert.equal((await runBinary(['--verify', join(folders, name)])).code, 0);
+    }
+    assert.equal((await all()).backups[0].status, 'completed', (await all()).backups[0].error);
+  }
+  assert.ok(phases.has('checking') || phases.has('copying'), 'seen while it was made');
+  assert.deepEqual(readdirSync(folders).sort(), ['b-1', 'b-2', 'b-3']);
+  await own.stop();
+});
+
+story('what a hub left that was killed while it made a backup is cleared away by the next', async () => {
+  const own = await startHub();
+  const cli = new Cli(own);
+  const left = join(own.dir, 'data/backups/.making');
+  mkdirSync(join(left, 'keys'), { recursive: true });
+  for (const name of ['data.mdb', 'lock', 'lock.mdb', 'manifest.json', 'keys/server.secret']) writeFileSync(join(left, name), 'half');
+  assert.equal((await cli.ask('backup create after --follow')).status, 'completed');
+  assert.ok(!existsSync(left));
+  await own.stop();
 });
 
 story('a backup is checked and put back where it lies', async () => {

@@ -76,6 +76,8 @@ story('agents join a swarm, work together and leave', async () => {
   const events = other.lines.map((line) => JSON.parse(line)).filter(({ type }) => type === 'event');
   assert.ok(events.length > 2 && events.every(({ data }) => data.task_id === 'member'), 'what is followed is told of, and nothing else of the swarm');
   assert.equal((await cli.run('swarm task no-such-task')).code, 3);
+  const round = await cli.run('swarm consensus --task-id task123 --options yes,no --timeout-seconds 1 --follow --within 30 -o ndjson');
+  assert.deepEqual([round.code, JSON.parse(round.lines.at(-1)).status], [1, 'no_quorum'], round.err);
   assert.equal((await cli.ask(`swarm leave --swarm-id ${swarm_id}`)).status, 'left');
   assert.equal((await cli.run(`swarm leave --swarm-id ${swarm_id}`)).code, 3);
 });

@@ -78,6 +78,11 @@ const typed = [
   ['peer rm bee-1 bee-2 --reason left', 'POST /peers/remove?agent_id=bee-1&peer_id=bee-2&reason=left', null],
   ['peer unmaster bee-1 bee-2 --reason left', 'POST /hierarchy/remove?master_id=bee-1&sub_id=bee-2&reason=left', null],
   ['backup create before', 'POST /admin/backups', { name: 'before' }],
+  ['agent status bee-1 maintenance --cpu 0.5 --reason disk', 'PUT /agents/bee-1/status', { status: 'maintenance', reason: 'disk', load_metrics: { cpu: 0.5 } }],
+  ['app enable shop --reason paid', 'PATCH /apps/shop', { enabled: true, reason: 'paid' }],
+  ['app set shop --name Shop --reason renamed', 'PATCH /apps/shop', { name: 'Shop', reason: 'renamed' }],
+  ['token mint --sub bee-7 --role agent --ttl 90s', 'POST /auth/tokens', { sub: 'bee-7', role: 'agent', ttl_s: 90 }],
+  ["publish orders '{\"id\":7}' --event created", 'POST /channels/orders/events', { event: 'created', data: { id: 7 } }],
   ["peer add bee-1 'bee 2'", 'POST /peers/add?agent_id=bee-1&peer_id=bee%202', null],
 ];
 
@@ -109,3 +114,56 @@ for (const [line, says] of [
     assert.match(err, says);
   });
 }
+
+// --- what every verb has ------------------------------------------------------------------------
+
+/** All verbs, each with the options of its own, as its page of help has them. */
+let known;
+const verbs = () => (known ??= readVerbs());
+async function readVerbs() {
+  const help = async (words) => (await cli.run([...words, '--help'])).out.split('Options of every command')[0];
+  const found = new Map();
+  for (const [, noun] of (await help([])).matchAll(/^ {2}([a-z]+) /gm)) {
+    const under = [...(await help([noun])).matchAll(new RegExp(`^  (${noun}(?: [a-z-]+)+)(?:  |$)`, 'gm'))].map((one) => one[1]);
+    const pages = await Promise.all((under.length ? under : [noun]).map(async (verb) => [verb, await help(verb.split(' '))]));
+    for (const [verb, page] of pages) found.set(verb, [...page.matchAll(/--([a-z-]+)/g)].map((one) => one[1]));
+  }
+  return found;
+}
+const lastWord = (verb) => verb.split(' ').at(-1);
+const ends = (words) => (verb) => words.includes(lastWord(verb));
+const destroys = ends(['rm', 'cancel', 'clear', 'purge', 'revoke', 'rotate', 'disable', 'forget', 'reset', 'term', 'leave', 'unmaster']);
+const lists = ends(['ls', 'list', 'discover', 'members', 'presence', 'history', 'cursors', 'executions', 'revoked', 'tree']);
+const shows = ends(['show', 'stats', 'status', 'execution', 'bottlenecks']);
+/** These look, wait, or are about this side alone. */
+const looks = (verb) => lists(verb) || shows(verb) || verb === 'swarm task' || /^(bench|context|cheat|completion|doctor|errors|health|help|monitor|tail|top|trace|tui|verify|version|whoami) ?/.test(verb)
+  || ends(['run', 'watch', 'tail', 'sub', 'optimize', 'certificate', 'verify'])(verb);
+
+story('every verb that does away with something asks first, can be tried, and takes a reason', async () => {
+  const own = ['context rm']; // nobody else hears of it
+  for (const [verb, options] of await verbs()) {
+    if (!destroys(verb)) continue;
+    for (const option of ['yes', 'dry-run', ...(own.includes(verb) ? [] : ['reason'])]) assert.ok(options.includes(option), `${verb} --${option}`);
+  }
+});
+
+story('every list pages and can be watched, everything that is shown can be watched', async () => {
+  const few = ['queue ls', 'context ls']; // five, and a file of one's own
+  const still = ['context ls', 'token show']; // nothing tells of these: what is in one's hand
+  const changes = ['agent status']; // sets it
+  for (const [verb, options] of await verbs()) {
+    if (lists(verb) && !few.includes(verb)) assert.deepEqual(['limit', 'cursor'].filter((one) => !options.includes(one)), [], verb);
+    if ((lists(verb) || shows(verb)) && !still.includes(verb) && !changes.includes(verb)) assert.ok(options.includes('watch'), `${verb} --watch`);
+  }
+});
+
+story('everything that changes something can be tried first', async () => {
+  for (const [verb, options] of await verbs()) {
+    if (!looks(verb) || ['agent status', 'context rm'].includes(verb)) assert.ok(options.includes('dry-run'), `${verb} --dry-run`);
+  }
+});
+
+story('a frame that is tried is printed, and several events are not', async () => {
+  assert.deepEqual((await cli.ask('call agents.get agent_id=bee-1 --dry-run')).params, { agent_id: 'bee-1' });
+  assert.equal((await cli.run("publish orders '{}' --count 3 --dry-run")).code, 2);
+});

@@ -107,7 +107,7 @@ const ends = {
 };
 
 for (const [operation, make] of Object.entries(ends)) {
-  story(`the reason given to ${operation} is told`, async () => {
+  story(`the reason given to ${operation} is told, and whose it is`, async () => {
     const watcher = await hub.connect();
     const [channel, event, key, id, end] = await make();
     await watcher.subscribe({ channel });
@@ -115,9 +115,26 @@ for (const [operation, make] of Object.entries(ends)) {
     assert.equal(answer.status, 200, answer.text);
     const told = await watcher.next((frame) => frame.event === event && frame.data?.[key] === id);
     assert.equal(told.data.reason, reason);
+    assert.equal(told.data.by, '--admin-key');
     await watcher.close();
   });
 }
+
+story('a member that is put out is told with its reason, and a message with who gave it back', async () => {
+  const watcher = await hub.connect();
+  const id = await agent();
+  const joined = (await hub.post('/swarm/join', { role: 'worker', capability: fresh('c'), agent_id: id })).body;
+  await watcher.subscribe({ channel: `swarm.${joined.swarm_id}` });
+  await watcher.subscribe({ channel: 'messages' });
+  const { message_id } = (await hub.post('/messages/send', { receiver_id: id, payload: {}, message_type: 'direct' })).body;
+  assert.equal((await hub.post(`/messages/${message_id}/nack`, { agent_id: id })).status, 200);
+  const back = await watcher.next((frame) => frame.data?.message_id === message_id && frame.data.reason === 'nack');
+  assert.equal(back.data.by, '--admin-key');
+  await hub.delete(`/agents/${id}`);
+  const out = await watcher.next((frame) => frame.event === 'evicted' && frame.data?.member_id === joined.member_id);
+  assert.equal(out.data.reason, 'its agent was deregistered');
+  await watcher.close();
+});
 
 story('who was shut out is told to operators and admins alone', async () => {
   for (const [role, may] of [['viewer', false], ['agent', false], ['operator', true]]) {

@@ -6,6 +6,7 @@ import { after, before } from 'node:test';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { startHub, until } from './lib/hub.mjs';
 import { operations } from './lib/operations.mjs';
+import { exchange as rawExchange } from './lib/raw.mjs';
 import { fresh, hasKeys, inOrder, includesKeys, isTime, numbers, story } from './lib/story.mjs';
 
 let hub;
@@ -487,10 +488,70 @@ story('a request id is echoed, or minted where none or a bad one came', async ()
   assert.ok(long.length < 200);
 });
 
+const RATE_HEADERS = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'ratelimit-policy'];
+const ratesOf = ({ headers }) => RATE_HEADERS.filter((name) => name in headers);
+
+/** Answers of every kind: by name, what asks for one. */
+const answersOfAllKinds = (hub) => ({
+  'an operation': () => hub.get('/agents'),
+  'one that is not counted': () => hub.get('/health', { token: null }),
+  metrics: () => hub.get('/metrics'),
+  'a head': () => hub.http('HEAD', '/agents'),
+  'what is not there': () => hub.get('/agents/nobody'),
+  'no path of ours': () => hub.get('/nothing/here', { token: null }),
+  'a body that does not fit': () => hub.post('/agents/register', {}),
+  'another method': () => hub.http('PUT', '/health', { token: null }),
+  'what methods there are': () => hub.http('OPTIONS', '/agents', { token: null }),
+  'a preflight': () => hub.http('OPTIONS', '/agents', { token: null, headers: { origin: 'http://localhost:3000', 'access-control-request-method': 'GET' } }),
+  'no credential': () => hub.get('/agents', { token: null }),
+  'a wrong one': () => hub.get('/agents', { token: 'guess' }),
+  'no WebSocket': () => hub.get('/ws/v1/events'),
+  'a path that is none': () => oneAnswer(hub, 'GET /%zz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'),
+  'a method that is none': () => oneAnswer(hub, 'BREW /agents HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'),
+  'the server as a whole': () => oneAnswer(hub, 'OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'),
+  'a head that is broken': () => oneAnswer(hub, 'GET /agents HTTP/1.1\r\nbroken\r\n\r\n'),
+});
+const oneAnswer = async (hub, bytes) => (await rawExchange(hub, bytes)).answers[0];
+
 story('rate-limit headers are on every answer', async () => {
-  for (const answer of [await hub.get('/agents'), await hub.get('/agents/nobody'), await hub.post('/agents/register', {})]) {
-    assert.ok(Object.keys(answer.headers).some((name) => /^(x-)?ratelimit(-limit|-policy)?$/.test(name)), JSON.stringify(answer.headers));
+  for (const [kind, ask] of Object.entries(answersOfAllKinds(hub))) {
+    const answer = await ask();
+    assert.deepEqual(ratesOf(answer), RATE_HEADERS, `${kind}: ${answer.status}`);
+    const [limit, remaining, reset] = RATE_HEADERS.map((name) => Number(answer.headers[name]));
+    assert.ok(remaining <= limit && reset >= 0 && reset <= 60, kind);
+    assert.match(answer.headers['ratelimit-policy'], new RegExp(`^\\d+;w=60;burst=${limit}$`), kind);
   }
+});
+
+story('rate-limit headers say what is left of whom: of a name, or of an address; what is not counted takes nothing', async () => {
+  const counting = await startHub({ config: { rates: { address_per_minute: 30, requests_per_minute: 50 } } }); // a bucket of twenty each, a token in a second or two
+  const left = async (path, options) => {
+    const { headers } = await counting.get(path, options);
+    return [headers['ratelimit-policy'], Number(headers['ratelimit-remaining'])];
+  };
+  const stranger = { token: null };
+  const { token } = await counting.mint({ sub: 'quiet', role: 'agent' });
+  assert.deepEqual(await left('/health', { token }), ['50;w=60;burst=20', 20]);
+  assert.deepEqual(await left('/health', stranger), ['30;w=60;burst=20', 20]);
+  assert.deepEqual(await left('/agents', { token }), ['50;w=60;burst=20', 19]);
+  assert.deepEqual(await left('/agents', stranger), ['30;w=60;burst=20', 19]);
+  for (const _ of numbers(25)) {
+    assert.equal((await counting.http('OPTIONS', '/agents', stranger)).status, 204);
+    assert.equal((await counting.get('/health', stranger)).status, 200);
+  }
+  const statuses = [];
+  for (const _ of numbers(25)) statuses.push((await counting.get('/agents', stranger)).status);
+  assert.deepEqual(statuses.slice(0, 19), Array(19).fill(401));
+  assert.ok(statuses.includes(429), statuses.join(' '));
+  const looked = await counting.get('/health', stranger);
+  assert.equal(looked.status, 200, 'not counted, so never too much');
+  await counting.stop();
+});
+
+story('a hub without a limit says none', async () => {
+  const open = await startHub({ config: { rates: { address_per_minute: 0, requests_per_minute: 0 } } });
+  for (const [kind, ask] of Object.entries(answersOfAllKinds(open))) assert.deepEqual(ratesOf(await ask()), [], kind);
+  await open.stop();
 });
 
 story('the same idempotency key and body answer with the first result, another body with 409', async () => {

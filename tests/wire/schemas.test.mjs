@@ -72,7 +72,14 @@ function unnamed(op, name, why, answer) {
   const place = op.place(name);
   const named = Array.isArray(answer.body?.detail) && answer.body.detail.some(
     (one) => one.loc[0] === place && one.loc[1] === name && one.msg.length > 0 && one.type.length > 0);
-  return answer.status === 422 && named ? [] : [`${op}: ${name} ${why}: ${short(answer)}`];
+  return answer.status === 422 && named && hasShape(op, answer) ? [] : [`${op}: ${name} ${why}: ${short(answer)}`];
+}
+
+/** The error of a coordinator's path, or that of every other. */
+function hasShape(op, { status, headers, body }) {
+  const type = op.coordinator ? /^application\/json/ : /^application\/problem\+json/;
+  return type.test(headers['content-type']) && body.status === (op.coordinator ? 'error' : status)
+    && ['type', 'title', 'detail', 'message', 'timestamp'].every((key) => key in body);
 }
 
 story('each required field that is missing is 422 and named', async () => {
@@ -121,10 +128,43 @@ story('a body that is no JSON object is 422 on every operation that takes one', 
     const wrong = [];
     for (const body of ['{', '[1]', '"x"', '{"a":1,"a":2}', '{"a":\xff}']) {
       const answer = await hub.http(op.method, op.url(base(op)), { body: Buffer.from(body, 'latin1') });
-      if (answer.status !== 422) wrong.push(`${op}: ${JSON.stringify(body)}: ${short(answer)}`);
+      if (answer.status !== 422 || !hasShape(op, answer)) wrong.push(`${op}: ${JSON.stringify(body)}: ${short(answer)}`);
     }
     return wrong;
   });
+});
+
+story('a body that is not said to be JSON is 422, and so is none where there must be one', async () => {
+  await walk(ops.filter((op) => op.body), async (op) => {
+    const wrong = [];
+    const sent = [['text', { body: '{}', type: 'text/plain' }], ['a form', { body: 'a=1', type: 'application/x-www-form-urlencoded' }]];
+    if (op.body.required?.length) sent.push(['nothing', {}]);
+    for (const [what, options] of sent) {
+      const answer = await hub.http(op.method, op.url(base(op)), options);
+      if (answer.status !== 422 || !hasShape(op, answer)) wrong.push(`${op}: ${what}: ${short(answer)}`);
+    }
+    return wrong;
+  });
+});
+
+story('an empty word is no word: it is never taken for one that was left out', async () => {
+  const open = { question: 'Ship it?', electorate: ['a', 'b'] };
+  const swarm = { role: 'worker', capability: 'x' };
+  for (const [path, body, field] of [
+    ['/api/v1/consensus', { ...open, threshold: '' }, 'threshold'],
+    ['/api/v1/consensus', { ...open, quorum: '' }, 'quorum'],
+    ['/api/v1/consensus', { ...open, tie: '' }, 'tie'],
+    ['/api/v1/consensus', { ...open, chair: '' }, 'chair'],
+    ['/swarm/join', { ...swarm, agent_id: '' }, 'agent_id'],
+    ['/swarm/join', { ...swarm, swarm_id: '' }, 'swarm_id'],
+    ['/swarm/leave', { swarm_id: 's', member_id: '' }, 'member_id'],
+    ['/swarm/coordinate', { task_id: 't', swarm_id: '' }, 'swarm_id'],
+    ['/api/v1/auth/tokens', { sub: 's', role: 'agent', app: '' }, 'app'],
+  ]) {
+    const { status, body: said } = await hub.post(path, body);
+    assert.equal(status, 422, `${path} ${field}`);
+    assert.deepEqual(said.detail.map(({ loc }) => loc), [['body', field]], `${path} ${field}`);
+  }
 });
 
 // --- keys --------------------------------------------------------------------------------------
@@ -206,6 +246,24 @@ story('a POST that creates answers the same key and body with the first result, 
     if (other.status !== 409) wrong.push(`${op}: other ${short(other)}`);
     return wrong;
   });
+});
+
+story('the same holds over call, where the key is in the frame', async () => {
+  const bee = await hub.connect();
+  await walk(ops.filter((op) => op.creates && op.callable && making[op.name]), async (op) => {
+    const params = await making[op.name]();
+    const ask = (more = {}) => bee.request({ type: 'call', method: op.name, params: { ...params, ...more }, key });
+    const key = fresh('key');
+    const first = await ask();
+    const again = await ask();
+    const other = await ask(otherwise[op.name] ?? (await making[op.name]())).catch((error) => error);
+    const wrong = [];
+    const { deduplicated, ...same } = again.result;
+    if (JSON.stringify(same) !== JSON.stringify(first.result)) wrong.push(`${op}: ${JSON.stringify(first)}\n  again ${JSON.stringify(again)}`);
+    if (other.code !== 'idempotency_conflict' || other.status !== 409) wrong.push(`${op}: other ${JSON.stringify(other)}`);
+    return wrong;
+  });
+  await bee.close();
 });
 
 story('every POST that answers with something new takes a key', async () => {
@@ -353,20 +411,74 @@ story('every list pages to its end without repeats or holes, while more is made'
   });
 });
 
-/** Members are named, and any name is a place among them. */
-const anyPlace = ['channels.members'];
+const inPages = () => ops.filter((op) => op.properties.limit && op.properties.cursor);
+const cursorOf = ({ body, headers }) => (Array.isArray(body) ? headers['next-cursor'] : body.next_cursor);
+
+/** What is wrong with the answer to a cursor that the list has not given. */
+async function cursorFault(op, params, cursor) {
+  const answer = await op.rest(hub, { ...params, cursor });
+  const named = Array.isArray(answer.body?.detail) && answer.body.detail.some((one) => one.loc[0] === op.place('cursor') && one.loc[1] === 'cursor');
+  return answer.status === 422 && named ? [] : [`${op}: ${cursor}: ${short(answer)}`];
+}
 
 story('a cursor that a list has not given is 422 and named', async () => {
-  await walk(ops.filter((op) => op.properties.limit && op.properties.cursor && !anyPlace.includes(op.name)), async (op) => {
+  await walk(inPages(), async (op) => {
     const params = (await listed[op.name]()) ?? {};
+    const { body, headers } = await op.rest(hub, { ...params, limit: 2 });
+    const own = cursorOf({ body, headers });
     const wrong = [];
-    for (const cursor of ['no such', 'zz', '0', '-1', '{}']) {
-      const answer = await op.rest(hub, { ...params, cursor });
-      const named = Array.isArray(answer.body?.detail) && answer.body.detail.some((one) => one.loc[0] === op.place('cursor') && one.loc[1] === 'cursor');
-      if (answer.status !== 422 || !named) wrong.push(`${op}: ${cursor}: ${short(answer)}`);
+    for (const cursor of ['no such', 'zz', '0', '1', '-1', '{}', `${own}0`, `${own}00`, own.slice(0, 8), own.toUpperCase().replace(/^\d*$/, 'AA')]) {
+      wrong.push(...await cursorFault(op, params, cursor));
     }
     return wrong;
   });
+});
+
+story('a cursor is of the list that gave it: any other list answers 422, and names it', async () => {
+  const asked = new Map(); // operation: what was asked for, and the cursor that came with it
+  for (const op of inPages()) {
+    const params = (await listed[op.name]()) ?? {};
+    asked.set(op, { params, cursor: cursorOf(await op.rest(hub, { ...params, limit: 2 })) });
+    assert.equal(typeof asked.get(op).cursor, 'string', String(op));
+  }
+  await walk([...asked.keys()], async (op) => {
+    const wrong = [];
+    for (const [other, { cursor }] of asked) {
+      if (other !== op) wrong.push(...await cursorFault(op, asked.get(op).params, cursor));
+    }
+    return wrong;
+  });
+});
+
+/** Where a page begins, and how long it is: these may change from page to page. */
+const notOfTheList = ['limit', 'cursor', 'offset', 'since', 'since_seq', 'before', 'wait', 'reverse'];
+
+story('a cursor is of the filters it was given among: with another it is 422, with another limit it goes on', async () => {
+  await walk(inPages(), async (op) => {
+    const params = (await listed[op.name]()) ?? {};
+    const cursor = cursorOf(await op.rest(hub, { ...params, limit: 2 }));
+    const wrong = [];
+    for (const [name, schema] of Object.entries(op.properties)) {
+      if (notOfTheList.includes(name) || op.path.includes(`{${name}}`)) continue;
+      const value = { array: ['odd'], number: 0.5, integer: 1, boolean: true }[[schema.type].flat()[0]] ?? schema.enum?.[0] ?? 'odd';
+      wrong.push(...await cursorFault(op, { ...params, [name]: value }, cursor));
+    }
+    const more = await op.rest(hub, { ...params, limit: 3, cursor });
+    if (more.status !== 200 || itemsOf(op, more.body).length === 0) wrong.push(`${op}: another limit: ${short(more)}`);
+    return wrong;
+  });
+});
+
+story('a page that is waited for keeps to its limit, and its cursor is of the same list', async () => {
+  const channel = fresh('chan');
+  await publish(channel);
+  const poll = (query) => hub.get(`/api/v1/channels/${channel}/events?limit=2&${query}`);
+  const waited = poll('since=1&wait=20');
+  await made('POST', '/api/v1/events', { events: numbers(3).map(() => ({ channel, event: 'x', data: 1 })) });
+  const { body } = await waited;
+  assert.deepEqual(body.events.map(({ offset }) => offset), [2, 3]);
+  const next = await poll(`cursor=${body.next_cursor}`);
+  assert.deepEqual(next.body.events.map(({ offset }) => offset), [4]);
 });
 
 story('a list that is a bare array has its cursor beside it: in a header, and in the frame of a call', async () => {

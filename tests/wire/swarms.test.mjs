@@ -141,6 +141,32 @@ story('members follow their agents: suspended in silence, evicted when they are 
   await bees[0].stop();
 });
 
+story('a drained agent that stays away loses its seat, one that comes back in time does not', async () => {
+  const own = await startHub({ config: { swarms: { absence_ms: 600 } } });
+  try {
+    const [gone, back] = [fresh('gone'), fresh('back')];
+    const seats = {};
+    for (const agent_id of [gone, back]) {
+      await own.post('/agents/register', { agent_id, agent_type: 'worker' });
+      seats[agent_id] = (await own.post('/swarm/join', { role: 'worker', capability: 'x', agent_id })).body;
+    }
+    const { swarm_id } = seats[gone];
+    const watcher = await own.connect();
+    await watcher.subscribe(`swarm.${swarm_id}`);
+    for (const id of [gone, back]) await own.put(`/agents/${id}/status`, { status: 'draining' });
+    await own.put(`/agents/${back}/status`, { status: 'active' });
+    const evicted = await watcher.next((frame) => frame.event === 'evicted', { timeout: 10_000 });
+    assert.equal(evicted.data.member_id, seats[gone].member_id);
+    assert.equal(evicted.data.reason, 'its agent did not come back');
+    await sleep(700);
+    const [only] = (await own.get(`/swarm/list?swarm_id=${swarm_id}`)).body.swarms;
+    assert.deepEqual(only.members.map((member) => member.member_id), [seats[back].member_id]);
+    await watcher.close();
+  } finally {
+    await own.stop();
+  }
+});
+
 story('a straggler’s part is given to another member and the first result counts', async () => {
   let slow = null;
   const make = async (data) => {

@@ -65,6 +65,12 @@ story('a task goes its way over both doors, and every step is an event', async (
   isTime(offered.deadline);
   await act('progress', offered, { percent: 50, note: 'half' });
   await act('complete', offered, { result: { honey: 3 } });
+  await act('complete', offered, { result: { honey: 3 } }); // as when the answer was lost
+  await refused(act('complete', offered, { result: { honey: 4 } }), 'conflict', 409);
+  const { task_id, lease_id } = offered;
+  for (const [verb, said, status] of [['complete', { result: { honey: 3 } }, 200], ['complete', { result: {} }, 409], ['fail', { error: 'no' }, 409]]) {
+    assert.equal((await hub.post(`/tasks/${task_id}/${verb}`, { lease_id, ...said })).status, status, verb);
+  }
   const done = await task(taskId);
   assert.equal(done.status, 'completed');
   assert.equal(done.stop_reason, 'completed');
@@ -337,6 +343,40 @@ story('kill -9 of the hub in the midst changes nothing but the time', async () =
     await inState(delayed, 'cancelled', own);
     const { stats } = (await own.get('/tasks/status')).body;
     assert.equal(Object.values(stats.states).reduce((sum, n) => sum + n, 0), 4);
+  } finally {
+    await own.stop();
+  }
+});
+
+briskStory('who lets an offer lapse is offered nothing for a while, and others get the work', async () => {
+  const id = fresh('mute');
+  const register = (agent_id) => brisk.post('/agents/register', { agent_id, agent_type: 'worker', capabilities: [id] });
+  await register(id);
+  const taskId = await submit(id, {}, brisk);
+  const { why_waiting } = await until(async () => {
+    const now = await task(taskId, brisk);
+    return now.why_waiting?.reason === 'agents_silent' && now;
+  }, { what: 'the offer to lapse', every: 10 });
+  isTime(why_waiting.until);
+  const { id: other, take, do: act } = await agent({ capabilities: [id] }, brisk);
+  const offered = await take();
+  assert.equal((await task(taskId, brisk)).agent_id, other);
+  await act('complete', offered);
+  await brisk.delete(`/agents/${id}`);
+});
+
+story('progress that waits to be stored is stored by a hub that is told to end', async () => {
+  const own = await startHub({ config });
+  try {
+    const { id, take, do: act } = await agent({}, own);
+    const taskId = await submit(id, {}, own);
+    const offered = await take();
+    await act('progress', offered, { percent: 1 });
+    let percent = 1; // on a busy machine the quarter of a second may be over before the next
+    while ((await act('progress', offered, { percent: ++percent })).stored) {}
+    assert.equal((await own.terminate()).code, 0);
+    await own.restart();
+    assert.equal((await task(taskId, own)).progress.percent, percent);
   } finally {
     await own.stop();
   }
