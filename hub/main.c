@@ -485,6 +485,11 @@ static void announce(struct program *p)
                    "tests only\"",
                    role_name(settings->anonymous_role));
     }
+    struct stat st;
+    if (*p->config.web_dir && stat(p->config.web_dir, &st) != 0) {
+        log_format('W', "no_web", "folder=%s detail=\"hub.web: %s\"", p->config.web_dir,
+                   strerror(errno));
+    }
     for (size_t i = 0; server_url(p->server, i); i++) {
         log_format('I', "ready", "url=%s version=%s threads=%u epoch=%s", server_url(p->server, i),
                    p->hub.version, p->hub.threads_n, p->hub.epoch);

@@ -489,7 +489,7 @@ static enum hub_rc get(struct call *call)
     if (rc == HUB_OK) {
         struct json_out o = answer_begin(call);
         json_key(&o, "task");
-        rc = task_json(&o, call, view, &task, true);
+        rc = task_json(&o, call, view, &task, true, NULL);
         put_time(&o, "timestamp", call->now_ms);
         json_end(&o, '}');
     }
@@ -545,8 +545,13 @@ static enum hub_rc short_status(struct call *call)
 
 /* ---- reading many, newest first ---- */
 
+/* Agents that a page looks at, all its tasks together: a page of tasks that all wait for one of
+ * many agents must not hold its thread for long. */
+enum { PAGE_LOOKS_MAX = 10000 };
+
 struct task_page {
     struct page page;
+    uint32_t looks;
     enum hub_rc rc;
     bool by_state, by_status, by_priority, by_agent, dead;
     enum task_state state;
@@ -573,7 +578,7 @@ static bool put_one(void *ctx, const struct task *task)
     if (!page_takes(&p->page, task->number)) {
         return false;
     }
-    p->rc = task_json(&p->page.o, p->page.call, p->page.view, task, false);
+    p->rc = task_json(&p->page.o, p->page.call, p->page.view, task, false, &p->looks);
     return p->rc == HUB_OK;
 }
 
@@ -639,7 +644,7 @@ static enum hub_rc put_tasks(struct task_page *p)
 
 static enum hub_rc list_with(struct call *call, bool dead)
 {
-    struct task_page p = {.dead = dead};
+    struct task_page p = {.looks = PAGE_LOOKS_MAX, .dead = dead};
     uint64_t newest = 0;
     enum hub_rc rc = page_open(&p.page, call, LIST_DEFAULT);
     if (rc != HUB_OK) {

@@ -55,6 +55,7 @@ struct survey {
     uint32_t in_status[AGENT_STATUSES]; /* of those that fit */
     double best;                        /* health of those with slots */
     int64_t until_ms;                   /* when the first of the silent is offered work again */
+    uint32_t *looks;                    /* NULL: no bound */
 };
 
 static bool all_of(const struct words *have, const struct words *wanted)
@@ -72,6 +73,12 @@ static bool look(void *ctx, const struct agent *agent)
 {
     struct survey *s = ctx;
     const struct task_needs *n = &s->task->needs;
+    if (s->looks && *s->looks == 0) {
+        return false;
+    }
+    if (s->looks) {
+        (*s->looks)--;
+    }
     if (agent->status == AGENT_DEREGISTERED || (n->by_type && agent->type != n->type) ||
         (n->agents.n && !words_have(&n->agents, agent->id)) || words_have(&n->avoid, agent->id) ||
         !all_of(&agent->capabilities, &n->capabilities) ||
@@ -195,14 +202,15 @@ static enum store_rc survey(struct store_view *view, struct survey *s)
 }
 
 static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
-                                   struct store_view *view, const struct task *task)
+                                   struct store_view *view, const struct task *task,
+                                   uint32_t *looks)
 {
     struct buf text = {0};
     const char *reason = NULL;
     uint8_t paused = 0;
     int64_t until_ms = 0;
     enum store_rc rc = STORE_OK;
-    struct survey s = {.call = call, .task = task};
+    struct survey s = {.call = call, .task = task, .looks = looks};
     switch (task->state) {
     case TASK_SCHEDULED:
         reason = "scheduled";
@@ -230,7 +238,7 @@ static enum hub_rc put_why_waiting(struct json_out *o, const struct call *call,
             break;
         }
         rc = rc == STORE_OK ? survey(view, &s) : rc;
-        reason = rc == STORE_OK ? say_queued(&text, &s) : NULL;
+        reason = rc == STORE_OK && !(looks && *looks == 0) ? say_queued(&text, &s) : NULL;
         until_ms = s.well && s.silent == s.well ? s.until_ms : 0;
         break;
     case TASK_NONE:
@@ -344,8 +352,7 @@ enum hub_rc put_task_result(struct json_out *o, struct store_view *view, const s
     return rc == STORE_NOT_FOUND ? HUB_OK : hub_rc_of_store(rc);
 }
 
-static enum hub_rc put_whole(struct json_out *o, const struct call *call, struct store_view *view,
-                             const struct task *task)
+static enum hub_rc put_whole(struct json_out *o, struct store_view *view, const struct task *task)
 {
     struct slice json;
     enum hub_rc rc = hub_rc_of_store(task_document(view, task->number, TASK_DATA, &json));
@@ -358,13 +365,12 @@ static enum hub_rc put_whole(struct json_out *o, const struct call *call, struct
         put_needs(o, &task->needs);
         put_other(o, view, "replay_of", task->replay_of);
         put_other(o, view, "replayed_as", task->replayed_as);
-        rc = put_why_waiting(o, call, view, task);
     }
     return rc;
 }
 
 enum hub_rc task_json(struct json_out *o, const struct call *call, struct store_view *view,
-                      const struct task *task, bool whole)
+                      const struct task *task, bool whole, uint32_t *looks)
 {
     json_begin(o, '{');
     put_text(o, "task_id", task->id);
@@ -383,7 +389,8 @@ enum hub_rc task_json(struct json_out *o, const struct call *call, struct store_
     put_progress(o, task);
     put_text_or_null(o, "question",
                      task->state == TASK_INPUT_REQUIRED ? task->note : slice_of(NULL, 0));
-    enum hub_rc rc = whole ? put_whole(o, call, view, task) : HUB_OK;
+    enum hub_rc rc = whole ? put_whole(o, view, task) : HUB_OK;
+    rc = rc == HUB_OK ? put_why_waiting(o, call, view, task, looks) : rc;
     json_end(o, '}');
     return rc;
 }

@@ -18,9 +18,11 @@ enum hub_rc task_see_call(struct call *call, struct store_view *view, struct sli
 enum hub_rc task_bad_priority(struct call *call, struct slice word);
 bool task_visible(const struct call *call, struct store_view *view, const struct task *task);
 
-/* The task object; whole: with what was submitted, what came out, and why it waits. */
+/* The task object with why it waits; whole: with what was submitted and what came out, too. looks:
+ * how many agents may be looked at for the reason, less those that were (null when they run out);
+ * NULL: all. */
 enum hub_rc task_json(struct json_out *o, const struct call *call, struct store_view *view,
-                      const struct task *task, bool whole);
+                      const struct task *task, bool whole, uint32_t *looks);
 /* "result": null while there is none. */
 enum hub_rc put_task_result(struct json_out *o, struct store_view *view, const struct task *task);
 

@@ -37,7 +37,8 @@ struct slot {
     int64_t until_ms; /* without a process: done then */
     int64_t lease_ms; /* the task's own may be shorter than the hub's */
     bool cancelled;
-    struct buf report; /* frame */
+    struct buf report;   /* frame */
+    const char *outcome; /* to be said when the hub has taken the report */
 };
 
 struct agent_tasks {
@@ -119,8 +120,8 @@ static void report_result(struct agent_tasks *t, struct slot *s, struct slice js
     json_key(&o, "result");
     json_raw(&o, json);
     our_call_end(&o);
+    s->outcome = "completed";
     report(t, s);
-    t->options.say(t->options.ctx, "completed", s->task_id);
 }
 
 static void report_failure(struct agent_tasks *t, struct slot *s, struct slice why)
@@ -131,7 +132,11 @@ static void report_failure(struct agent_tasks *t, struct slot *s, struct slice w
     json_text(&o, why);
     our_call_end(&o);
     report(t, s);
-    t->options.say(t->options.ctx, "failed", s->task_id);
+    struct buf text = {0};
+    buf_add_str(&text, "failed: ");
+    text_add_clean(&text, why);
+    t->options.say(t->options.ctx, buf_text(&text), s->task_id);
+    buf_done(&text);
 }
 
 static void report_stopped(struct agent_tasks *t, struct slot *s)
@@ -139,8 +144,8 @@ static void report_stopped(struct agent_tasks *t, struct slot *s)
     struct json_out o = our_call_begin(&s->report, call_id(t, s, ASK_REPORT), "tasks.cancel");
     put_names(&o, s);
     our_call_end(&o);
+    s->outcome = "stopped";
     report(t, s);
-    t->options.say(t->options.ctx, "stopped", s->task_id);
 }
 
 /* ---- work ---- */
@@ -391,6 +396,8 @@ bool agent_tasks_answer(struct agent_tasks *t, const struct hub_frame *frame)
         if (refused && !s->cancelled) {
             t->options.say(t->options.ctx, "came too late: it is not this agent's any more",
                            s->task_id);
+        } else if (!refused && s->outcome) {
+            t->options.say(t->options.ctx, s->outcome, s->task_id);
         }
         slot_clear(s);
     }

@@ -18,6 +18,7 @@
 #include "hub/cli/socket.h"
 #include "hub/cli/top_bulk.h"
 #include "hub/cli/top_draw.h"
+#include "hub/cli/top_terminal.h"
 #include "hub/cli/watch.h"
 
 enum {
@@ -681,6 +682,13 @@ static enum cli_exit top_run(struct cli *cli)
         .ctx = &t, .open = on_open, .frame = on_frame, .lost = on_lost, .stopping = is_stopping};
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
         return cli_fail(CLI_USAGE, "top wants a terminal; see `waggle agent ls --watch`");
+    }
+    if (!top_terminal_draws()) {
+        const char *term = getenv("TERM");
+        return cli_fail(CLI_USAGE,
+                        "TERM=%s names no terminal that top could draw on; see `waggle agent ls "
+                        "--watch`",
+                        term ? term : "");
     }
     if (!cli_target(cli)) {
         return CLI_USAGE;

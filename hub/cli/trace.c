@@ -1,6 +1,6 @@
 /* `waggle trace`: what happened to one thing, from the events that its channel keeps, with the time
  * between them. A task, a round, a network and a swarm have channels of their own; a message is
- * looked for among all messages. */
+ * looked for among all messages, what a swarm works at among what the swarm tells. */
 #include "hub/cli/nouns.h"
 
 #include "channels/json_out.h"
@@ -111,6 +111,29 @@ static enum cli_exit read_channel(struct cli *cli, struct tracing *t, const char
     return rc;
 }
 
+/* What `swarm coordinate` began has its events on the channel of its swarm, which the hub names. */
+static enum cli_exit read_swarm_work(struct cli *cli, struct tracing *t, const char *id)
+{
+    struct buf path = {0}, swarm = {0}, channel = {0};
+    struct reply reply;
+    size_t at;
+    buf_add_str(&path, "/api/v1/swarm/tasks/");
+    url_add(&path, id);
+    buf_add_str(&path, "/status");
+    enum cli_exit rc = http_send(cli, "GET", buf_text(&path), (struct slice){0}, &reply);
+    if (rc == CLI_OK && reply.status == 200 &&
+        json_check(buf_slice(&reply.body), JSON_DEPTH_MAX, &at) == JSON_OK &&
+        json_to_text(json_at(buf_slice(&reply.body), "swarm_id"), &swarm)) {
+        channel_of_id(&channel, "swarm.", buf_slice(&swarm));
+        rc = read_channel(cli, t, buf_text(&channel), "task_id", id);
+    }
+    reply_done(&reply);
+    buf_done(&path);
+    buf_done(&swarm);
+    buf_done(&channel);
+    return rc;
+}
+
 static enum cli_exit trace_run(struct cli *cli)
 {
     const char *id = args_operand(&cli->args, 0);
@@ -120,6 +143,9 @@ static enum cli_exit trace_run(struct cli *cli)
     json_begin(&t.out, '[');
     for (size_t i = 0; rc == CLI_OK && t.n == 0 && i < sizeof places / sizeof places[0]; i++) {
         rc = read_channel(cli, &t, places[i].prefix, places[i].key, id);
+    }
+    if (rc == CLI_OK && t.n == 0) {
+        rc = read_swarm_work(cli, &t, id);
     }
     json_end(&t.out, ']');
     if (rc == CLI_OK && t.n == 0) {
@@ -132,7 +158,7 @@ static enum cli_exit trace_run(struct cli *cli)
 }
 
 // clang-format off
-static const struct operand one_thing[] = { { "ID", OPTION_REQUIRED, "a task, a message, a round, a swarm, a network or an agent" }, { 0 } };
+static const struct operand one_thing[] = { { "ID", OPTION_REQUIRED, "a task, a message, a round, a swarm, its work, a network or an agent" }, { 0 } };
 
 const struct command trace_commands[] = {
     { "trace", "what happened to a task, a message or a round, and when", NULL, one_thing, NULL, trace_run, "waggle trace task_0123456789abcdef" },

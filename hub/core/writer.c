@@ -21,7 +21,8 @@ enum {
     TIMERS_A_BATCH = 1000,
     USAGE_EVERY_MS = 1000,
     READERS_EVERY_MS = 60000,
-    HEARING_MS = 250, /* an idle thread says so often enough that it has nothing to read */
+    FULL_OVER_MS = 10000, /* without being full: it was made room, and no mere gap */
+    HEARING_MS = 250,     /* an idle thread says so often enough that it has nothing to read */
 };
 
 /* ---- one command ---- */
@@ -569,9 +570,28 @@ static bool step(struct writer *w, int64_t now_ms)
     return true;
 }
 
+/* A line when it begins and one when it is over, not one for each time that a little room was found
+ * and lost. */
+static void tell_full(struct writer *w)
+{
+    if (w->full && !w->full_told) {
+        w->options.note(w->options.ctx, 'W',
+                        "the store is full: ordinary writes are refused with store_full until "
+                        "there is room on its disk and in its quota");
+    }
+    if (w->full) {
+        w->full_told = true;
+        w->full_ms = w->now_ms;
+    } else if (w->full_told && w->now_ms - w->full_ms >= FULL_OVER_MS) {
+        w->full_told = false;
+        w->options.note(w->options.ctx, 'I', "the store takes writes again");
+    }
+}
+
 bool writer_step(struct writer *w, int64_t now_ms, int64_t *out_next)
 {
     bool worked = step(w, now_ms);
+    tell_full(w);
     atomic_store_explicit(&w->stats.full, w->full, memory_order_relaxed);
     atomic_store_explicit(&w->stats.later, w->later_n, memory_order_relaxed);
     *out_next = next_due(w);

@@ -63,7 +63,8 @@ struct writer {
     struct store_txn *txn;
     int64_t heard_ms; /* deadlines go by it when it is less than now_ms */
     int64_t now_ms, timer_due_ms, tend_ms, usage_ms, readers_ms;
-    bool full, more_to_tend, namespaces_dirty;
+    bool full, full_told, more_to_tend, namespaces_dirty;
+    int64_t full_ms;   /* was so last */
     bool timers_taken; /* in this batch: when the next is due must be looked up */
     bool changed[CHANGE_COUNT];
     /* The last large batch's commands did: then the next one gains nothing by overlapping. */

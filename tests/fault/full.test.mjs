@@ -90,6 +90,7 @@ for (const [what, store] of [['the quota', { quota_bytes: '4MiB' }], ['the end o
       const hub = await startHub({ dir: folder, config });
       const acknowledged = await fill(await hub.connect(), 1000);
       await refuses(hub);
+      assert.equal(hub.logs.match(/level=warn event=writer detail="the store is full/g)?.length, 1, 'said once, not at each refusal');
       await audit(hub, acknowledged, 'while full');
       await hub.kill9();
       await hub.restart();

@@ -423,6 +423,8 @@ static void why_waiting_names_what_is_missing(void **state)
     assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_agent");
     assert_string_equal(text(t.f, "task/why_waiting/message"),
                         "no agent of capability fly is registered");
+    assert_int_equal(call_method(t.f, t.boss, "tasks.list", "{}"), HUB_OK);
+    assert_string_equal(text(t.f, "tasks/0/why_waiting/reason"), "no_agent");
     agent_comes(t.bee, "b1", ",\"capabilities\":[\"fly\"],\"slots\":0");
     assert_string_equal(state_of(t.boss, t.task), "queued");
     assert_string_equal(text(t.f, "task/why_waiting/reason"), "no_slots");

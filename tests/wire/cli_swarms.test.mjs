@@ -70,6 +70,8 @@ story('agents join a swarm, work together and leave', async () => {
   assert.equal(end.code, 0, end.err);
   assert.equal(JSON.parse(end.lines.at(-1)).status, 'completed');
   assert.equal((await cli.ask('swarm task task123')).status, 'completed');
+  const traced = await cli.run('trace task123 -o ndjson');
+  assert.deepEqual([0, -1].map((at) => JSON.parse(traced.lines.at(at)).event), ['splitting', 'completed'], traced.err);
   const other = await cli.run(['swarm', 'coordinate', '--task-id', 'member', '--strategy', 'broadcast', '--follow', '--within', '30', '-o', 'ndjson']);
   const events = other.lines.map((line) => JSON.parse(line)).filter(({ type }) => type === 'event');
   assert.ok(events.length > 2 && events.every(({ data }) => data.task_id === 'member'), 'what is followed is told of, and nothing else of the swarm');

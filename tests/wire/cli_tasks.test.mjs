@@ -93,6 +93,7 @@ story('an agent whose report comes too late says so', async () => {
   await new Promise((wait) => setTimeout(wait, 1500)); // its command ends meanwhile
   agent.child.kill('SIGCONT');
   await until(() => /came too late|lost/.test(agent.err), { what: 'the agent to say that it was too late' });
+  assert.doesNotMatch(agent.err.slice(0, agent.err.search(/came too late|lost/)), /completed/, 'what the hub did not take is not completed');
   await stopAgent(agent);
 });
 

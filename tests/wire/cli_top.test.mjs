@@ -13,12 +13,12 @@ const hasTmux = spawnSync('tmux', ['-V']).status === 0;
 let terminals = 0;
 
 class Terminal {
-  constructor(cli, args = '', { columns = 80, rows = 24, env = {} } = {}) {
+  constructor(cli, args = '', { columns = 80, rows = 24, env = {}, term = '' } = {}) {
     this.name = `t${++terminals}`;
     const settings = Object.entries({ ...cli.env, LANG: 'C.UTF-8', ...env }).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
     // What is printed after the program has ended shows that the terminal is itself again.
     this.tmux('-f', '/dev/null', 'new-session', '-d', '-s', this.name, '-x', String(columns), '-y', String(rows), ...settings,
-      `exec sh -c '"${program}" top ${args}; echo "ended with $?"; stty -a | grep -o " -*echo " ; exec sleep 60'`);
+      `exec sh -c '${term && `TERM=${term}`} "${program}" top ${args}; echo "ended with $?"; stty -a | grep -o " -*echo " ; exec sleep 60'`);
   }
 
   tmux(...args) {
@@ -332,6 +332,11 @@ story('top without a terminal says so, and bad credentials end it with 5', async
   assert.equal(code, 2);
   assert.match(err, /wants a terminal/);
   if (!hasTmux) return;
+  for (const term of ['dumb', 'no-such-terminal']) {
+    const bare = new Terminal(new Cli(null), '', { columns: 120, term });
+    await bare.shows(new RegExp(`TERM=${term} names no terminal[^]*ended with 2`));
+    bare.end();
+  }
   const hub = await startHub();
   const top = new Terminal(new Cli(hub, { key: 'wrong' }));
   await top.shows(/ended with 5/);

@@ -166,6 +166,12 @@ for (const [what, text, line] of [
   });
 }
 
+story('a web folder that is not there is named in the log', async () => {
+  const hub = await startHub({ args: ['--web', join(scratch, 'no-such-folder')] });
+  assert.match(hub.logs, /event=no_web folder=\S+no-such-folder detail="hub\.web: No such file or directory"/);
+  await hub.stop();
+});
+
 story('a folder is no config', async () => {
   const { code, stderr } = await runBinary(['--check-config', '--config', scratch]);
   assert.equal(code, 2, stderr);
