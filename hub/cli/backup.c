@@ -43,10 +43,23 @@ static void clear_progress(const struct waiting *w)
     }
 }
 
-/* The one of that name; p is NULL: it is not done. */
+/* Under way is the one of that name, or one that has no name yet. */
+static bool is_made_now(const struct waiting *w, struct slice answer)
+{
+    struct slice name;
+    bool running = false;
+    (void)json_to_bool(json_at(answer, "running"), &running);
+    return running && (!json_is_plain(json_at(json_at(answer, "progress"), "name"), &name) ||
+                       slice_is(name, w->name));
+}
+
+/* The newest of that name; p is NULL: it is not done, though an older one of the name may be. */
 static struct slice find_made(const struct waiting *w, struct slice answer)
 {
     struct slice key, item;
+    if (is_made_now(w, answer)) {
+        return slice_of(NULL, 0);
+    }
     struct json_walk walk = json_walk_of(json_at(answer, "backups"));
     while (json_walk_next(&walk, &key, &item)) {
         struct slice name;
