@@ -3,14 +3,25 @@
 
 #include "hub/cli/text.h"
 
-enum { HELP_LEFT = 26, HELP_WIDTH = 96 };
+enum { HELP_LEFT = 26, HELP_LEAST = 50, HELP_WIDTH = 80, HELP_MOST = 96 };
 
-/* The text from `column` on, broken at spaces to HELP_WIDTH, further lines indented to `indent`. */
+/* Of the terminal; a pipe leads to a pager on one of the usual width. */
+static size_t help_width(FILE *to)
+{
+    size_t columns = output_columns(to);
+    return columns == 0           ? HELP_WIDTH
+           : columns < HELP_LEAST ? HELP_LEAST
+           : columns > HELP_MOST  ? HELP_MOST
+                                  : columns;
+}
+
+/* The text from `column` on, broken at spaces, further lines indented to `indent`. */
 static void print_wrapped(FILE *to, const char *text, size_t column, size_t indent)
 {
+    size_t width = help_width(to);
     while (*text) {
         size_t n = strcspn(text, " \n");
-        if (column > indent && column + n + 1 > HELP_WIDTH) {
+        if (column > indent && column + n + 1 > width) {
             fprintf(to, "\n%*s", (int)indent, "");
             column = indent;
         } else if (column > indent) {

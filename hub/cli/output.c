@@ -28,7 +28,7 @@ static bool wants_colour(FILE *to)
     return isatty(fileno(to)) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
-static size_t terminal_columns(FILE *to)
+size_t output_columns(FILE *to)
 {
     struct winsize size;
     if (!isatty(fileno(to))) {
@@ -48,7 +48,7 @@ struct output output_for(FILE *to, enum output_format format, int64_t now_ms)
                            .format = format,
                            .terminal = isatty(fileno(to)),
                            .colour = wants_colour(to),
-                           .columns_max = format == OUT_WIDE ? 0 : terminal_columns(to),
+                           .columns_max = format == OUT_WIDE ? 0 : output_columns(to),
                            .now_ms = now_ms};
 }
 

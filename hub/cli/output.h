@@ -26,6 +26,9 @@ struct output {
     int64_t now_ms;     /* for ages */
 };
 
+/* How wide the terminal is; 0: it is none. */
+size_t output_columns(FILE *to);
+
 /* For a stream: colour and width only on a terminal, no colour with NO_COLOR or TERM=dumb. */
 struct output output_for(FILE *to, enum output_format format, int64_t now_ms);
 

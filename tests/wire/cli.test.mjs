@@ -1013,6 +1013,8 @@ story('every command has a help page that names its options', async () => {
     const { code, out } = await waggle([...command.split(' '), '--help']);
     assert.equal(code, 0);
     assert.match(out, new RegExp(`^Usage: waggle ${command}`, 'm'));
+    const pages = out.split(/^Examples?$/m)[0]; // an example is one line, to be copied
+    assert.deepEqual(pages.split('\n').filter((line) => [...line].length > 80 && !line.startsWith('Usage')), []);
     assert.equal((await waggle(['help', ...command.split(' ')])).out, out);
   }
 });
