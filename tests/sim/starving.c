@@ -21,6 +21,7 @@ struct starving {
     unsigned lows_n;
     bool by_key;     /* the low ones have a key of their own */
     int64_t away_ms; /* when nothing could be done */
+    int64_t step_ms; /* when the step began: what has passed within it, the hub was away */
 };
 
 static struct asker boss(void)
@@ -85,6 +86,12 @@ static void answered(void *ctx, const struct tray *tray, const struct command *c
     }
 }
 
+/* Less than none when the clock was set back: ageing waits for it too. */
+static int64_t passed(const struct starving *s)
+{
+    return s->w->now_ms > s->step_ms ? s->w->now_ms - s->step_ms : 0;
+}
+
 static void check(void *ctx)
 {
     struct starving *s = ctx;
@@ -95,7 +102,7 @@ static void check(void *ctx)
         struct task task;
         SIM_CHECK(s->w, task_get(view, low->number, &task) == STORE_OK, "task %llu is gone",
                   (unsigned long long)low->number);
-        int64_t away_ms = s->away_ms - low->away_ms;
+        int64_t away_ms = s->away_ms + passed(s) - low->away_ms;
         int64_t waited_ms = s->w->now_ms - low->submitted_ms - away_ms;
         low->waits = low->waits && task.lease == 0;
         SIM_CHECK(s->w, !low->waits || waited_ms <= low->bound_ms,
@@ -142,18 +149,19 @@ static void step(struct starving *s)
     if (s->w->now_ms < s->scene.full_until_ms) {
         s->away_ms += STEP_MS;
     }
-    int64_t before = s->w->now_ms;
+    s->step_ms = s->w->now_ms;
     scene_step(&s->scene);
     if (s->w->counts.crashes != crashes) {
-        int64_t away_ms = s->w->now_ms - before; /* less than none: ageing waits for it too */
-        s->away_ms += (away_ms > 0 ? away_ms : 0) + 2 * STEP_MS;
+        s->away_ms += passed(s) + 2 * STEP_MS;
     }
+    s->step_ms = s->w->now_ms;
 }
 
 void starving_run(struct world *w)
 {
     struct starving *s = xcalloc(1, sizeof *s);
     s->w = w;
+    s->step_ms = w->now_ms;
     s->by_key = rng_percent(&w->rng, 50);
     s->scene = (struct scene){.w = w, .ctx = s, .answered = answered, .check = check};
     scene_start(&s->scene);
