@@ -46,12 +46,7 @@ void gauge_turn(struct gauge *g)
             const struct command *c = &tray->commands[i];
             SIM_CHECK(g->w, c->rc == HUB_OK, "%s failed: %s", c->kind->name,
                       hub_error((enum hub_rc)c->rc)->code);
-            if (g->answered) {
-                g->answered(g->ctx, tray, c);
-            }
-        }
-        if (g->heard) {
-            g->heard(g->ctx, tray);
+            g->answered(g->ctx, tray, c);
         }
         io_let_go(g->io, tray);
     }

@@ -15,7 +15,6 @@ struct gauge {
     double writer;
     void *ctx;
     void (*answered)(void *ctx, const struct tray *tray, const struct command *command);
-    void (*heard)(void *ctx, const struct tray *tray); /* events; NULL: not wanted */
 };
 
 /* A command is begun, its body packed into what gauge_begin returns, and ended. */

@@ -84,12 +84,12 @@ static void answered(void *ctx, const struct tray *tray, const struct command *c
 
 int messages_throughput(const char *dir, unsigned agents)
 {
-    struct world *w = xcalloc(1, sizeof *w);
-    struct bench *b = xcalloc(1, sizeof *b);
     if (agents < 1 || agents > AGENTS_MAX) {
         puts("throughput of messages: 1 to 10,000 agents");
         return 2;
     }
+    struct world *w = xcalloc(1, sizeof *w);
+    struct bench *b = xcalloc(1, sizeof *b);
     *b = (struct bench){.gauge = {.w = w, .io = &w->threads[0].io, .ctx = b, .answered = answered},
                         .agents = agents};
     if (setjmp(w->failed) != 0) {
